@@ -1,0 +1,51 @@
+"""The error classes. A message says what was expected, what came, and where."""
+
+from __future__ import annotations
+
+
+class FlashWorldError(Exception):
+    """Base of every error this project raises on purpose."""
+
+
+class InputError(FlashWorldError, ValueError):
+    """The visitor's data is wrong. The message is one sentence written for them."""
+
+
+class TrajectoryError(InputError):
+    """A camera path is unusable: wrong count, missing key, not finite, zero quaternion."""
+
+
+class ImageError(InputError):
+    """A picture is unreadable, too small or too large."""
+
+
+class PromptError(InputError):
+    """Neither an image nor a text was given, or the text is too long."""
+
+
+class SceneFileError(InputError):
+    """A PLY, SPZ or .splat file that was handed in cannot be read as a Gaussian scene."""
+
+
+class CheckpointError(FlashWorldError):
+    """Weights are missing, damaged, or their names and shapes differ from the model's."""
+
+
+class DependencyError(FlashWorldError, ImportError):
+    """An optional package is absent. The message names it and how to install it."""
+
+
+class CompiledBlockError(FlashWorldError):
+    """A compiled block is missing or was made for other hardware, torch or source."""
+
+
+class ExportError(FlashWorldError):
+    """A scene is empty or not finite, or a file cannot be written."""
+
+
+class NumericalError(FlashWorldError):
+    """A network produced NaN or infinity. The message names the stage."""
+
+
+class Cancelled(FlashWorldError):
+    """The caller asked to stop; nothing was written."""

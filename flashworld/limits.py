@@ -1,0 +1,41 @@
+"""Every limit on what a visitor may ask for. The README's table is made from this file."""
+
+from __future__ import annotations
+
+MIN_FRAMES = 2
+"""One camera has no path; the model was trained on several views."""
+MAX_FRAMES = 32
+SIZE_MULTIPLE = 32
+"""16 for the VAE times 2 for the DiT's patches."""
+MIN_SIDE_PX = 64
+MAX_SIDE_PX = 1024
+MAX_SCENE_PIXELS = 32 * 480 * 704
+"""frames x height x width: what fits beside the weights on a 48 GB slice."""
+
+MAX_PROMPT_CHARS = 2000
+"""About what 512 tokens hold; the encoder would cut the rest silently."""
+
+MIN_IMAGE_SIDE_PX = 16
+MAX_IMAGE_PIXELS = 64_000_000
+MAX_IMAGE_BYTES = 32 * 2**20
+MAX_IMAGE_ASPECT = 20.0
+
+MIN_CAMERAS = 2
+MAX_CAMERAS = 1000
+MAX_COORDINATE = 1e6
+"""Largest absolute position of a camera, in scene units; float32 keeps 0.1 there."""
+MIN_FOV_DEG = 5.0
+MAX_FOV_DEG = 150.0
+MAX_JSON_BYTES = 48 * 2**20
+"""A request with the largest image as base64 still fits."""
+
+MAX_SEED = 2**31 - 1
+MIN_FPS = 1
+MAX_FPS = 60
+MIN_VIDEO_SECONDS = 0.2
+MAX_VIDEO_SECONDS = 60.0
+MAX_VIDEO_FRAMES = 1200
+
+MAX_SCENE_FILE_BYTES = 2 * 2**30
+MAX_GAUSSIANS = 16_000_000
+"""A scene file with more is refused before memory is taken."""
