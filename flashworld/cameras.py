@@ -103,7 +103,7 @@ class Cameras:
         """The same poses seen through other lenses; (N, 4) or (4,)."""
         return Cameras(self.quats_wxyz, self.positions, intrinsics.to(self.positions).expand(len(self), 4))
 
-    def K_px(self, height: int, width: int) -> torch.Tensor:  # noqa: N802 - the field's name for this matrix
+    def K_px(self, height: int, width: int) -> torch.Tensor:
         """Pinhole matrices in pixels of a height x width image. (N, 3, 3)"""
         size = self.intrinsics.new_tensor([width, height, width, height])
         fx, fy, cx, cy = (self.intrinsics * size).unbind(-1)

@@ -66,13 +66,13 @@ class Gaussians:
     @classmethod
     def from_vectors(cls, vectors: torch.Tensor) -> Gaussians:
         """Split the model's flat form without copying. (N, 38)"""
-        return cls(vectors[:, 0:3], vectors[:, 7:11], vectors[:, 4:7], vectors[:, 3], vectors[:, 11:38].unflatten(1, (9, 3)))
+        return cls(
+            vectors[:, 0:3], vectors[:, 7:11], vectors[:, 4:7], vectors[:, 3], vectors[:, 11:38].unflatten(1, (9, 3))
+        )
 
     def to_vectors(self) -> torch.Tensor:
         """The model's flat form (degree 2 only). (N, 38)"""
-        return torch.cat(
-            [self.means, self.opacities[:, None], self.scales, self.quats_wxyz, self.sh.flatten(1)], dim=1
-        )
+        return torch.cat([self.means, self.opacities[:, None], self.scales, self.quats_wxyz, self.sh.flatten(1)], dim=1)
 
     def to(self, *args: torch.device | torch.dtype | str) -> Gaussians:
         """The same scene on another device or in another dtype."""

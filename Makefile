@@ -1,0 +1,62 @@
+# Everything sets itself up: `make run`, `make scene` and `make test` work on a fresh machine with Python 3.11 or 3.12.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+UV_VERSION := 0.13.9
+EXAMPLE ?= examples/coffee
+OUT ?= out
+
+.PHONY: run scene test test-device lint lock bench clean help
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+run: $(VENV)/.run-ready  ## open the app on http://127.0.0.1:7860
+	$(BIN)/python app.py
+
+scene: $(VENV)/.run-ready  ## one example picture and a preset path into scene files in out/
+	$(BIN)/python -m flashworld generate $(EXAMPLE) --out $(OUT)
+
+test: $(VENV)/.test-ready chromium  ## unit, golden, ZeroGPU and browser tests
+	$(BIN)/python -m pytest tests/unit tests/golden -n 2
+	$(BIN)/python -m pytest tests/zerogpu tests/browser
+
+test-device: $(VENV)/.test-ready  ## tests that need a CUDA device
+	$(BIN)/python -m pytest tests/device
+
+lint: $(VENV)/.test-ready  ## formatter, linter, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+bench: $(VENV)/.run-ready  ## figures of this machine
+	$(BIN)/python -m benchmarks
+
+lock: $(VENV)/.uv-ready  ## pin every package again from requirements*.in
+	$(UV) pip compile requirements.in -o requirements.txt --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url
+	$(UV) pip compile requirements-dev.in -o requirements-dev.txt --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url
+
+clean:  ## remove the environment and outputs
+	rm -rf $(VENV) $(OUT) build dist
+
+$(VENV)/.uv-ready:
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12) and "Python 3.11 or 3.12 is needed: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv==$(UV_VERSION)
+	touch $@
+
+$(VENV)/.run-ready: $(VENV)/.uv-ready requirements.txt
+	$(UV) pip install --quiet --python $(BIN)/python -r requirements.txt
+	touch $@
+
+$(VENV)/.test-ready: $(VENV)/.uv-ready requirements-dev.txt
+	$(UV) pip install --quiet --python $(BIN)/python -r requirements-dev.txt
+	touch $@ $(VENV)/.run-ready
+
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || { \
+	  echo "installing Chromium for the browser tests"; \
+	  SUDO=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$SUDO apt-get update -qq && $$SUDO apt-get install -y -qq --no-install-recommends chromium; }
