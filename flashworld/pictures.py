@@ -1,0 +1,215 @@
+"""Pictures in: any file or array a visitor hands over becomes checked, upright RGB uint8.
+
+Sizes are read from the header and refused before a pixel is decoded. Only the formats of `FORMATS` are tried, so
+nothing that runs an interpreter (EPS, SVG) is ever opened. The EXIF orientation is applied, transparent pixels are
+composited on white, animated files give their first frame, 16-bit values are scaled (not clipped), and embedded
+colour profiles are ignored. Warnings are not turned into errors by a filter, because filters are shared by all
+threads of a server: what Pillow warns of (sizes) is refused here first.
+
+Source: 35 mm equivalence by the diagonal, CIPA DCG-001.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import zlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from flashworld.errors import ImageError
+from flashworld.limits import MAX_IMAGE_ASPECT, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MIN_IMAGE_SIDE_PX
+from flashworld.types import Frame
+
+PictureSource: TypeAlias = "str | Path | bytes | Image.Image | np.ndarray"
+"""A file on this machine (never one named by a visitor), its bytes, or pixels."""
+
+FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000")
+"""Pillow's names of the formats that are tried; HEIF comes from pillow-heif, and JPEG opens MPO as well."""
+FILM_DIAGONAL_MM = math.hypot(36.0, 24.0)
+"""What a 35 mm equivalent focal length is measured against."""
+DECODER_ERRORS = (
+    OSError,  # unidentified, truncated or broken streams
+    SyntaxError,  # Pillow's word for a damaged header
+    ValueError,  # impossible sizes and modes
+    RuntimeError,  # libheif
+    EOFError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
+"""Everything Pillow and its codecs were seen to raise for a hostile file."""
+_TRANSPOSITIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded picture, upright.
+
+    Attributes:
+        pixels: RGB, uint8, (h0, w0, 3).
+        focal_px: Focal length in pixels of `pixels`, from EXIF FocalLengthIn35mmFilm; None when the file has none.
+    """
+
+    pixels: Frame
+    focal_px: float | None = None
+
+
+def read_picture(source: PictureSource) -> Photo:
+    """Decode and check a picture.
+
+    Args:
+        source: A local file, the bytes of one, a Pillow image, or an array (h, w), (h, w, 1 | 3 | 4) of uint8, of
+            uint16 (0 to 65535) or of floats (0 to 1).
+
+    Raises:
+        ImageError: unreadable, of an unknown kind, truncated, too large, too small or too narrow.
+    """
+    if isinstance(source, np.ndarray):
+        return Photo(_from_array(source))
+    if isinstance(source, Image.Image):
+        return _from_pillow(source)
+    if isinstance(source, str | Path):
+        source = _read_file(source)
+    if not isinstance(source, bytes | bytearray | memoryview):
+        raise ImageError(f"picture must be a file, bytes, a Pillow image or an array, got {type(source).__name__}")
+    return _from_bytes(bytes(source))
+
+
+def _read_file(path: str | Path) -> bytes:
+    try:
+        path = Path(path)
+        if not path.is_file():
+            raise ImageError(f"picture '{path.name}' is not a file on this machine")
+        with path.open("rb") as file:
+            return file.read(MAX_IMAGE_BYTES + 1)
+    except ImageError:
+        raise
+    except (OSError, ValueError) as error:
+        raise ImageError(f"picture file cannot be read: {type(error).__name__}") from error
+
+
+def _from_bytes(data: bytes) -> Photo:
+    if not data:
+        raise ImageError("picture is empty (0 bytes)")
+    if len(data) > MAX_IMAGE_BYTES:
+        raise ImageError(f"picture file must have at most {MAX_IMAGE_BYTES // 2**20} MB, got more")
+    _register_heif()
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            return _from_pillow(image)
+    except ImageError:
+        raise
+    except UnidentifiedImageError as error:
+        raise ImageError(
+            "picture is of an unknown kind: expected JPEG, PNG, WebP, HEIC, AVIF, GIF, TIFF or BMP"
+        ) from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # a warning only under -W error
+        raise ImageError(f"picture must have at most {MAX_IMAGE_PIXELS} pixels, got more") from error
+    except DECODER_ERRORS as error:
+        raise ImageError("picture cannot be decoded: the file is damaged, truncated or of an unknown kind") from error
+
+
+@cache
+def _register_heif() -> None:
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener()
+
+
+def _from_pillow(image: Image.Image) -> Photo:
+    _check_size(image.height, image.width)
+    try:
+        image.load()
+        upright, focal_35mm = _read_exif(image)
+        pixels = _to_rgb(upright)
+    except ImageError:
+        raise
+    except DECODER_ERRORS as error:
+        raise ImageError("picture cannot be decoded: the file is damaged, truncated or of an unknown kind") from error
+    height, width = pixels.shape[:2]
+    return Photo(pixels, focal_35mm / FILM_DIAGONAL_MM * math.hypot(height, width) if focal_35mm else None)
+
+
+def _check_size(height: int, width: int) -> None:
+    """Refuse a size by its header, before memory is taken."""
+    if min(height, width) < MIN_IMAGE_SIDE_PX:
+        raise ImageError(f"picture must be at least {MIN_IMAGE_SIDE_PX} pixels on each side, got {width}x{height}")
+    if height * width > MAX_IMAGE_PIXELS:
+        raise ImageError(f"picture must have at most {MAX_IMAGE_PIXELS} pixels, got {width}x{height}")
+    if max(height, width) > MAX_IMAGE_ASPECT * min(height, width):
+        raise ImageError(f"picture must be at most {MAX_IMAGE_ASPECT:g} times as long as wide, got {width}x{height}")
+
+
+def _read_exif(image: Image.Image) -> tuple[Image.Image, float | None]:
+    """The picture upright, and its 35 mm equivalent focal length."""
+    transposition = _TRANSPOSITIONS.get(_exif_number(image, ExifTags.Base.Orientation))
+    focal = _exif_number(image, ExifTags.Base.FocalLengthIn35mmFilm)
+    return image if transposition is None else image.transpose(transposition), focal if focal > 0 else None
+
+
+def _exif_number(image: Image.Image, tag: ExifTags.Base) -> float:
+    """One EXIF number; 0 when absent, not finite, or when the metadata is damaged."""
+    try:
+        exif = image.getexif()
+        value = float(exif.get(tag) or exif.get_ifd(ExifTags.IFD.Exif).get(tag) or 0)
+    except DECODER_ERRORS:
+        return 0.0
+    return value if math.isfinite(value) else 0.0
+
+
+def _to_rgb(image: Image.Image) -> Frame:
+    if image.mode.startswith("I") or image.mode == "F":  # Pillow would clip these instead of scaling them
+        values = np.asarray(image)
+        if image.mode.startswith("I"):
+            if values.min() < 0 or values.max() > 65535:
+                raise ImageError("picture: grey values must be 8 or 16 bits deep, got 32")
+            values = values.astype(np.uint16)
+        return _from_array(values)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
+    return np.asarray(image.convert("RGB"))
+
+
+def _from_array(array: np.ndarray) -> Frame:
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
+        raise ImageError(f"picture array must have shape (h, w), (h, w, 3) or (h, w, 4), got {array.shape}")
+    _check_size(array.shape[0], array.shape[1])
+    values = _to_uint8(array if array.ndim == 3 else array[..., None])
+    if values.shape[2] == 4:
+        return _to_rgb(Image.fromarray(np.ascontiguousarray(values)))
+    return np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:2], 3)))
+
+
+def _to_uint8(array: np.ndarray) -> np.ndarray:
+    """Scale uint16 (0 to 65535) and floats (0 to 1) to 0 to 255, rounding to nearest."""
+    if array.dtype == np.uint8:
+        return array
+    if array.dtype.kind == "u" and array.dtype.itemsize == 2:
+        return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if array.dtype.kind != "f":
+        raise ImageError(f"picture array must be uint8, uint16 or floats, got {array.dtype}")
+    if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
+        raise ImageError("picture array of floats must lie between 0 and 1")
+    return np.round(array.astype(np.float32) * 255).astype(np.uint8)
