@@ -1,0 +1,189 @@
+"""All networks of one model together: built without weights, or with seeded random ones.
+
+Numerics: `Networks.dtype` is what the networks compute in: bfloat16 on CUDA, float32 on CPU. Parts named in
+`transformer.FLOAT32_PARTS` and `gaussian_decoder.FLOAT32_PARTS` keep float32 weights always. Kernels are channels_last.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from flashworld.config import ModelConfig
+from flashworld.models import gaussian_decoder, transformer
+from flashworld.models.gaussian_decoder import GaussianDecoder, design_lrs_mul
+from flashworld.models.text_encoder import TextConditioner, build_text_encoder, tie_embedding, tiny_tokenizer
+from flashworld.models.transformer import build_transformer, materialize_rope
+from flashworld.models.vae_encoder import StillFrameEncoder
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+FLOAT32_PARTS = {
+    "text_encoder": (),
+    "vae_encoder": (),
+    "transformer": transformer.FLOAT32_PARTS,
+    "gaussian_decoder": gaussian_decoder.FLOAT32_PARTS,
+}
+"""Parts of tensor names, by network, that keep float32 whatever the rest is cast to."""
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Networks:
+    """One model.
+
+    Attributes:
+        config: Its sizes.
+        text: Prompt to embedding.
+        vae_encoder: Pictures to latents.
+        transformer: The denoiser, or something compiled from it.
+        gaussian_decoder: Features and latents to Gaussians.
+        device: Where the networks run.
+        dtype: What the networks compute in and want their inputs in.
+    """
+
+    config: ModelConfig
+    text: TextConditioner
+    vae_encoder: StillFrameEncoder
+    transformer: nn.Module
+    gaussian_decoder: GaussianDecoder
+    device: torch.device = CPU
+    dtype: torch.dtype = torch.float32
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """The four networks by name."""
+        return {
+            "text_encoder": self.text.encoder,
+            "vae_encoder": self.vae_encoder,
+            "transformer": self.transformer,
+            "gaussian_decoder": self.gaussian_decoder,
+        }
+
+    @property
+    def parameter_counts(self) -> dict[str, int]:
+        """Parameters of each network, tied ones counted once."""
+        return {name: sum(p.numel() for p in module.parameters()) for name, module in self.modules.items()}
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> Networks:
+        """Cast and move. As with `nn.Module.to`, the networks themselves move; use the returned `Networks`.
+
+        Casting happens where the weights are, before moving, so that half the bytes travel.
+        """
+        device = torch.device(device)
+        for name, module in self.modules.items():
+            cast_weights(module, dtype, FLOAT32_PARTS[name])
+            module.to(device)
+        self.text.forget()
+        return replace(self, device=device, dtype=dtype)
+
+
+def build_networks(
+    config: ModelConfig, device: torch.device | str = "meta", tokenizer: Tokenizer | None = None
+) -> Networks:
+    """Every network of `config` without weights worth anything, in eval mode.
+
+    Assign state dicts (`still_frame_state`, `text_encoder_state`), then call `materialize_rope` and `tie_embedding`.
+
+    Args:
+        config: Sizes.
+        device: Where parameters are made; "meta" costs no memory.
+        tokenizer: The model's own; None takes a byte tokenizer.
+    """
+    device = torch.device(device)
+    text_encoder = build_text_encoder(config.text, device)
+    with device:
+        vae_encoder, decoder = StillFrameEncoder(config.vae).eval(), GaussianDecoder(config).eval()
+    return Networks(
+        config=config,
+        text=TextConditioner(tokenizer or tiny_tokenizer(config.text.vocab_size), text_encoder, config.text.max_tokens),
+        vae_encoder=vae_encoder,
+        transformer=build_transformer(config, device),
+        gaussian_decoder=decoder,
+        device=device,
+    )
+
+
+def cast_weights(module: nn.Module, dtype: torch.dtype, float32_parts: tuple[str, ...] = ()) -> None:
+    """Cast floating weights in place, but those with one of `float32_parts` in the name to float32.
+
+    Eight-bit weights and their scales stay as they are; 4-D kernels become channels_last.
+    """
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        if not tensor.is_floating_point() or tensor.element_size() == 1 or name.endswith("inv_scale"):
+            continue
+        tensor.data = _laid_out(tensor.data.to(stored_dtype(name, dtype, float32_parts)))
+
+
+def stored_dtype(name: str, dtype: torch.dtype, float32_parts: tuple[str, ...]) -> torch.dtype:
+    """The dtype one tensor is kept in when its network computes in `dtype`."""
+    return torch.float32 if any(part in name for part in float32_parts) else dtype
+
+
+def random_networks(
+    config: ModelConfig,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    tokenizer: Tokenizer | None = None,
+) -> Networks:
+    """Every network with seeded random weights that keep activations of order one and scenes in view.
+
+    Weights are drawn on `device` (full size takes seconds on a GPU) in float32, then cast, so one seed gives the same
+    weights in every dtype; another kind of device draws others.
+
+    Args:
+        config: Sizes.
+        seed: Of the weights.
+        device: Where to draw and keep them.
+        dtype: What the networks compute in.
+        tokenizer: The model's own; None takes a byte tokenizer.
+    """
+    device = torch.device(device)
+    networks = build_networks(config, "meta", tokenizer)
+    generator = torch.Generator(device).manual_seed(seed)
+    for network, module in networks.modules.items():
+        state = dict(_random_state(module, generator, dtype, FLOAT32_PARTS[network]))
+        module.load_state_dict(state, strict=True, assign=True)
+        module.requires_grad_(True)
+    tie_embedding(networks.text.encoder)
+    materialize_rope(networks.transformer)
+    return replace(networks, device=device, dtype=dtype)
+
+
+def _random_state(
+    module: nn.Module, generator: torch.Generator, dtype: torch.dtype, float32_parts: tuple[str, ...]
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Draw every tensor of a module's state dict, in its order."""
+    seen: dict[int, torch.Tensor] = {}
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen:  # a tied weight is drawn once
+            value = _random_tensor(name, tensor.shape, generator)
+            seen[id(tensor)] = _laid_out(value.to(stored_dtype(name, dtype, float32_parts)))
+        yield name, seen[id(tensor)]
+
+
+def _random_tensor(name: str, shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
+    """One weight by what its name says it is, float32, on the generator's device."""
+    device = generator.device
+    if name == "gs_head.lrs_mul":
+        return design_lrs_mul().to(device)
+    if "norm" in name and not name.endswith("bias"):
+        return torch.ones(shape, device=device)
+    if name.endswith("bias") and len(shape) == 1:
+        return torch.zeros(shape, device=device)
+    value = torch.randn(shape, generator=generator, device=device)
+    if "shared" in name or "embed_tokens" in name:
+        return value
+    return value.mul_(1 / math.sqrt(math.prod(shape[1:])))
+
+
+def _laid_out(tensor: torch.Tensor) -> torch.Tensor:
+    """4-D kernels in channels_last, the rest contiguous."""
+    return tensor.contiguous(memory_format=torch.channels_last if tensor.ndim == 4 else torch.contiguous_format)

@@ -1,0 +1,38 @@
+"""Video-VAE weights for one-frame videos: 3-D causal kernels become 2-D ones.
+
+A causal convolution over a one-frame video sees only zeros in its past, so just the last time slice of its kernel ever
+meets data. Kernels lose their time axis, and the layers that only join frames (`time_conv`) are left out. Norm scales
+lose their trailing axes of size one. Names stay those of the checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+ENCODER_PREFIXES = ("encoder.", "quant_conv.")
+"""What the still-frame encoder takes from the VAE's file; the VAE's own decoder is not used."""
+
+
+def still_frame_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Cut a state dict for one-frame input; one that is cut already comes back as it is.
+
+    Args:
+        state: Checkpoint tensors: kernels (out, in, T, kh, kw) or (out, in, kh, kw), norm scales (C, 1, 1[, 1]) or (C,).
+
+    Returns:
+        Kernels (out, in, kh, kw), norm scales (C,), the rest unchanged; no `time_conv`.
+    """
+    return {name: _cut(name, tensor) for name, tensor in state.items() if ".time_conv." not in name}
+
+
+def still_frame_encoder_state(vae_state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The encoder's part of a VAE state dict, cut for one-frame input."""
+    return still_frame_state({name: t for name, t in vae_state.items() if name.startswith(ENCODER_PREFIXES)})
+
+
+def _cut(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    if name.endswith(".gamma"):
+        return tensor.flatten()
+    return tensor[:, :, -1].contiguous() if tensor.ndim == 5 else tensor

@@ -1,0 +1,142 @@
+"""The text side: prompt to the (1, tokens, text_dim) embedding the DiT attends to.
+
+The tokenizer is `tokenizer.json` verbatim through the `tokenizers` library; transformers 5 would rebuild it with other
+ids for unknown characters. Only the true tokens are encoded: padding is masked in the original, so it changes
+nothing but time, and its rows are replaced by zeros afterwards. The zero rows count: the DiT attends to all of them
+without a mask.
+
+Numerics: dtype of the weights; the embedding comes back in that dtype.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from flashworld.config import TEXT_PREFIX, TEXT_TOKENS, TextConfig
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import UMT5EncoderModel
+
+CACHED_TEXTS = 32
+"""Embeddings kept, true tokens only: at full size at most 4 MB each in bfloat16."""
+PAD_ID, EOS_ID, UNKNOWN_ID = 0, 1, 2
+EMBEDDING, TIED_EMBEDDING = "shared.weight", "encoder.embed_tokens.weight"
+
+
+class TextConditioner:
+    """Tokenizer and encoder with a small memory of recent prompts.
+
+    Args:
+        tokenizer: With a post-processor that appends </s>. Its truncation and padding are set here.
+        encoder: A UMT5 encoder.
+        max_tokens: Rows of the embedding; longer prompts are cut, keeping </s>.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, encoder: nn.Module, max_tokens: int = TEXT_TOKENS) -> None:
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max_tokens)
+        self.tokenizer = tokenizer
+        self.encoder = encoder
+        self.max_tokens = max_tokens
+        self._recent: OrderedDict[str, torch.Tensor] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, text: str) -> torch.Tensor:
+        """Embed a prompt; an empty one is legal.
+
+        Args:
+            text: The prompt without the "[Static] " prefix, which is added here.
+
+        Returns:
+            Embedding on the encoder's device, zero rows after the last token. (1, max_tokens, text_dim)
+        """
+        if torch.is_grad_enabled():  # a remembered tensor must not carry a graph, nor come from inference mode
+            return self.encode_ids(self.token_ids(text))
+        with self._lock:
+            found = self._recent.get(text)
+            if found is not None:
+                self._recent.move_to_end(text)
+        if found is None:
+            found = self._encode(self.token_ids(text))
+            with self._lock:
+                self._recent[text] = found
+                while len(self._recent) > CACHED_TEXTS:
+                    self._recent.popitem(last=False)
+        return self._pad(found)
+
+    def token_ids(self, text: str) -> list[int]:
+        """Ids of "[Static] " + text, ending in </s>, at most `max_tokens`."""
+        return self.tokenizer.encode(TEXT_PREFIX + text).ids
+
+    def encode_ids(self, ids: list[int]) -> torch.Tensor:
+        """Embed token ids without padding. (1, max_tokens, text_dim)"""
+        return self._pad(self._encode(ids))
+
+    def forget(self) -> None:
+        """Drop remembered embeddings, for when the encoder has moved or changed."""
+        with self._lock:
+            self._recent.clear()
+
+    def _encode(self, ids: list[int]) -> torch.Tensor:
+        device = next(self.encoder.parameters()).device
+        tokens = torch.tensor([ids], dtype=torch.int64, device=device)
+        return self.encoder(input_ids=tokens, attention_mask=torch.ones_like(tokens)).last_hidden_state
+
+    def _pad(self, embedding: torch.Tensor) -> torch.Tensor:
+        return nn.functional.pad(embedding, (0, 0, 0, self.max_tokens - embedding.shape[1]))
+
+
+def build_text_encoder(config: TextConfig, device: torch.device | str = "meta") -> UMT5EncoderModel:
+    """The UMT5 encoder without weights worth anything; see `tie_embedding` after assigning a state dict."""
+    from transformers import UMT5Config, UMT5EncoderModel
+
+    sizes = UMT5Config(
+        vocab_size=config.vocab_size,
+        d_model=config.d_model,
+        d_kv=config.d_kv,
+        d_ff=config.d_ff,
+        num_layers=config.num_layers,
+        num_heads=config.num_heads,
+        relative_attention_num_buckets=config.relative_attention_num_buckets,
+        relative_attention_max_distance=config.relative_attention_max_distance,
+        feed_forward_proj="gated-gelu",
+        layer_norm_epsilon=1e-6,
+        pad_token_id=PAD_ID,
+        eos_token_id=EOS_ID,
+    )
+    with torch.device(device):
+        return UMT5EncoderModel(sizes).eval()
+
+
+def text_encoder_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A state dict with both names of the one embedding, whichever of them the file stored."""
+    full = dict(state)
+    for stored, other in ((EMBEDDING, TIED_EMBEDDING), (TIED_EMBEDDING, EMBEDDING)):
+        if stored in full:
+            full.setdefault(other, full[stored])
+    return full
+
+
+def tie_embedding(encoder: UMT5EncoderModel) -> None:
+    """Make both names of the embedding one parameter again, so that moving the encoder moves it once."""
+    encoder.encoder.embed_tokens.weight = encoder.shared.weight
+
+
+def tiny_tokenizer(vocab_size: int) -> Tokenizer:
+    """A byte tokenizer for networks with random weights: specials, then as many bytes as fit; </s> is appended."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    specials = {"<pad>": PAD_ID, "</s>": EOS_ID, "<unk>": UNKNOWN_ID}
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())  # printable ASCII first
+    vocab = specials | {letter: i for i, letter in enumerate(letters[: vocab_size - len(specials)], len(specials))}
+    tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[], unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", EOS_ID)])
+    return tokenizer

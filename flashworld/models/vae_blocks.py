@@ -1,0 +1,191 @@
+"""Blocks of the still-frame VAE: residual, attention, halving and doubling, as 2-D networks.
+
+They compute what the Wan 2.2 video VAE computes for a one-frame video, with the checkpoint's names. Activations are
+kept channels_last: the norm runs over the last memory axis and hands that layout on to the convolutions.
+
+Numerics: everything in the dtype of the weights; norms and SiLU compute in float32 inside and round once each.
+
+Source: arithmetic of diffusers' `autoencoder_kl_wan.py` (Apache-2.0), rewritten for one frame. Deviations:
+1. Convolutions are 2-D (last time slice of each causal kernel, see `still_frame.py`).
+2. The shortcuts around halving and doubling are written for one frame and for the channel ratios of this VAE only.
+3. Under bfloat16 the norm's scale is applied before its result is rounded, not after.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import nn
+
+NORM_EPS = 1e-24
+"""Added to the mean square; the original divides by max(length, 1e-12)."""
+
+
+class ChannelNorm(nn.Module):
+    """Divide each pixel's channels by their root mean square, then scale them."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise over channels; channels_last out. (N, C, H, W)"""
+        pixels = F.rms_norm(x.movedim(1, -1), self.gamma.shape, self.gamma, NORM_EPS)
+        return pixels.movedim(-1, 1)
+
+
+class ResidualBlock(nn.Module):
+    """Norm, SiLU, 3x3 convolution, twice, around a shortcut."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.norm1 = ChannelNorm(in_channels)
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.norm2 = ChannelNorm(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        same = in_channels == out_channels
+        self.conv_shortcut = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, in, H, W) -> (N, out, H, W)"""
+        hidden = self.conv1(F.silu(self.norm1(x)))
+        hidden = self.conv2(F.silu(self.norm2(hidden)))
+        return hidden + self.conv_shortcut(x)
+
+
+class AttentionBlock(nn.Module):
+    """Self-attention of one head over the pixels of one frame."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = ChannelNorm(channels)
+        self.to_qkv = nn.Conv2d(channels, 3 * channels, 1)
+        self.proj = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) -> (N, C, H, W)"""
+        height, width = x.shape[-2:]
+        query, key, value = rearrange(self.to_qkv(self.norm(x)), "n c h w -> n 1 (h w) c").chunk(3, dim=-1)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        return x + self.proj(rearrange(mixed, "n 1 (h w) c -> n c h w", h=height, w=width))
+
+
+class MidBlock(nn.Module):
+    """Residual, attention, residual."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.attentions = nn.ModuleList([AttentionBlock(channels)])
+        self.resnets = nn.ModuleList([ResidualBlock(channels, channels), ResidualBlock(channels, channels)])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) -> (N, C, H, W)"""
+        return self.resnets[1](self.attentions[0](self.resnets[0](x)))
+
+
+class Halving(nn.Module):
+    """3x3 convolution of stride 2, padded at the right and at the bottom only."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.resample = nn.Sequential(nn.ZeroPad2d((0, 1, 0, 1)), nn.Conv2d(channels, channels, 3, stride=2))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) -> (N, C, H / 2, W / 2)"""
+        return self.resample(x)
+
+
+class RepeatPixels(nn.Module):
+    """Every pixel becomes a 2x2 square."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) -> (N, C, 2H, 2W), channels_last"""
+        return spread_channels(x, x.shape[1])
+
+
+class Doubling(nn.Module):
+    """Every pixel becomes a 2x2 square, then a 3x3 convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.resample = nn.Sequential(RepeatPixels(), nn.Conv2d(channels, channels, 3, padding=1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) -> (N, C, 2H, 2W)"""
+        return self.resample(x)
+
+
+def spread_channels(x: torch.Tensor, out_channels: int) -> torch.Tensor:
+    """Double the size without arithmetic: out_channels equal to C repeats pixels, C / 2 and C / 4 spread channels.
+
+    Of the C / out_channels input channels that share an output channel, two make alternate rows, four also alternate
+    columns.
+
+    Args:
+        x: Activations. (N, C, H, W)
+        out_channels: C, C / 2 or C / 4.
+
+    Returns:
+        (N, out_channels, 2H, 2W), channels_last.
+    """
+    rows, columns = {1: (1, 1), 2: (2, 1), 4: (2, 2)}[x.shape[1] // out_channels]
+    n, _, height, width = x.shape
+    parts = rearrange(x, "n (c a b) h w -> n h a w b c", a=rows, b=columns)
+    parts = parts.expand(n, height, 2, width, 2, out_channels)
+    return rearrange(parts, "n h a w b c -> n c (h a) (w b)")
+
+
+class DownBlock(nn.Module):
+    """Residual blocks, then a halving; the shortcut averages 2x2 squares.
+
+    A block that would also halve time averages a frame of zeros in, which for one frame means: every input channel
+    gives an output channel of zeros, then one of averages.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, blocks: int, *, halve: bool, halve_time: bool) -> None:
+        super().__init__()
+        widths = [in_channels] + [out_channels] * blocks
+        self.resnets = nn.ModuleList(ResidualBlock(a, b) for a, b in pairwise(widths))
+        self.downsampler = Halving(out_channels) if halve else None
+        self.halve_time = halve_time
+        if out_channels != in_channels * (2 if halve_time else 1):
+            raise ValueError(
+                f"down block: {in_channels} channels must become {in_channels * (2 if halve_time else 1)}, "
+                f"got {out_channels}; use channel multipliers 1, 2, 4, 4"
+            )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, in, H, W) -> (N, out, H / 2, W / 2), or the same size without a halving"""
+        shortcut = x
+        for block in self.resnets:
+            x = block(x)
+        if self.downsampler is None:
+            return x + shortcut
+        shortcut = F.avg_pool2d(shortcut, 2)
+        if self.halve_time:
+            pairs = torch.stack([torch.zeros_like(shortcut), shortcut], dim=-1)
+            shortcut = rearrange(pairs, "n c h w t -> n (c t) h w")
+        return self.downsampler(x) + shortcut
+
+
+class UpBlock(nn.Module):
+    """Residual blocks, then a doubling; the shortcut spreads channels over 2x2 squares."""
+
+    def __init__(self, in_channels: int, out_channels: int, blocks: int, *, double: bool) -> None:
+        super().__init__()
+        widths = [in_channels] + [out_channels] * (blocks + 1)
+        self.resnets = nn.ModuleList(ResidualBlock(a, b) for a, b in pairwise(widths))
+        self.upsampler = Doubling(out_channels) if double else None
+        self.out_channels = out_channels
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, in, H, W) -> (N, out, 2H, 2W), or the same size without a doubling (then there is no shortcut)"""
+        shortcut = x
+        for block in self.resnets:
+            x = block(x)
+        if self.upsampler is None:
+            return x
+        return self.upsampler(x) + spread_channels(shortcut, self.out_channels)

@@ -1,0 +1,24 @@
+"""Golden case a: the denoiser."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from flashworld.models.transformer import velocity_and_features
+
+
+@pytest.mark.parametrize("case", ["case0", "case1"])
+def test_denoiser_matches_original(case, golden_dir, golden_networks, close):
+    data = load_file(golden_dir / "a_transformer.safetensors")
+    with torch.inference_mode():
+        velocity, features = velocity_and_features(
+            golden_networks.transformer,
+            data[f"{case}.in.hidden_states"],
+            data[f"{case}.in.timestep"],
+            data[f"{case}.in.encoder_hidden_states"],
+            latent_channels=48,
+        )
+    close(velocity, data[f"{case}.out.velocity"], 1e-4)
+    close(features, data[f"{case}.out.features"], 1e-4)
