@@ -26,8 +26,12 @@ MAX_COORDINATE = 1e6
 """Largest absolute position of a camera, in scene units; float32 keeps 0.1 there."""
 MIN_FOV_DEG = 5.0
 MAX_FOV_DEG = 150.0
+MAX_PRINCIPAL_POINT = 10.0
+"""cx / W and cy / H: farther off the picture no photograph was cut from."""
 MAX_JSON_BYTES = 48 * 2**20
 """A request with the largest image as base64 still fits."""
+MAX_JSON_VALUES = 200_000
+"""Numbers, lists and objects in one text; 1000 cameras as matrices are 30,000. Empty lists cost 30 times their text."""
 
 MAX_SEED = 2**31 - 1
 MIN_FPS = 1
@@ -39,3 +43,7 @@ MAX_VIDEO_FRAMES = 1200
 MAX_SCENE_FILE_BYTES = 2 * 2**30
 MAX_GAUSSIANS = 16_000_000
 """A scene file with more is refused before memory is taken."""
+MAX_SPZ_RATIO = 50
+"""An SPZ file of more than 64 MiB unpacked may not have shrunk more than this: scenes shrink 2 to 6 times, bombs 1000."""
+MAX_ANIMATION_PIXELS = 64_000_000
+"""frames x height x width of a GIF or WebP preview: Pillow holds them all, 4 bytes each."""

@@ -1,0 +1,84 @@
+"""Numbers from visitors: accepted as what they say, or refused with the field's name. Nothing is converted by guess.
+
+A boolean, a string, NaN and infinity are never numbers. 24.0 is a whole number (JSON writers produce it), 24.5 is not.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+
+from flashworld.errors import InputError
+
+MAX_ECHO_CHARS = 40
+
+
+def echo(value: object) -> str:
+    """A visitor's value as it may stand in a message: escaped, on one line, short."""
+    if isinstance(value, dict | list | tuple | set | bytes | bytearray):
+        return f"{type(value).__name__} of {len(value)}"
+    if isinstance(value, int) and abs(value) > 10**MAX_ECHO_CHARS:
+        return "a huge number"  # Python refuses to print it
+    text = ascii(value)
+    return text if len(text) <= MAX_ECHO_CHARS else text[: MAX_ECHO_CHARS - 3] + "..."
+
+
+def real_number(
+    value: object, name: str, low: float, high: float, error: type[InputError] = InputError, unit: str = ""
+) -> float:
+    """A finite number between two limits.
+
+    Args:
+        value: What came.
+        name: The field's name, for the message.
+        low: Smallest value allowed.
+        high: Largest value allowed.
+        error: What to raise.
+        unit: Written after the limits, for example " degrees".
+
+    Raises:
+        InputError: or the class given: not a number, not finite, or outside the limits.
+    """
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        number = _to_float(value)
+        if math.isfinite(number) and low <= number <= high:
+            return number
+    raise error(f"{name} must be a number from {low:g} to {high:g}{unit}, got {echo(value)}")
+
+
+def whole_number(value: object, name: str, low: int, high: int, error: type[InputError] = InputError) -> int:
+    """A whole number between two limits; see `real_number`."""
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        number = _to_float(value)
+        if math.isfinite(number) and number == int(number) and low <= number <= high:
+            return int(value)
+    raise error(f"{name} must be a whole number from {low} to {high}, got {echo(value)}")
+
+
+def true_or_false(value: object, name: str, error: type[InputError] = InputError) -> bool:
+    """A boolean and nothing that merely behaves like one.
+
+    Raises:
+        InputError: or the class given.
+    """
+    if isinstance(value, bool):
+        return value
+    raise error(f"{name} must be true or false, got {echo(value)}")
+
+
+def one_of(value: object, name: str, choices: tuple[str, ...], error: type[InputError] = InputError) -> str:
+    """One of a few words.
+
+    Raises:
+        InputError: or the class given; the message lists the choices.
+    """
+    if isinstance(value, str) and value in choices:
+        return value
+    raise error(f"{name} must be one of {', '.join(choices)}, got {echo(value)}")
+
+
+def _to_float(value: numbers.Real) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an integer beyond 1e308
+        return math.inf
