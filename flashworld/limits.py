@@ -28,6 +28,8 @@ MIN_FOV_DEG = 5.0
 MAX_FOV_DEG = 150.0
 MAX_PRINCIPAL_POINT = 10.0
 """cx / W and cy / H: farther off the picture no photograph was cut from."""
+MAX_LENS_SIDE_PX = 100_000
+"""Largest picture side that a path may give its lens in pixels of."""
 MAX_JSON_BYTES = 48 * 2**20
 """A request with the largest image as base64 still fits."""
 MAX_JSON_VALUES = 200_000

@@ -1,0 +1,35 @@
+"""Numbers before activation, as files store them: opacity logits and log scales. float32, always finite.
+
+A logit is kept within +-20: sigmoid(20) is exactly 1 in float32 and sigmoid(-20) is 2e-9, so opacities 0 and 1 survive
+the way out and in again. Scales below 1e-12 scene units are written as 1e-12.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+MAX_LOGIT = 20.0
+SMALLEST_SCALE = 1e-12
+
+
+def opacity_logits(opacities: np.ndarray) -> np.ndarray:
+    """The inverse of the sigmoid, for opacities in [0, 1]."""
+    with np.errstate(divide="ignore"):
+        return np.clip(np.log(opacities) - np.log1p(-opacities), -MAX_LOGIT, MAX_LOGIT)
+
+
+def opacities_from_logits(logits: np.ndarray) -> np.ndarray:
+    """The sigmoid; infinite logits, which other exporters write for 0 and 1, are understood."""
+    with np.errstate(over="ignore"):
+        return 1 / (1 + np.exp(-logits))
+
+
+def log_scales(scales: np.ndarray) -> np.ndarray:
+    """Natural logarithm, for scales >= 0."""
+    return np.log(np.maximum(scales, np.float32(SMALLEST_SCALE)))
+
+
+def scales_from_log(logs: np.ndarray) -> np.ndarray:
+    """The exponential, never 0; too large a logarithm gives infinity, which the reader refuses."""
+    with np.errstate(over="ignore"):
+        return np.maximum(np.exp(logs), np.float32(SMALLEST_SCALE))
