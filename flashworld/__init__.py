@@ -15,7 +15,7 @@ _HOME = {
     "Gaussians": "flashworld.gaussians",
     "GenerationRequest": "flashworld.inputs",
     "build_request": "flashworld.inputs",
-    "request_from_json": "flashworld.inputs",
+    "request_from_json": "flashworld.request_json",
     "FlashWorldPipeline": "flashworld.pipeline",
     "SceneResult": "flashworld.pipeline",
     "PRESETS": "flashworld.trajectories",
@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from flashworld.cameras import Cameras
     from flashworld.errors import FlashWorldError, InputError
     from flashworld.gaussians import Gaussians
-    from flashworld.inputs import GenerationRequest, build_request, request_from_json
+    from flashworld.inputs import GenerationRequest, build_request
     from flashworld.pipeline import FlashWorldPipeline, SceneResult
+    from flashworld.request_json import request_from_json
     from flashworld.trajectories import PRESETS
 
 

@@ -1,0 +1,253 @@
+"""One checked request: what a visitor wants, complete, before any GPU second is spent.
+
+`build_request` is the only door: page, API, command line and request files all come through it. A `GenerationRequest`
+that exists is valid, and `dataclasses.replace` checks again. Cameras come out as float32, quaternions of unit length,
+one camera a frame, with intrinsics relative to the output picture.
+
+Text: line breaks and tabs become spaces; other control characters, lone surrogates and direction overrides are taken
+out (they are invisible and often hostile); spaces around are cut; the rest reaches the tokenizer as it is.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+import numpy as np
+
+from flashworld.camera_paths import PathOrigin, PathSource, build_path, checked_cameras, lens
+from flashworld.cameras import Cameras
+from flashworld.checks import echo, one_of, real_number, true_or_false, whole_number
+from flashworld.config import FULL, ModelConfig
+from flashworld.crops import prepare_picture
+from flashworld.errors import ImageError, InputError, PromptError, TrajectoryError
+from flashworld.limits import (
+    MAX_FPS,
+    MAX_FRAMES,
+    MAX_PROMPT_CHARS,
+    MAX_SCENE_PIXELS,
+    MAX_SEED,
+    MAX_SIDE_PX,
+    MAX_VIDEO_FRAMES,
+    MAX_VIDEO_SECONDS,
+    MIN_FPS,
+    MIN_FRAMES,
+    MIN_SIDE_PX,
+    MIN_VIDEO_SECONDS,
+    SIZE_MULTIPLE,
+)
+from flashworld.pictures import Photo, PictureSource, read_picture
+from flashworld.types import Frame
+
+VideoQuality = Literal["low", "medium", "high"]
+DEFAULT_TRAJECTORY = "orbit_right"
+"""15 degrees to the right: shows depth, and stays where the model has seen the scene."""
+_SPACES = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]")
+_INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class VideoSettings:
+    """How the scene is filmed along its path.
+
+    Attributes:
+        fps: Frames a second.
+        seconds: Length; None means one second an interval between cameras.
+        quality: H.264 quality.
+        depth: Also write a depth video.
+        enabled: False writes no video at all.
+    """
+
+    fps: int = 15
+    seconds: float | None = None
+    quality: VideoQuality = "high"
+    depth: bool = False
+    enabled: bool = True
+
+    def __post_init__(self) -> None:
+        checked = {
+            "fps": whole_number(self.fps, "video fps", MIN_FPS, MAX_FPS),
+            "quality": one_of(self.quality, "video quality", get_args(VideoQuality)),
+            "depth": true_or_false(self.depth, "video depth"),
+            "enabled": true_or_false(self.enabled, "video enabled"),
+        }
+        if self.seconds is not None:
+            checked["seconds"] = real_number(
+                self.seconds, "video seconds", MIN_VIDEO_SECONDS, MAX_VIDEO_SECONDS, unit=" s"
+            )
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    def frame_count(self, cameras: int) -> int:
+        """Pictures in the video of a path of so many cameras."""
+        return (cameras - 1) * self.fps + 1 if self.seconds is None else max(2, round(self.seconds * self.fps))
+
+
+@dataclass(frozen=True, eq=False)
+class GenerationRequest:
+    """A complete, valid wish for one scene.
+
+    Attributes:
+        picture: What the model sees, RGB uint8 (height, width, 3), read-only; None for text only.
+        text: Cleaned text, may be empty when there is a picture.
+        cameras: One camera a frame, float32, any world frame; intrinsics relative to the output picture.
+        image_index: The frame that the picture belongs to.
+        frames: Number of views.
+        height: Rows of the output, a multiple of 32.
+        width: Columns of the output, a multiple of 32.
+        seed: Seed of all noise.
+        video: How to film the result.
+        path: Where the cameras come from, for display and for files.
+
+    Raises:
+        InputError: or a subclass: a field is outside its limits, or two fields contradict each other.
+    """
+
+    picture: Frame | None
+    text: str
+    cameras: Cameras
+    image_index: int
+    frames: int
+    height: int
+    width: int
+    seed: int
+    video: VideoSettings = field(default_factory=VideoSettings)
+    path: PathOrigin = field(default_factory=PathOrigin)
+
+    def __post_init__(self) -> None:
+        _check_size(self.frames, self.height, self.width)
+        if not isinstance(self.video, VideoSettings):
+            raise InputError(f"video must be VideoSettings, got {echo(self.video)}")
+        if not isinstance(self.cameras, Cameras) or len(self.cameras) != self.frames:
+            raise TrajectoryError(f"cameras must be one a frame, {self.frames}, got {echo(self.cameras)}")
+        checked = {name: int(getattr(self, name)) for name in ("frames", "height", "width")}
+        checked["image_index"] = whole_number(self.image_index, "image_index", 0, self.frames - 1)
+        checked["seed"] = whole_number(self.seed, "seed", 0, MAX_SEED)
+        checked["text"] = clean_text(self.text)
+        checked["cameras"] = checked_cameras(self.cameras)
+        if self.picture is None and not checked["text"]:
+            raise PromptError("give a picture or a text: both are missing")
+        if self.picture is not None:
+            checked["picture"] = _checked_picture(self.picture, self.height, self.width)
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        pictures = self.video.frame_count(self.frames)
+        if self.video.enabled and pictures > MAX_VIDEO_FRAMES:
+            raise InputError(
+                f"video must have at most {MAX_VIDEO_FRAMES} frames, got {pictures}: lower fps or set seconds"
+            )
+
+
+def build_request(
+    *,
+    image: PictureSource | Photo | None = None,
+    text: str | None = None,
+    trajectory: PathSource = DEFAULT_TRAJECTORY,
+    trajectory_params: Mapping[str, object] | None = None,
+    image_index: int = 0,
+    frames: int | None = None,
+    height: int | None = None,
+    width: int | None = None,
+    fov_y_deg: float | None = None,
+    seed: int | None = None,
+    video: VideoSettings | None = None,
+    defaults: ModelConfig = FULL,
+) -> GenerationRequest:
+    """Check everything a visitor gave and fill in the rest.
+
+    Args:
+        image: A picture of any size and kind (see `read_picture`); its centre is cropped to the output.
+        text: What the scene shows; may be left out when there is a picture.
+        trajectory: A preset's name, `Cameras` (intrinsics relative to the output), a list of `Keyframe`, or the parsed
+            JSON of a path.
+        trajectory_params: Parameters of the preset, plus `loop` and `easing`; for keyframes `mode` and `loop`.
+        image_index: The frame that the picture belongs to.
+        frames: Number of views; the model's default when None.
+        height: Rows of the output; with `width` None the model's default, turned as the picture is.
+        width: Columns of the output.
+        fov_y_deg: Vertical field of view where the path brings no intrinsics of its own. None: the photo's own
+            (EXIF), or 60 degrees.
+        seed: Seed of all noise; None draws one.
+        video: How to film the result.
+        defaults: The model's frames and size.
+
+    Raises:
+        InputError: or a subclass; one sentence with the field or camera named.
+    """
+    photo = image if isinstance(image, Photo) or image is None else read_picture(image)
+    text = clean_text(text)
+    if photo is None and not text:
+        raise PromptError("give a picture or a text: both are missing")
+    height, width = _output_size(photo, height, width, defaults)
+    frames = whole_number(defaults.frames if frames is None else frames, "frames", MIN_FRAMES, MAX_FRAMES)
+    _check_size(frames, height, width)
+    picture, crop = prepare_picture(photo.pixels, height, width) if photo else (None, None)
+    cameras, path = build_path(
+        trajectory,
+        trajectory_params or {},
+        frames=frames,
+        height=height,
+        width=width,
+        intrinsics=lens(fov_y_deg, photo, crop, height, width),
+        picture_size=photo.pixels.shape[:2] if photo else None,
+    )
+    return GenerationRequest(
+        picture=picture,
+        text=text,
+        cameras=cameras,
+        image_index=whole_number(image_index, "image_index", 0, frames - 1),
+        frames=frames,
+        height=height,
+        width=width,
+        seed=secrets.randbelow(MAX_SEED + 1) if seed is None else whole_number(seed, "seed", 0, MAX_SEED),
+        video=video or VideoSettings(),
+        path=path,
+    )
+
+
+def clean_text(text: str | None) -> str:
+    """Take out what cannot be seen; see the module's description. Cleaning twice changes nothing more.
+
+    Raises:
+        PromptError: not a string, or longer than the encoder reads.
+    """
+    if text is None:
+        return ""
+    if not isinstance(text, str):
+        raise PromptError(f"text must be a string, got {echo(text)}")
+    text = _INVISIBLE.sub("", _SPACES.sub(" ", text)).strip()
+    if len(text) > MAX_PROMPT_CHARS:
+        raise PromptError(f"text must have at most {MAX_PROMPT_CHARS} characters, got {len(text)}")
+    return text
+
+
+def _output_size(photo: Photo | None, height: object, width: object, defaults: ModelConfig) -> tuple[int, int]:
+    if (height is None) != (width is None):
+        raise InputError("height and width must be given together, got only one of them")
+    if height is None:
+        portrait = photo is not None and photo.pixels.shape[0] > photo.pixels.shape[1]
+        sides = sorted((defaults.height, defaults.width), reverse=portrait)
+        return sides[0], sides[1]
+    return tuple(whole_number(v, n, MIN_SIDE_PX, MAX_SIDE_PX) for v, n in ((height, "height"), (width, "width")))
+
+
+def _check_size(frames: int, height: int, width: int) -> None:
+    whole_number(frames, "frames", MIN_FRAMES, MAX_FRAMES)
+    for name, value in (("height", height), ("width", width)):
+        if whole_number(value, name, MIN_SIDE_PX, MAX_SIDE_PX) % SIZE_MULTIPLE:
+            raise InputError(f"{name} must be a multiple of {SIZE_MULTIPLE}, got {value}")
+    if frames * height * width > MAX_SCENE_PIXELS:
+        raise InputError(
+            f"frames x height x width must be at most {MAX_SCENE_PIXELS}, got {frames}x{height}x{width}: take fewer frames"
+        )
+
+
+def _checked_picture(picture: Frame, height: int, width: int) -> Frame:
+    if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.shape != (height, width, 3):
+        raise ImageError(f"picture in a request must be uint8 of shape ({height}, {width}, 3)")
+    picture = picture.copy() if picture.flags.writeable else picture
+    picture.flags.writeable = False
+    return picture
