@@ -42,6 +42,9 @@ MIN_VIDEO_SECONDS = 0.2
 MAX_VIDEO_SECONDS = 60.0
 MAX_VIDEO_FRAMES = 1200
 
+MAX_RENDER_SIDE_PX = 8192
+"""8K video; the CPU renderer keeps pixel positions in 16 bits."""
+
 MAX_SCENE_FILE_BYTES = 2 * 2**30
 MAX_GAUSSIANS = 16_000_000
 """A scene file with more is refused before memory is taken."""
