@@ -9,6 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+from flashworld.config import (
+    WAN_LATENTS_MEAN,
+    WAN_LATENTS_STD,
+    ModelConfig,
+    TextConfig,
+    TransformerConfig,
+    VaeConfig,
+)
+from flashworld.models.networks import Networks, random_networks
+
 GOLDEN_DIR = Path(__file__).parent / "golden" / "data"
 
 
@@ -31,3 +41,26 @@ def _seeded() -> None:
 @pytest.fixture(scope="session")
 def golden_dir() -> Path:
     return GOLDEN_DIR
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> ModelConfig:
+    """The real architecture, as narrow as it goes; FP8 needs widths that 16 divides."""
+    return ModelConfig(
+        "tiny",
+        transformer=TransformerConfig(
+            num_attention_heads=2, attention_head_dim=24, num_layers=2, ffn_dim=96, text_dim=32
+        ),
+        vae=VaeConfig(base_dim=8, decoder_base_dim=8, latents_mean=WAN_LATENTS_MEAN, latents_std=WAN_LATENTS_STD),
+        text=TextConfig(vocab_size=270, d_model=32, d_kv=8, d_ff=64, num_layers=2, num_heads=4, max_tokens=48),
+        feature_dim=64,
+        frames=3,
+        height=64,
+        width=96,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_networks(tiny_config: ModelConfig) -> Networks:
+    """Seeded random weights, float32, CPU. Shared by the session: to change one, make your own."""
+    return random_networks(tiny_config, seed=0)

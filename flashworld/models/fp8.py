@@ -1,0 +1,182 @@
+"""Eight-bit linears (e4m3) for the transformer's blocks, where the device multiplies them.
+
+Two granularities. "per_tensor": one scale for a weight, one for an input, found anew at each call; the original's
+scheme, number for number. "per_row": one scale an output channel and one a token; more exact, same speed where the
+device has it. Products accumulate in float32 and come out in bfloat16, bias (bfloat16) included, which is the one
+combination `torch._scaled_mm` allows a bias in.
+
+Numerics: scales are float32 at the multiplication. In "per_tensor" an input's scale is rounded to bfloat16 first and
+the input is scaled in bfloat16, as the original does; in "per_row" both stay float32 until the rounding to e4m3.
+Without a device that multiplies e4m3 the same rounded numbers are multiplied in bfloat16 (`native=False`).
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn.functional import linear
+
+Fp8Mode = Literal["per_row", "per_tensor"]
+E4M3_MAX = 448.0
+SMALLEST_AMAX = 1e-12
+"""An all-zero row has no scale of its own."""
+MIN_CAPABILITY = (8, 9)
+"""The first CUDA devices that multiply e4m3."""
+PROBE_ERROR = 0.1
+"""Largest relative error of a working multiplication of random numbers; e4m3 makes 0.04."""
+
+logger = logging.getLogger(__name__)
+
+
+class Fp8Linear(nn.Module):
+    """A linear layer with an e4m3 weight and inputs rounded to e4m3 at each call.
+
+    Args:
+        weight: The weight to round, float32 or bfloat16. (out, in)
+        bias: (out,) or None.
+        mode: Granularity of the scales.
+        native: Multiply in e4m3 on the device; False multiplies the rounded numbers in bfloat16.
+    """
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, mode: Fp8Mode, *, native: bool) -> None:
+        super().__init__()
+        self.mode = mode
+        self.native = native
+        self.out_features, self.in_features = weight.shape
+        quantized, inverse_scale = quantize_weight(weight.detach(), mode)
+        self.weight = nn.Parameter(quantized, requires_grad=False)
+        self.weight_inv_scale: torch.Tensor
+        self.register_buffer("weight_inv_scale", inverse_scale)
+        self.bias = None if bias is None else nn.Parameter(bias.detach().to(torch.bfloat16), requires_grad=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(..., in) in any floating dtype -> (..., out) in bfloat16"""
+        rows, inverse_scale = quantize_input(x.reshape(-1, self.in_features), self.mode)
+        multiply = scaled_product if self.native else emulated_product
+        y = multiply(rows, inverse_scale, self.weight, self.weight_inv_scale, self.bias)
+        return y.reshape(*x.shape[:-1], self.out_features)
+
+    def extra_repr(self) -> str:
+        """Sizes and scheme, for printing a model."""
+        return f"{self.in_features}, {self.out_features}, {self.mode}, native={self.native}"
+
+
+def quantize_weight(weight: torch.Tensor, mode: Fp8Mode) -> tuple[torch.Tensor, torch.Tensor]:
+    """Round a weight to e4m3.
+
+    Returns:
+        e4m3 (out, in), and the float32 factor that undoes the scaling: (1,) per tensor, (1, out) per row.
+    """
+    weight = weight.float()
+    amax = weight.abs().amax() if mode == "per_tensor" else weight.abs().amax(dim=1, keepdim=True)
+    scale = E4M3_MAX / amax.clamp(min=SMALLEST_AMAX)
+    return to_e4m3(weight * scale), scale.reciprocal().reshape(1, -1) if mode == "per_row" else (1 / scale).reshape(1)
+
+
+def quantize_input(x: torch.Tensor, mode: Fp8Mode) -> tuple[torch.Tensor, torch.Tensor]:
+    """Round inputs to e4m3.
+
+    Args:
+        x: (tokens, in)
+        mode: One scale for all, or one a token.
+
+    Returns:
+        e4m3 (tokens, in), and the float32 factor that undoes the scaling: (1,) per tensor, (tokens, 1) per row.
+    """
+    if mode == "per_tensor":
+        x = x.to(torch.bfloat16)
+        scale = (E4M3_MAX / x.abs().amax().float().clamp(min=SMALLEST_AMAX)).to(torch.bfloat16)
+        return to_e4m3(x * scale), scale.float().reciprocal().reshape(1)
+    amax = x.abs().amax(dim=1, keepdim=True).float().clamp(min=SMALLEST_AMAX)
+    return to_e4m3(x.float() * (E4M3_MAX / amax)), amax / E4M3_MAX
+
+
+def to_e4m3(x: torch.Tensor) -> torch.Tensor:
+    """Round to e4m3; the clamp keeps what rounding pushed above the largest number from becoming NaN."""
+    return x.clamp(-E4M3_MAX, E4M3_MAX).to(torch.float8_e4m3fn)
+
+
+def scaled_product(
+    x: torch.Tensor,
+    x_inverse_scale: torch.Tensor,
+    weight: torch.Tensor,
+    weight_inverse_scale: torch.Tensor,
+    bias: torch.Tensor | None,
+) -> torch.Tensor:
+    """Multiply on the e4m3 units: x @ weight.T + bias. (tokens, out), bfloat16"""
+    return torch._scaled_mm(
+        x, weight.t(), scale_a=x_inverse_scale, scale_b=weight_inverse_scale, bias=bias, out_dtype=torch.bfloat16
+    )
+
+
+def emulated_product(
+    x: torch.Tensor,
+    x_inverse_scale: torch.Tensor,
+    weight: torch.Tensor,
+    weight_inverse_scale: torch.Tensor,
+    bias: torch.Tensor | None,
+) -> torch.Tensor:
+    """The same from the same rounded numbers, multiplied in bfloat16. (tokens, out), bfloat16"""
+    wide_x = (x.float() * x_inverse_scale).to(torch.bfloat16)
+    wide_weight = (weight.float() * weight_inverse_scale.reshape(-1, 1)).to(torch.bfloat16)
+    return linear(wide_x, wide_weight, bias)
+
+
+def quantize_blocks(transformer: nn.Module, mode: Fp8Mode, *, native: bool) -> nn.Module:
+    """A transformer whose block linears are `Fp8Linear`.
+
+    The argument stays as it is. Everything but the block linears is shared with it, not copied; let go of the
+    argument to free its wide weights.
+
+    Args:
+        transformer: With its linears of every block under `blocks`.
+        mode: Granularity of the scales, see `probe_fp8`.
+        native: Multiply in e4m3 on the device.
+    """
+    quantized = _shallow_copy(transformer)
+    for block in quantized.blocks.modules():
+        for name, child in block.named_children():
+            if isinstance(child, nn.Linear):
+                setattr(block, name, Fp8Linear(child.weight, child.bias, mode, native=native))
+    return quantized
+
+
+def _shallow_copy(module: nn.Module) -> nn.Module:
+    """The same tree of modules with the same tensors, whose children can be replaced without touching the original."""
+    twin = copy.copy(module)
+    for registry in ("_parameters", "_buffers"):
+        twin.__dict__[registry] = dict(getattr(module, registry))
+    twin.__dict__["_modules"] = {
+        name: None if child is None else _shallow_copy(child) for name, child in module._modules.items()
+    }
+    return twin
+
+
+def probe_fp8(device: torch.device | str) -> Fp8Mode | None:
+    """Try what a device multiplies: "per_row" if it can, else "per_tensor", else None.
+
+    Some devices and library versions claim a granularity and fail at the call, so one small product is made and
+    checked.
+    """
+    device = torch.device(device)
+    if device.type != "cuda" or torch.cuda.get_device_capability(device) < MIN_CAPABILITY:
+        return None
+    generator = torch.Generator(device).manual_seed(0)
+    weight = torch.randn(256, 512, generator=generator, device=device)
+    x = torch.randn(384, 512, generator=generator, device=device)
+    bias = torch.randn(256, generator=generator, device=device)
+    wanted = linear(x, weight, bias)
+    for mode in ("per_row", "per_tensor"):
+        try:
+            error = (Fp8Linear(weight, bias, mode, native=True)(x).float() - wanted).norm() / wanted.norm()
+        except RuntimeError as refusal:  # how torch reports a granularity the device does not have
+            logger.info("FP8 %s is not available on %s: %s", mode, device, refusal)
+            continue
+        if float(error) < PROBE_ERROR:
+            return mode
+        logger.warning("FP8 %s gives wrong numbers on %s: relative error %.2g", mode, device, float(error))
+    return None
