@@ -110,7 +110,9 @@ def _collect(rows: Iterator[np.ndarray], count: int, columns: Columns, name: str
     scene: dict[str, torch.Tensor] = {}
     start = 0
     for table in rows:
-        for field, values in _decode(table, columns, name).items():
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows or is NaN is refused by _decode itself
+            decoded = _decode(table, columns, name)
+        for field, values in decoded.items():
             if start == 0:
                 scene[field] = torch.empty((count, values.shape[1]), dtype=torch.float32)
             scene[field].numpy()[start : start + len(values)] = values
@@ -142,7 +144,6 @@ def _decode(table: np.ndarray, columns: Columns, name: str) -> dict[str, np.ndar
 def _gather(table: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     """Columns by name as float32. (rows, columns)"""
     values = np.empty((len(table), len(names)), dtype=np.float32)
-    with np.errstate(over="ignore", invalid="ignore"):  # a double too large becomes infinity and is refused
-        for column, title in enumerate(names):
-            values[:, column] = table[title]
+    for column, title in enumerate(names):
+        values[:, column] = table[title]
     return values
