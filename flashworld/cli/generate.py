@@ -1,0 +1,161 @@
+"""`flashworld generate`: requests, or a picture and/or a text with a path, into scene files."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from flashworld.cli.models import add_model_options, load_pipeline
+from flashworld.cli.output import Output
+from flashworld.errors import InputError
+
+REQUEST_FILE = "request.json"
+
+
+def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
+    """Declare the command."""
+    parser = commands.add_parser("generate", help="make scenes from requests, or from a picture and/or a text")
+    parser.add_argument("requests", nargs="?", metavar="REQUEST.json|FOLDER",
+                        help="one request, an example's folder, or a folder of request files")  # fmt: skip
+    parser.add_argument("--input_dir", metavar="FOLDER", help="the same as FOLDER")
+    parser.add_argument("--out", "--output_dir", default="out", metavar="DIR", help="default: out")
+    wish = parser.add_argument_group("request", "without a request file; with one, --seed and the video options win")
+    wish.add_argument("--image", metavar="FILE")
+    wish.add_argument("--text", metavar="TEXT")
+    wish.add_argument("--trajectory", metavar="NAME|FILE", help="a preset (see `trajectory list`) or a path JSON")
+    wish.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a knob of the preset")
+    wish.add_argument("--image-index", type=int, metavar="N", help="which frame the picture belongs to")
+    wish.add_argument("--frames", type=int, metavar="N")
+    wish.add_argument("--size", metavar="HxW", help="height x width in pixels, multiples of 32")
+    wish.add_argument("--fov", type=float, metavar="DEG", help="vertical field of view")
+    wish.add_argument("--seed", type=int, metavar="N", help="default: a fresh one, written to request.json")
+    files = parser.add_argument_group("files", "all but splat and depth, unless some are named")
+    for name, text in (("ply", "scene.ply"), ("spz", "scene.spz"), ("splat", "scene.splat"), ("video", "video.mp4")):
+        files.add_argument(f"--{name}", action="store_true", help=f"write {text}")
+    files.add_argument("--depth", action="store_true", help="also write depth.mp4")
+    files.add_argument("--no-video", action="store_true", help="write no video")
+    files.add_argument("--video-fps", "--video_fps", type=int, metavar="FPS")
+    files.add_argument("--video-seconds", type=float, metavar="S")
+    files.add_argument("--video-quality", choices=("low", "medium", "high"))
+    add_model_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace, output: Output) -> None:
+    """Check every request first, then load the model once and make the scenes one after the other."""
+    from flashworld.cli.models import chosen_source
+    from flashworld.loading import model_config
+
+    config = model_config(chosen_source(args))
+    jobs = list(_jobs(args, config))
+    pipeline = load_pipeline(args, output)
+    done = []
+    for folder, request in jobs:
+        start = time.perf_counter()
+        bar = output.bar(pipeline.stages(request), 6, folder.name)
+        result = [stage for stage in bar][-1]
+        paths = result.save(folder, _outputs(args))
+        seconds = time.perf_counter() - start
+        done.append(
+            {
+                "files": {name: str(path) for name, path in paths.items()},
+                "seed": request.seed,
+                "model": result.model,
+                "gaussians": len(result.scene),
+                "seconds": round(seconds, 2),
+                "stages": {name: round(value, 3) for name, value in result.timings.items()},
+            }
+        )
+        output.note(f"{folder}: {len(result.scene)} Gaussians in {seconds:.1f} s (model: {result.model})")
+    lines = [str(path) for scene in done for path in scene["files"].values()]
+    output.result({"scenes": done}, "\n".join(lines))
+
+
+def _outputs(args: argparse.Namespace) -> list[str]:
+    """Files to write: those named, or the default ones."""
+    named = [name for name in ("ply", "spz", "splat", "video") if getattr(args, name)]
+    wanted = named or ["ply", "spz", "video"]
+    if args.no_video:
+        wanted = [name for name in wanted if name != "video"]
+    return [*wanted, *(["depth"] if args.depth else []), "preview", "request"]
+
+
+def _jobs(args: argparse.Namespace, config: Any) -> Iterator[tuple[Path, Any]]:  # noqa: ANN401
+    """Each request with the folder its files go to."""
+    from flashworld.inputs import VideoSettings, build_request
+    from flashworld.request_json import load_request_file
+
+    out = Path(args.out)
+    changes = _video_changes(args)
+    where = args.requests or args.input_dir
+    if where is None:
+        yield out, build_request(
+            image=args.image, text=args.text, frames=args.frames, fov_y_deg=args.fov, seed=args.seed,
+            video=VideoSettings(**changes), defaults=config, **_path_and_size(args),
+        )  # fmt: skip
+        return
+    if args.image or args.text or args.trajectory:
+        raise InputError("give either request files or --image, --text and --trajectory, not both")
+    for folder, file in _request_files(Path(where), out):
+        request = load_request_file(file, defaults=config)
+        if args.seed is not None:
+            request = replace(request, seed=args.seed)
+        yield folder, replace(request, video=replace(request.video, **changes)) if changes else request
+
+
+def _request_files(where: Path, out: Path) -> list[tuple[Path, Path]]:
+    """Output folder and request file of every job under a path."""
+    if where.is_file():
+        return [(out, where)]
+    if (where / REQUEST_FILE).is_file():
+        return [(out, where / REQUEST_FILE)]
+    if not where.is_dir():
+        raise InputError(f"{where}: expected a request file or a folder, found nothing there")
+    nested = [(out / p.parent.name, p) for p in sorted(where.glob(f"*/{REQUEST_FILE}"))]
+    found = [(out / p.stem, p) for p in sorted(where.glob("*.json"))] or nested
+    if not found:
+        raise InputError(f"{where}: expected *.json request files or */{REQUEST_FILE}, found none")
+    return found
+
+
+def _video_changes(args: argparse.Namespace) -> dict[str, object]:
+    changes = {
+        "fps": args.video_fps,
+        "seconds": args.video_seconds,
+        "quality": args.video_quality,
+        "depth": True if args.depth else None,
+        "enabled": False if args.no_video else None,
+    }
+    return {name: value for name, value in changes.items() if value is not None}
+
+
+def _path_and_size(args: argparse.Namespace) -> dict[str, object]:
+    """Arguments of `build_request` that need parsing."""
+    from flashworld.cli.trajectory import parse_params, path_source
+
+    wish: dict[str, object] = {}
+    if args.trajectory:
+        wish["trajectory"] = path_source(args.trajectory)
+    if args.param:
+        wish["trajectory_params"] = parse_params(args.param)
+    if args.image_index is not None:
+        wish["image_index"] = args.image_index
+    if args.size:
+        wish["height"], wish["width"] = parse_size(args.size)
+    return wish
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Read "480x704" as height and width.
+
+    Raises:
+        InputError: not two whole numbers.
+    """
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+        raise InputError(f"--size must look like 480x704 (height x width), got {text!r}")
+    return int(parts[0]), int(parts[1])

@@ -1,0 +1,73 @@
+"""Options that choose and place a model, for the command line and the app alike; the original's spellings work too."""
+
+from __future__ import annotations
+
+import argparse
+
+from flashworld.cli.output import Output
+from flashworld.errors import InputError
+from flashworld.pipeline import FlashWorldPipeline, Offload
+
+OFFLOADS: tuple[Offload, ...] = ("text", "vae", "transformer")
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add --model, --device, --offload and the original's --ckpt and --offload_*."""
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model", default="auto", metavar="auto|full|nano|PATH",
+        help="auto: full where there is a CUDA device, else nano; PATH: a model.ckpt or a converted folder",
+    )  # fmt: skip
+    group.add_argument("--ckpt", metavar="FILE", help="the same as --model FILE")
+    group.add_argument("--wan", metavar="DIR", help="folder with the Wan parts, if they are not in the Hub's cache")
+    group.add_argument("--device", choices=("cuda", "cpu"), help="default: CUDA where there is one")
+    group.add_argument(
+        "--offload", default="", metavar="LIST",
+        help="comma-separated: text (runs on the CPU), vae, transformer (visit the GPU for each call)",
+    )  # fmt: skip
+    group.add_argument("--offload_t5", action="store_true", help="the same as --offload text")
+    group.add_argument("--offload_vae", action="store_true", help="the same as --offload vae")
+    group.add_argument(
+        "--offload_transformer_during_vae", action="store_true", help="the same as --offload transformer"
+    )
+
+
+def chosen_source(args: argparse.Namespace) -> str:
+    """Which model the options mean: "full", "nano" or a path."""
+    if args.ckpt:
+        return args.ckpt
+    if args.model != "auto":
+        return args.model
+    import torch
+
+    return "full" if torch.cuda.is_available() else "nano"
+
+
+def chosen_offload(args: argparse.Namespace) -> list[Offload]:
+    """Which networks the options keep in the CPU's memory.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    wanted = {name.strip() for name in args.offload.split(",") if name.strip()}
+    spelled = {"text": args.offload_t5, "vae": args.offload_vae, "transformer": args.offload_transformer_during_vae}
+    wanted |= {name for name, on in spelled.items() if on}
+    unknown = sorted(wanted - set(OFFLOADS))
+    if unknown:
+        raise InputError(f"--offload must list names among {', '.join(OFFLOADS)}, got {unknown[0]}")
+    return [name for name in OFFLOADS if name in wanted]
+
+
+def load_pipeline(args: argparse.Namespace, output: Output) -> FlashWorldPipeline:
+    """Load what the options choose, with a bar for every file."""
+    progress = output.bytes_progress()
+    try:
+        return FlashWorldPipeline.from_pretrained(
+            chosen_source(args),
+            wan=args.wan,
+            device=args.device,
+            offload=chosen_offload(args),
+            on_progress=progress,
+        )
+    finally:
+        progress.close()

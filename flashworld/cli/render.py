@@ -1,0 +1,57 @@
+"""`flashworld render`: film a PLY, SPZ or .splat file along a path."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from flashworld.cli.output import Output
+from flashworld.errors import InputError
+
+
+def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
+    """Declare the command."""
+    parser = commands.add_parser("render", help="film a scene file along a path")
+    parser.add_argument("scene", metavar="SCENE.ply|.spz|.splat")
+    parser.add_argument("--trajectory", default="orbit_right", metavar="NAME|FILE")
+    parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--out", default="video.mp4", metavar="FILE", help=".mp4, .gif or .webp")
+    parser.add_argument("--size", default="480x704", metavar="HxW")
+    parser.add_argument("--fov", type=float, default=60.0, metavar="DEG")
+    parser.add_argument("--frames", type=int, default=24, metavar="N", help="cameras the path is built from")
+    parser.add_argument("--fps", type=int, default=24)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--quality", choices=("low", "medium", "high"), default="high")
+    parser.add_argument("--depth", action="store_true", help="film distance in place of colour")
+    parser.add_argument("--device", choices=("cuda", "cpu"), help="default: CUDA where there is one")
+    parser.set_defaults(run=run, path=None)
+
+
+def run(args: argparse.Namespace, output: Output) -> None:
+    """Read the scene, build the path, write the video."""
+    import torch
+
+    from flashworld.cli.generate import parse_size
+    from flashworld.cli.trajectory import _cameras
+    from flashworld.files import read_scene
+    from flashworld.files.video import write_animation, write_video
+    from flashworld.inputs import VideoSettings
+    from flashworld.rendering import iter_frames
+    from flashworld.trajectories import video_path
+
+    target = Path(args.out)
+    if target.suffix not in (".mp4", ".gif", ".webp"):
+        raise InputError(f"--out must end in .mp4, .gif or .webp, got {target.name!r}")
+    settings = VideoSettings(fps=args.fps, seconds=args.seconds, quality=args.quality)
+    args.path = args.trajectory
+    path = video_path(_cameras(args), fps=settings.fps, seconds=settings.seconds)
+    height, width = parse_size(args.size)
+    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    scene = read_scene(args.scene).to(device)
+    frames = output.bar(iter_frames(scene, path, height, width, depth=args.depth), len(path), target.name)
+    if target.suffix == ".mp4":
+        write_video(frames, target, fps=settings.fps, quality=settings.quality)
+    else:
+        write_animation(frames, target, fps=settings.fps)
+    output.result({"file": str(target), "frames": len(path), "gaussians": len(scene)}, str(target))

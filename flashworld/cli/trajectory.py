@@ -1,0 +1,143 @@
+"""`flashworld trajectory`: list presets, draw a path, convert between path formats."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from flashworld.cli.output import Output
+from flashworld.errors import InputError, TrajectoryError
+from flashworld.limits import MAX_JSON_BYTES
+
+FRAMES, HEIGHT, WIDTH, FOV_Y_DEG = 24, 480, 704, 60.0
+"""What paths are built for when nothing else is said."""
+
+
+def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
+    """Declare the command and its three actions."""
+    parser = commands.add_parser("trajectory", help="list, draw and convert camera paths")
+    parser.add_argument("action", choices=("list", "preview", "convert"))
+    parser.add_argument("path", nargs="?", metavar="NAME|FILE", help="a preset or a path JSON of any known form")
+    parser.add_argument("--out", metavar="FILE", help="preview: .png, .webp or .gif; convert: .json")
+    parser.add_argument("--to", choices=("flashworld", "transforms"), default="flashworld", help="convert: which form")
+    parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a knob of the preset")
+    parser.add_argument("--frames", type=int, default=FRAMES)
+    parser.add_argument("--size", default=f"{HEIGHT}x{WIDTH}", metavar="HxW")
+    parser.add_argument("--fov", type=float, default=FOV_Y_DEG, metavar="DEG", help="where the path has none")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace, output: Output) -> None:
+    """Do one of the three actions."""
+    {"list": _list, "preview": _preview, "convert": _convert}[args.action](args, output)
+
+
+def _list(_args: argparse.Namespace, output: Output) -> None:
+    from flashworld.trajectories import PRESETS
+
+    presets = {
+        name: {
+            "title": preset.title,
+            "caption": preset.caption,
+            "params": {p.name: {"default": p.default, "minimum": p.minimum, "maximum": p.maximum, "unit": p.unit}
+                       for p in preset.params},
+        }
+        for name, preset in PRESETS.items()
+    }  # fmt: skip
+    lines = []
+    for preset in PRESETS.values():
+        knobs = ", ".join(f"{p.name}={p.default:g}" for p in preset.params)
+        lines.append(f"{preset.name:16} {preset.caption} ({knobs})")
+    output.result({"presets": presets}, "\n".join(lines))
+
+
+def _preview(args: argparse.Namespace, output: Output) -> None:
+    from flashworld.files.atomic import replacing
+    from flashworld.path_preview import animate_path, draw_path
+
+    cameras = _cameras(args)
+    target = Path(args.out or "trajectory.png")
+    if target.suffix not in (".png", ".webp", ".gif"):
+        raise InputError(f"--out must end in .png, .webp or .gif, got {target.name!r}")
+    with replacing(target) as temporary:
+        if target.suffix == ".png":
+            draw_path(cameras).save(temporary, format="PNG")
+        else:
+            first, *rest = animate_path(cameras)
+            first.save(temporary, format=target.suffix[1:].upper(), save_all=True, append_images=rest, loop=0)
+    output.result({"file": str(target)}, str(target))
+
+
+def _convert(args: argparse.Namespace, output: Output) -> None:
+    from flashworld.cli.generate import parse_size
+    from flashworld.result import write_text
+    from flashworld.trajectory_json import to_transforms_json, trajectory_to_json
+
+    height, width = parse_size(args.size)
+    write = to_transforms_json if args.to == "transforms" else trajectory_to_json
+    text = json.dumps(write(_cameras(args), height=height, width=width), indent=1)
+    if args.out:
+        write_text(text + "\n", args.out)
+        output.result({"file": args.out}, args.out)
+    else:
+        output.result(json.loads(text), text)
+
+
+def _cameras(args: argparse.Namespace) -> Any:  # noqa: ANN401 - Cameras, imported late
+    from flashworld.camera_paths import build_path
+    from flashworld.cameras import intrinsics_from_fov
+    from flashworld.checks import real_number
+    from flashworld.cli.generate import parse_size
+    from flashworld.limits import MAX_FOV_DEG, MIN_FOV_DEG
+
+    if not args.path:
+        raise InputError("name a preset or a path file; `flashworld trajectory list` shows the presets")
+    height, width = parse_size(args.size)
+    fov = real_number(args.fov, "--fov", MIN_FOV_DEG, MAX_FOV_DEG, TrajectoryError, unit=" degrees")
+    intrinsics = intrinsics_from_fov(fov, height, width)
+    params = parse_params(args.param)
+    cameras, _ = build_path(
+        path_source(args.path), params, frames=args.frames, height=height, width=width, intrinsics=intrinsics
+    )
+    return cameras
+
+
+def path_source(text: str) -> str | dict[str, object]:
+    """A preset's name as it is, or the JSON in the file of that name.
+
+    Raises:
+        TrajectoryError: a file that cannot be read or is not a JSON object.
+    """
+    if not text.endswith(".json"):
+        return text
+    file = Path(text)
+    try:
+        if file.stat().st_size > MAX_JSON_BYTES:
+            raise TrajectoryError(f"{file.name}: must be at most {MAX_JSON_BYTES} bytes")
+        data = json.loads(file.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise TrajectoryError(f"{file.name}: cannot be read as JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise TrajectoryError(f"{file.name}: expected a JSON object, got {type(data).__name__}")
+    return data
+
+
+def parse_params(pairs: Sequence[str]) -> dict[str, object]:
+    """Read NAME=VALUE pairs; values are JSON numbers, true, false or words.
+
+    Raises:
+        InputError: a pair without "=".
+    """
+    params: dict[str, object] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InputError(f"--param must look like NAME=VALUE, got {pair!r}")
+        try:
+            params[name] = json.loads(value)
+        except ValueError:
+            params[name] = value
+    return params

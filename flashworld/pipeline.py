@@ -1,0 +1,254 @@
+"""The whole way from a checked request to a scene, in named stages that can be watched and stopped.
+
+Numerics: networks in bfloat16 on CUDA and float32 on the CPU, everything between them in float32 (see `sampling.py`).
+One generator on the CPU, seeded from the request, draws all noise, so that a seed means one scene on every device up
+to the networks' rounding.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+
+from flashworld.cameras import Cameras, normalize
+from flashworld.errors import Cancelled, InputError
+from flashworld.gaussians import Gaussians
+from flashworld.inputs import GenerationRequest
+from flashworld.models.networks import Networks
+from flashworld.result import SceneResult
+from flashworld.sampling import STEPS, SeededNoise, StepResult, sample
+from flashworld.types import Frame, Images
+
+StageName = Literal["text", "step", "scene"]
+Offload = Literal["text", "vae", "transformer"]
+PREVIEW_HEIGHT = 240
+"""Rows of the small picture shown while the model works."""
+FRAMES_PER_CHUNK = 24
+"""Frames that go through VAE and Gaussian decoder together on a GPU."""
+CPU_FRAMES_PER_CHUNK = 4
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Word of progress.
+
+    Attributes:
+        name: What has just been done.
+        message: The same for people, with what comes next.
+        fraction: Share of the work done, 0 to 1.
+        preview: A small picture of the scene so far, RGB uint8; None when there is none yet.
+    """
+
+    name: StageName
+    message: str
+    fraction: float
+    preview: Frame | None = None
+
+
+class FlashWorldPipeline:
+    """A loaded model, ready to make scenes.
+
+    Args:
+        networks: The four networks, on their device.
+        name: Shown to people; says "untrained" when the weights are random.
+        frames_per_chunk: Frames that go through VAE and Gaussian decoder together; None: by device.
+    """
+
+    def __init__(self, networks: Networks, *, name: str | None = None, frames_per_chunk: int | None = None) -> None:
+        self.networks = networks
+        self.name = name or networks.config.name
+        on_cpu = networks.device.type == "cpu"
+        self.frames_per_chunk = frames_per_chunk or (CPU_FRAMES_PER_CHUNK if on_cpu else FRAMES_PER_CHUNK)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path = "full",
+        *,
+        wan: str | Path | None = None,
+        device: str | torch.device | None = None,
+        offload: Iterable[Offload] = (),
+        on_progress: Callable[[str, int, int], None] | None = None,
+    ) -> FlashWorldPipeline:
+        """Load a model, downloading its pinned files if need be.
+
+        Args:
+            source: "full", "nano", a `model.ckpt`, or a folder written by `flashworld weights convert`.
+            wan: Folder with the Wan parts, for a `model.ckpt` beside which they are not cached.
+            device: "cuda" or "cpu"; None takes CUDA where there is one, except for nano.
+            offload: Networks that live in the CPU's memory and visit the GPU for their calls; "text" runs on the CPU.
+            on_progress: Called with (what, bytes done, bytes in all) while downloading and reading.
+
+        Raises:
+            CheckpointError: weights are missing, damaged or of another shape.
+            InputError: an unknown name in `offload`.
+        """
+        from flashworld.loading import load_networks
+
+        wanted = set(offload)
+        if wanted - set(get_args(Offload)):
+            raise InputError(f"offload must be among {', '.join(get_args(Offload))}, got {sorted(wanted)}")
+        device = torch.device(device or default_device(source))
+        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+        loaded = load_networks(
+            source, device="cpu" if wanted else device, dtype=dtype, wan=wan, on_progress=on_progress
+        )
+        networks = loaded.networks
+        if wanted:
+            networks = place(networks, device, wanted)
+        name = networks.config.name if loaded.trained else f"{networks.config.name}, untrained"
+        return cls(networks, name=name)
+
+    @classmethod
+    def from_nano(cls, device: str | torch.device = "cpu") -> FlashWorldPipeline:
+        """The small model that ships with the package."""
+        return cls.from_pretrained("nano", device=device)
+
+    def __call__(
+        self,
+        request: GenerationRequest,
+        on_stage: Callable[[Stage], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> SceneResult:
+        """Make one scene.
+
+        Args:
+            request: From `flashworld.inputs`.
+            on_stage: Told after every stage.
+            should_stop: Asked after every stage.
+
+        Raises:
+            Cancelled: `should_stop` said yes.
+            NumericalError: a stage produced NaN or infinity.
+        """
+        for stage in self.stages(request):
+            if isinstance(stage, SceneResult):
+                return stage
+            if on_stage:
+                on_stage(stage)
+            if should_stop and should_stop():
+                raise Cancelled(f"stopped after {stage.name}")
+        raise AssertionError("the loop always ends in a result")
+
+    def stages(self, request: GenerationRequest) -> Iterator[Stage | SceneResult]:
+        """Yield a `Stage` after each part of the work, and the `SceneResult` last; stop iterating to cancel."""
+        clock = StageClock(self.networks.device)
+        normalized, normalization = normalize(request.cameras)
+        total = STEPS + 1
+        with torch.inference_mode(), clock.stage("text"):
+            embeds = self.networks.text(request.text)
+        yield Stage("text", f"Denoising step 1 of {STEPS}", 0.3 / total)
+        for step in self._steps(request, normalized, embeds, clock):
+            if not step.is_last:
+                done, coming = step.step + 1, step.step + 2
+                shown = small_picture(step.images, request.image_index)
+                yield Stage("step", f"Denoising step {coming} of {STEPS}", done / total, shown)
+                continue
+            yield Stage("scene", "Writing the scene", STEPS / total)
+            yield SceneResult(
+                scene=step.scene.scaled(normalization.scene_scale),
+                cameras=normalization.to_scene_units(normalized),
+                request=request,
+                normalization=normalization,
+                model=self.name,
+                timings=clock.seconds,
+            )
+
+    def _steps(
+        self, request: GenerationRequest, cameras: Cameras, embeds: torch.Tensor, clock: StageClock
+    ) -> Iterator[StepResult]:
+        """`sample`, with inference mode on only while it runs: a generator may be closed in another thread."""
+        steps = sample(
+            self.networks,
+            cameras,
+            embeds,
+            SeededNoise(torch.Generator().manual_seed(request.seed)),
+            render_white,
+            height=request.height,
+            width=request.width,
+            image=to_image(request.picture),
+            image_index=request.image_index,
+            frames_per_chunk=self.frames_per_chunk,
+            during=clock.stage,
+        )
+        while True:
+            with torch.inference_mode():
+                step = next(steps, None)
+            if step is None:
+                return
+            yield step
+
+
+def default_device(source: str | Path = "full") -> str:
+    """CUDA where there is one; the CPU for nano, which is as fast there."""
+    return "cuda" if source != "nano" and torch.cuda.is_available() else "cpu"
+
+
+def place(networks: Networks, device: torch.device, offload: set[str]) -> Networks:
+    """Move networks from the CPU to `device`, but leave those in `offload` at home.
+
+    "text" runs on the CPU; "vae" (encoder and Gaussian decoder) and "transformer" visit `device` for every call.
+    """
+    from dataclasses import replace
+
+    from flashworld.offload import visit_device_per_call
+
+    visiting = {"transformer"} & offload | ({"vae_encoder", "gaussian_decoder"} if "vae" in offload else set())
+    for name, module in networks.modules.items():
+        if name in visiting:
+            visit_device_per_call(module, device)
+        elif not (name == "text_encoder" and "text" in offload):
+            module.to(device)
+    return replace(networks, device=device)
+
+
+def render_white(scene: Gaussians, cameras: Cameras, height: int, width: int) -> Images:
+    """The loop's renderer: white background, pictures in [-1, 1]."""
+    from flashworld.rendering import render, to_signed
+
+    return to_signed(render(scene, cameras, height, width).rgb)
+
+
+def to_image(picture: Frame | None) -> Images | None:
+    """An RGB uint8 picture (H, W, 3) as the networks want it: [-1, 1], (3, H, W)."""
+    if picture is None:
+        return None
+    return torch.from_numpy(picture.copy()).permute(2, 0, 1).float() / 255 * 2 - 1
+
+
+def small_picture(images: Images | None, index: int) -> Frame | None:
+    """One of the loop's pictures, shrunk to at most `PREVIEW_HEIGHT` rows."""
+    if images is None:
+        return None
+    every = max(1, round(images.shape[-2] / PREVIEW_HEIGHT))
+    signed = torch.nn.functional.avg_pool2d(images[index : index + 1], every)[0]
+    return ((signed + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
+
+
+class StageClock:
+    """Seconds spent by stage name; waits for the GPU at the end of each stage only when told to.
+
+    Args:
+        device: Whose work is timed.
+        wait: Synchronise at every stage's end, for true times of asynchronous work.
+    """
+
+    def __init__(self, device: torch.device, *, wait: bool = False) -> None:
+        self.device = device
+        self.wait = wait
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what happens inside."""
+        start = time.perf_counter()
+        yield
+        if self.wait and self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start

@@ -1,0 +1,161 @@
+"""What a generation gives back: the scene in scene units, the cameras it was made for, and how to write it all down.
+
+Axes are OpenGL, the frame is the first camera's, units are those of the request's path.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+from flashworld.cameras import Cameras, Normalization
+from flashworld.errors import ExportError, InputError
+from flashworld.files.atomic import replacing
+from flashworld.gaussians import Gaussians, prune_by_opacity, require_finite
+from flashworld.inputs import GenerationRequest
+from flashworld.trajectories import video_path
+from flashworld.types import Frame
+
+Output = Literal["ply", "spz", "splat", "video", "depth", "preview", "request"]
+ALL_OUTPUTS: tuple[Output, ...] = get_args(Output)
+DEFAULT_OUTPUTS: tuple[Output, ...] = ("ply", "spz", "video", "preview", "request")
+FILE_NAMES: dict[Output, str] = {
+    "ply": "scene.ply",
+    "spz": "scene.spz",
+    "splat": "scene.splat",
+    "video": "video.mp4",
+    "depth": "depth.mp4",
+    "preview": "preview.jpg",
+    "request": "request.json",
+}
+FILE_OPACITY = 1 / 255
+"""Gaussians fainter than one grey level never reach a pixel; files leave them out."""
+JPEG_QUALITY = 92
+
+
+@dataclass(frozen=True, eq=False)
+class SceneResult:
+    """One finished scene.
+
+    Attributes:
+        scene: Gaussians in the first camera's axes and the request's units.
+        cameras: The generated views, in the same frame.
+        request: What was asked for, with the seed that was used.
+        normalization: How the path was brought into the model's frame.
+        model: Name of the model that made it; says "untrained" when its weights are random.
+        timings: Seconds by stage.
+    """
+
+    scene: Gaussians
+    cameras: Cameras
+    request: GenerationRequest
+    normalization: Normalization
+    model: str
+    timings: dict[str, float] = field(default_factory=dict)
+
+    def video_cameras(self) -> Cameras:
+        """The smooth path the video is filmed along, in the scene's frame."""
+        video = self.request.video
+        path = video_path(self.request.cameras, fps=video.fps, seconds=video.seconds)
+        return self.normalization.to_scene_units(self.normalization.apply(path))
+
+    def iter_video(self, *, depth: bool = False) -> Iterator[Frame]:
+        """Pictures along `video_cameras`, one at a time; `depth` films distance in place of colour."""
+        from flashworld.rendering import iter_frames
+
+        size = (self.request.height, self.request.width)
+        return iter_frames(self.scene, self.video_cameras(), *size, depth=depth)
+
+    def picture(self, frame: int | None = None) -> Frame:
+        """One generated view; by default the one the request's picture belongs to."""
+        from flashworld.rendering import iter_frames
+
+        index = self.request.image_index if frame is None else frame
+        return next(iter(iter_frames(self.scene, self.cameras[index], self.request.height, self.request.width)))
+
+    def visible(self) -> Gaussians:
+        """The scene without Gaussians that never reach a pixel; what files hold."""
+        return prune_by_opacity(self.scene, FILE_OPACITY)
+
+    def save(
+        self,
+        folder: str | Path,
+        outputs: Iterable[Output] = DEFAULT_OUTPUTS,
+        *,
+        frames: Iterable[Frame] | None = None,
+    ) -> dict[Output, Path]:
+        """Write files into a folder, which is made if need be.
+
+        Args:
+            folder: Where to write; files of the same names are replaced, each only once it is complete.
+            outputs: Which files; "video" and "depth" are left out when the request disables its video.
+            frames: The video's pictures if they are rendered already.
+
+        Returns:
+            The path of each file written.
+
+        Raises:
+            InputError: an unknown output.
+            ExportError: the scene is empty or not finite, or a file cannot be written.
+        """
+        wanted = list(outputs)
+        unknown = [name for name in wanted if name not in FILE_NAMES]
+        if unknown:
+            raise InputError(f"outputs must be among {', '.join(ALL_OUTPUTS)}, got {unknown[0]!r}")
+        require_finite(self.scene, "the scene")
+        folder = make_folder(folder)
+        if not self.request.video.enabled:
+            wanted = [name for name in wanted if name not in ("video", "depth")]
+        paths = {name: folder / FILE_NAMES[name] for name in wanted}
+        for name, path in paths.items():
+            self._write(name, path, frames)
+        return paths
+
+    def _write(self, name: Output, path: Path, frames: Iterable[Frame] | None) -> None:
+        if name in ("ply", "spz", "splat"):
+            from flashworld.files import write_scene
+
+            write_scene(self.visible(), path)
+        elif name in ("video", "depth"):
+            from flashworld.files.video import write_video
+
+            video = self.request.video
+            filmed = self.iter_video(depth=name == "depth") if frames is None or name == "depth" else frames
+            write_video(filmed, path, fps=video.fps, quality=video.quality)
+        elif name == "preview":
+            write_jpeg(self.picture(), path)
+        else:
+            from flashworld.request_json import request_to_json
+
+            write_text(json.dumps(request_to_json(self.request), indent=1), path)
+
+
+def make_folder(folder: str | Path) -> Path:
+    """Make a folder and its parents.
+
+    Raises:
+        ExportError: it cannot be made.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExportError(f"folder {folder} cannot be made: {error.strerror}") from error
+    return folder
+
+
+def write_jpeg(picture: Frame, path: str | Path) -> None:
+    """Write one picture, whole or not at all."""
+    from PIL import Image
+
+    with replacing(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="JPEG", quality=JPEG_QUALITY)
+
+
+def write_text(text: str, path: str | Path) -> None:
+    """Write a text file in UTF-8, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

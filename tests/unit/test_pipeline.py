@@ -1,0 +1,150 @@
+"""The whole way at tiny size: real networks with random weights, the real renderer, real files."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from flashworld.cameras import Cameras
+from flashworld.delivery import NAMES, deliver
+from flashworld.errors import Cancelled, ExportError, InputError, NumericalError
+from flashworld.files import read_scene
+from flashworld.inputs import VideoSettings, build_request
+from flashworld.models.networks import random_networks
+from flashworld.nano.sizes import TINY
+from flashworld.pipeline import FlashWorldPipeline, Stage, small_picture
+from flashworld.request_json import request_from_json
+from flashworld.result import SceneResult
+
+HEIGHT, WIDTH, FRAMES = 64, 96, 3
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> FlashWorldPipeline:
+    return FlashWorldPipeline(random_networks(TINY, seed=0), name="tiny, untrained")
+
+
+def a_request(**changes):
+    picture = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    wish = {
+        "image": picture, "text": "a room", "trajectory": "orbit_right", "frames": FRAMES, "height": HEIGHT,
+        "width": WIDTH, "seed": 5, "video": VideoSettings(fps=4, seconds=1.0),
+    }  # fmt: skip
+    return build_request(**(wish | changes))
+
+
+@pytest.fixture(scope="module")
+def result(pipeline) -> SceneResult:
+    return pipeline(a_request())
+
+
+def test_stages_are_named_grow_and_end_in_a_result(pipeline):
+    stages = list(pipeline.stages(a_request()))
+    assert isinstance(stages[-1], SceneResult)
+    named = [s for s in stages if isinstance(s, Stage)]
+    fractions = [s.fraction for s in named]
+    assert fractions == sorted(fractions)
+    assert 0 < fractions[0] < fractions[-1] < 1
+    assert sum(s.preview is not None for s in named) == 3
+    assert all(s.preview is None or (s.preview.dtype == np.uint8 and s.preview.ndim == 3) for s in named)
+
+
+def test_one_seed_gives_one_scene_and_another_seed_another(pipeline, result):
+    again = pipeline(a_request())
+    assert torch.equal(again.scene.to_vectors(), result.scene.to_vectors())
+    other = pipeline(a_request(seed=6))
+    assert not torch.equal(other.scene.to_vectors(), result.scene.to_vectors())
+
+
+def test_scene_has_two_gaussians_for_every_second_pixel_of_every_frame(result):
+    assert len(result.scene) == FRAMES * 2 * (HEIGHT // 2) * (WIDTH // 2)
+
+
+def test_scene_and_cameras_are_in_request_units_and_first_camera_axes(result):
+    moved = result.request.cameras
+    expected = torch.linalg.inv(moved.c2w[0]) @ moved.c2w
+    assert torch.allclose(result.cameras.c2w, expected, atol=1e-5)
+
+
+def test_rotation_only_path_keeps_scene_size(pipeline):
+    request = a_request(trajectory="pan_left")
+    result = pipeline(request)
+    assert result.normalization.scene_scale == 1.0
+    distance = float(result.scene.means.norm(dim=1).median())
+    assert 0.1 < distance < 10
+
+
+def test_text_alone_and_picture_alone_are_enough(pipeline):
+    assert len(pipeline(a_request(image=None)).scene)
+    assert len(pipeline(a_request(text=None)).scene)
+
+
+def test_stopping_between_stages(pipeline):
+    with pytest.raises(Cancelled):
+        pipeline(a_request(), should_stop=lambda: True)
+    stages = pipeline.stages(a_request())
+    next(stages)
+    stages.close()
+
+
+def test_saved_files_hold_the_scene(result, tmp_path):
+    paths = result.save(tmp_path / "new" / "folder")
+    assert set(paths) == {"ply", "spz", "video", "preview", "request"}
+    assert all(path.stat().st_size > 0 for path in paths.values())
+    back = read_scene(paths["ply"])
+    assert len(back) == len(result.visible())
+    assert torch.allclose(back.means, result.visible().means, atol=1e-5)
+    again = request_from_json(json.loads(paths["request"].read_text()))
+    assert again.seed == 5
+    assert torch.allclose(again.cameras.c2w, result.request.cameras.c2w, atol=1e-5)
+    assert np.array_equal(again.picture, result.request.picture)
+
+
+def test_delivery_writes_every_file_and_nothing_else(result, tmp_path):
+    delivered = dict(deliver(result, tmp_path))
+    assert set(delivered) == set(NAMES)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(NAMES.values())
+
+
+def test_unknown_output_is_refused_before_anything_is_written(result, tmp_path):
+    with pytest.raises(InputError, match="outputs"):
+        result.save(tmp_path / "x", ["ply", "obj"])
+    assert not (tmp_path / "x").exists()
+
+
+def test_scene_that_is_not_finite_is_not_written(result, tmp_path):
+    from dataclasses import replace
+
+    broken = result.scene.to_vectors().clone()
+    broken[3, 1] = torch.nan
+    bad = replace(result, scene=type(result.scene).from_vectors(broken))
+    with pytest.raises(ExportError, match="means"):
+        bad.save(tmp_path / "x", ["ply"])
+    assert not list(tmp_path.rglob("*.ply"))
+
+
+def test_infinite_weight_names_the_stage():
+    networks = random_networks(TINY, seed=0)
+    with torch.no_grad():
+        networks.gaussian_decoder.gs_head.gs_proj.bias[29] = torch.inf
+    with pytest.raises(NumericalError, match="Gaussian decoder"):
+        FlashWorldPipeline(networks)(a_request())
+
+
+def test_preview_is_one_view_no_higher_than_asked_for():
+    pictures = torch.zeros(2, 3, 480, 704)
+    pictures[1] = 1
+    small = small_picture(pictures, 1)
+    assert small is not None
+    assert small.shape == (240, 352, 3)
+    assert (small == 255).all()
+
+
+def test_video_path_starts_and_ends_with_the_views(result):
+    path = result.video_cameras()
+    assert isinstance(path, Cameras)
+    assert torch.allclose(path.positions[0], result.cameras.positions[0], atol=1e-6)
+    assert torch.allclose(path.positions[-1], result.cameras.positions[-1], atol=1e-5)
