@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aot.keys import ArtifactKey, WheelKey
+from aot.keys import ArtifactKey, Key, parse_key
 from flashworld.errors import CompiledBlockError
 
 logger = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class ArtifactStore:
     def __init__(self, root: Path | str = DEFAULT_ROOT) -> None:
         self.root = Path(root).expanduser()
 
-    def save(self, key: ArtifactKey | WheelKey, files: Mapping[str, bytes], extra: Mapping[str, Any]) -> Artifact:
+    def save(self, key: Key, files: Mapping[str, bytes], extra: Mapping[str, Any]) -> Artifact:
         """Write an entry; one with the same key is replaced.
 
         Args:
@@ -112,7 +112,25 @@ class ArtifactStore:
                 target.rename(Path(old) / "replaced")
             fresh.rename(target)
 
-    def load(self, key: ArtifactKey | WheelKey) -> Artifact:
+    def adopt(self, folder: Path) -> Artifact:
+        """Copy an entry that lies elsewhere into this store, after checking every byte of it.
+
+        Raises:
+            CompiledBlockError: it is damaged or not what its name says, or the store cannot be written.
+        """
+        artifact = read_artifact(folder)
+        if parse_key(artifact.key).slug != artifact.slug:
+            raise CompiledBlockError(f"{folder}: its metadata is that of {parse_key(artifact.key).slug}")
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".new-", dir=self.root) as fresh:
+                copy = shutil.copytree(folder, Path(fresh) / artifact.slug)
+                self._swap_in(copy, self.root / artifact.slug)
+        except OSError as error:
+            raise CompiledBlockError(f"{self.root}: expected to write {artifact.slug}, got: {error}") from error
+        return Artifact(self.root / artifact.slug, artifact.metadata)
+
+    def load(self, key: Key) -> Artifact:
         """Find an entry and check every byte of it.
 
         Raises:
@@ -158,7 +176,7 @@ class ArtifactStore:
             return []
         return [p for p in self.root.iterdir() if p.is_dir() and p.name[0] != "." and p.suffix != BAD_SUFFIX]
 
-    def _near_misses(self, key: ArtifactKey | WheelKey) -> str:
+    def _near_misses(self, key: Key) -> str:
         """What the same block has for other hardware or source, as the end of a message."""
         wanted, kind = key.as_dict(), "block" if isinstance(key, ArtifactKey) else "kind"
         notes = []

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import inspect
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,19 @@ from typing import Any
 import torch
 from torch import nn
 
+from flashworld.errors import CompiledBlockError
+
 HASH_CHARS = 12
 """48 bits: enough to tell a few thousand artifacts apart."""
 FLOAT8_DTYPES = (torch.float8_e4m3fn, torch.float8_e5m2)
 PRECISION_NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32: "fp32", torch.float64: "fp64"}
+
+PROJECT = "flashworld"
+SOURCE_PACKAGES = (PROJECT, "diffusers")
+"""Whose plain objects inside a module are part of what it computes."""
+UNHASHED_PACKAGES = ("torch", "builtins", "abc", "typing", "collections")
+UNHASHED_MODULES = ("flashworld.errors", "flashworld.types")
+"""torch's version is in the key; the others change nothing."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,25 @@ class WheelKey:
         return {"kind": "gsplat", **asdict(self)}
 
 
+Key = ArtifactKey | WheelKey
+
+
+def parse_key(data: Mapping[str, Any]) -> Key:
+    """Read a key's `as_dict`.
+
+    Raises:
+        CompiledBlockError: a field is missing, unknown or no text.
+    """
+    fields = dict(data)
+    maker = {"graph": ArtifactKey, "gsplat": WheelKey}.get(str(fields.pop("kind", None)))
+    try:
+        if maker is not None and all(isinstance(value, str) for value in fields.values()):
+            return maker(**fields)
+    except TypeError:
+        pass
+    raise CompiledBlockError(f"expected the key of a graph or of gsplat's wheel, got {dict(data)}")
+
+
 def safe_name(text: str) -> str:
     """Letters, digits, dot, dash, plus and underscore; anything else becomes an underscore."""
     return re.sub(r"[^A-Za-z0-9.+_-]", "_", text)
@@ -127,21 +154,19 @@ def layout_of(tensor: torch.Tensor) -> list[Any]:
     return [list(tensor.shape), str(tensor.dtype).removeprefix("torch."), list(tensor.stride())]
 
 
-def source_hash(module: nn.Module, options: Iterable[str] = (), extra_sources: Iterable[Path] = ()) -> str:
+def source_hash(module: nn.Module, options: Iterable[str] = ()) -> str:
     """Hash of what a graph of `module` is traced from.
 
     Args:
-        module: The network. Files: those of its classes and of theirs, torch's own left out (the key has its version).
+        module: The network.
         options: Compiler settings, as text.
-        extra_sources: More files, for code that is called but is no module.
 
     Returns:
         SHA-256, hexadecimal. Comments on their own lines, blank lines and docstrings do not count.
     """
     digest = hashlib.sha256()
-    for path in sorted({*module_sources(module), *extra_sources}, key=lambda p: p.name):
-        digest.update(path.name.encode())
-        digest.update(meaningful_source(path.read_text()).encode())
+    for path_and_text in sorted((p.name, meaningful_source(p.read_text())) for p in module_sources(module)):
+        digest.update(repr(path_and_text).encode())
     for name, tensor in sorted(constants_of(module).items()):
         digest.update(repr((name, layout_of(tensor))).encode())
     for option in options:
@@ -150,11 +175,34 @@ def source_hash(module: nn.Module, options: Iterable[str] = (), extra_sources: I
 
 
 def module_sources(module: nn.Module) -> set[Path]:
-    """Source files of the classes in a module tree and their bases, without torch's and Python's."""
-    classes = {cls for part in module.modules() for cls in type(part).__mro__}
-    outside = ("torch", "builtins", "abc", "typing", "collections")
-    files = (inspect.getsourcefile(cls) for cls in classes if cls.__module__.split(".")[0] not in outside)
-    return {Path(file) for file in files if file}
+    """Source files of a module tree: its classes and their bases, and the project's functions those files use.
+
+    torch's own files are left out. What a file uses is what it has imported by name, followed from file to file.
+    """
+    objects: list[Any] = []
+    for part in module.modules():
+        helpers = [type(value) for value in vars(part).values()]  # attention processors and the like
+        objects += [*type(part).__mro__, *(cls for cls in helpers if cls.__module__.split(".")[0] in SOURCE_PACKAGES)]
+    files: set[Path] = set()
+    while objects:
+        home = sys.modules.get(getattr(objects.pop(), "__module__", None) or "")
+        path = Path(getattr(home, "__file__", None) or "")
+        if home is None or path in files or path.suffix != ".py" or _is_unhashed(home.__name__):
+            continue
+        files.add(path)
+        if home.__name__.split(".")[0] == PROJECT:
+            objects += [value for value in vars(home).values() if _is_ours(value)]
+    return files
+
+
+def _is_unhashed(name: str) -> bool:
+    return name in UNHASHED_MODULES or name.split(".")[0] in UNHASHED_PACKAGES
+
+
+def _is_ours(value: object) -> bool:
+    """A function or class of this project, or a module of it."""
+    home = getattr(value, "__module__", None)
+    return isinstance(home, str) and home.split(".")[0] == PROJECT
 
 
 def meaningful_source(text: str) -> str:

@@ -1,0 +1,309 @@
+"""Patch compiled graphs into a network, behind a guard: a call goes to the graph made for it, or runs eagerly.
+
+Weights are not copied: a graph reads the very tensors of the module, bound by name. The graph's library is loaded once
+a process and graph, not once a request, and without torch's probe of the CPU's instruction sets (13 to 30 s in a fresh
+process, and only for a warning). Where weights have moved since, they are bound again.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._pytree import tree_map_only
+
+from aot.artifacts import CONSTANTS_NAME, Artifact
+from aot.keys import constants_of, device_arch, layout_of
+from aot.shapes import CallSpec
+from flashworld.errors import CompiledBlockError
+
+logger = logging.getLogger(__name__)
+
+_loaded: dict[tuple[int, str], LoadedPackage] = {}
+"""Libraries of this process by process id and digest: a forked worker inherits its parent's entries but not their use."""
+_loading = threading.Lock()
+
+
+class LoadedPackage:
+    """One compiled library, in this process.
+
+    Calls are serialised: the loader runs without locks of its own, which also spares a wait for the previous run.
+    """
+
+    def __init__(self, package: Path) -> None:
+        from torch._C._aoti import AOTIModelPackageLoader
+        from torch.export.pt2_archive._package import AOTICompiledModel
+
+        with _cleanup_when_worker_dies():
+            # The same as torch._inductor.aoti_load_package without its probe of the CPU; the key has been checked.
+            loader = AOTIModelPackageLoader(str(package), "model", True, 1, -1)
+        self.model = AOTICompiledModel(loader)
+        self.names = frozenset(self.model.get_constant_fqns())
+        self.lock = threading.Lock()
+        self.bound: tuple[int, ...] = ()
+
+    def bind(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Make the library read these tensors, unless it already does."""
+        places = tuple(tensor.data_ptr() for tensor in tensors.values())
+        if places != self.bound:
+            self.model.load_constants(dict(tensors), check_full_update=True, user_managed=True)
+            self.bound = places
+
+
+def loaded_package(artifact: Artifact) -> LoadedPackage:
+    """The artifact's library, loaded at the first call in this process."""
+    place = (os.getpid(), artifact.digest)
+    with _loading:
+        if place not in _loaded:
+            _loaded[place] = LoadedPackage(artifact.package)
+        return _loaded[place]
+
+
+def _cleanup_when_worker_dies() -> AbstractContextManager[None]:
+    """ZeroGPU workers are killed, never ended, so what torch unpacks into /tmp is registered with spaces' own sweeper."""
+    from spaces.config import Config
+
+    if not Config.zero_gpu:
+        return nullcontext()
+    try:
+        from spaces.zero.torch.aoti import _register_aoti_cleanup
+    except ImportError:
+        return nullcontext()
+    return _register_aoti_cleanup()
+
+
+class CompiledGraph:
+    """One compiled graph of one module: what it may be called with, and its weights."""
+
+    def __init__(self, artifact: Artifact, module: nn.Module) -> None:
+        self.artifact = artifact
+        self.module = module
+        self.spec = CallSpec.from_json(artifact.metadata["inputs"])
+        self.batch_argument: str | None = artifact.metadata.get("batch_argument")
+        self.extras = _read_extras(artifact)
+        self.broken: str | None = None
+        check_constants(artifact, module)
+
+    @property
+    def label(self) -> str:
+        """For logs and the page, e.g. "fp8 sm_90 f24_h480_w704"."""
+        key = self.artifact.key
+        return f"{key['precision']} {key['arch']} {key['shapes']}"
+
+    def mismatch(self, arguments: Mapping[str, Any], defaults: Mapping[str, Any]) -> str | None:
+        """Why a call may not go through this graph, or None."""
+        return self.broken or self.spec.mismatch(arguments, defaults)
+
+    def run(self, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatever the network returns
+        """Call the graph; the call has been checked."""
+        tensors = {name: arguments[name].contiguous() for name in self.spec.tensors}
+        package = self._ready()
+        with package.lock, torch.no_grad():
+            package.bind(self._weights(package.names))
+            return package.model(**tensors, **self.spec.constants)
+
+    def _ready(self) -> LoadedPackage:
+        try:
+            package = loaded_package(self.artifact)
+        except RuntimeError as error:
+            self.broken = f"its library cannot be loaded: {error}"
+            raise CompiledBlockError(f"{self.artifact.slug}: {self.broken}") from error
+        missing = package.names - self.artifact.metadata["constants"].keys() - self.extras.keys()
+        if missing:
+            self.broken = f"its library asks for unknown tensors {sorted(missing)[:3]}"
+            raise CompiledBlockError(f"{self.artifact.slug}: {self.broken}")
+        return package
+
+    def _weights(self, names: frozenset[str]) -> dict[str, torch.Tensor]:
+        named = constants_of(self.module)
+        device = next(self.module.parameters()).device
+        self.extras = {name: tensor.to(device) for name, tensor in self.extras.items()}
+        return {name: named[name] if name in named else self.extras[name] for name in names}
+
+
+def check_constants(artifact: Artifact, module: nn.Module) -> None:
+    """Compare the tensors a graph will ask for with those of a module.
+
+    Raises:
+        CompiledBlockError: a tensor is missing or has another shape, dtype or layout. Unnoticed, a missing one kills
+            the process and a different one gives garbage.
+    """
+    named = constants_of(module)
+    for name, layout in artifact.metadata["constants"].items():
+        if name not in named:
+            raise CompiledBlockError(f"{artifact.slug}: the network has no tensor {name}")
+        if layout_of(named[name]) != layout:
+            raise CompiledBlockError(
+                f"{artifact.slug}: {name} must be {layout} (shape, dtype, strides), got {layout_of(named[name])}"
+            )
+
+
+def _read_extras(artifact: Artifact) -> dict[str, torch.Tensor]:
+    if not artifact.metadata.get("extras"):
+        return {}
+    from safetensors.torch import load_file
+
+    return load_file(artifact.path / CONSTANTS_NAME)
+
+
+class Dispatcher:
+    """Stands where a module's `forward` was: chooses a graph for every call, or the original.
+
+    Attributes:
+        graphs: In order of preference.
+        counts: Calls by where they went, e.g. {"fp8 sm_90 f24_h480_w704": 4, "eager": 1}.
+    """
+
+    def __init__(self, module: nn.Module, graphs: Sequence[CompiledGraph], *, strict: bool = False) -> None:
+        self.eager: Callable[..., Any] = module.forward
+        self.module = module
+        self.graphs = list(graphs)
+        self.strict = strict
+        self.counts: dict[str, int] = {}
+        self._signature = inspect.signature(self.eager)
+        self._defaults = {n: p.default for n, p in self._signature.parameters.items() if p.default is not p.empty}
+        self._told: set[str] = set()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - the module's own signature
+        """The module's `forward`."""
+        reason = self._unfit_for_any()
+        if reason is None:
+            arguments = self._signature.bind(*args, **kwargs).arguments
+            for graph in self.graphs:
+                found, result, why = self._try(graph, arguments)
+                if found:
+                    return result
+                reason = why if reason is None else f"{reason}; {why}"
+        return self._run_eagerly(reason or "there is no graph", args, kwargs)
+
+    def _unfit_for_any(self) -> str | None:
+        """Why no graph may run, whatever the arguments."""
+        weight = next(self.module.parameters())
+        if torch.is_grad_enabled() and weight.requires_grad:
+            return "gradients are wanted, a graph has none"
+        if torch.is_autocast_enabled(weight.device.type):
+            return "autocast is on, a graph has fixed dtypes"
+        return None
+
+    def _try(self, graph: CompiledGraph, arguments: Mapping[str, Any]) -> tuple[bool, Any, str]:
+        """Run one graph if it fits: whether it ran, its result, why not."""
+        single = _is_single(graph, arguments)
+        fitting = _doubled(arguments) if single else arguments
+        if why := graph.mismatch(fitting, self._defaults):
+            return False, None, why
+        try:
+            result = graph.run(fitting)
+        except CompiledBlockError as error:
+            return False, None, str(error)
+        self.counts[graph.label] = self.counts.get(graph.label, 0) + 1
+        return True, _halved(result) if single else result, ""
+
+    def _run_eagerly(self, reason: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:  # noqa: ANN401
+        message = f"{type(self.module).__name__}: {reason}"
+        if self.strict:
+            raise CompiledBlockError(message)
+        if message not in self._told:
+            self._told.add(message)
+            logger.warning("%s: runs eagerly", message)
+        self.counts["eager"] = self.counts.get("eager", 0) + 1
+        return self.eager(*args, **kwargs)
+
+
+def _is_single(graph: CompiledGraph, arguments: Mapping[str, Any]) -> bool:
+    """Whether a call has one frame and its graph needs at least two."""
+    name = graph.batch_argument
+    if name is None or not isinstance(arguments.get(name), torch.Tensor):
+        return False
+    wanted = graph.spec.tensors[name].shape[0]
+    return not isinstance(wanted, int) and arguments[name].shape[0] == 1 < wanted.minimum
+
+
+def _doubled(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The call with its only frame twice."""
+    return {k: torch.cat([v, v]) if isinstance(v, torch.Tensor) else v for k, v in arguments.items()}
+
+
+def _halved(result: Any) -> Any:  # noqa: ANN401 - whatever the network returns
+    """The first frame of a doubled call's result."""
+    return tree_map_only(torch.Tensor, lambda t: t[:1], result)
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What runs in a network's place.
+
+    Attributes:
+        block: Which network.
+        graphs: Labels of the graphs in use; none means eager.
+        reason: Why there is no graph, or None.
+    """
+
+    block: str
+    graphs: tuple[str, ...] = ()
+    reason: str | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether a compiled graph is used."""
+        return bool(self.graphs)
+
+    def __str__(self) -> str:
+        return f"{self.block}: " + (
+            ", ".join(self.graphs) if self.active else f"eager ({self.reason or 'not compiled'})"
+        )
+
+
+def apply(block: str, module: nn.Module, artifacts: Sequence[Artifact], *, strict: bool = False) -> Installed:
+    """Put compiled graphs in front of a module's forward; earlier ones are taken off first.
+
+    Args:
+        block: Name for the report.
+        module: The network, with its final weights. It is changed: its `forward` is replaced until `remove`.
+        artifacts: Graphs from the store, preferred ones first. One that does not fit is logged and left out.
+        strict: Raise instead of running eagerly, for tests and `verify`.
+    """
+    remove(module)
+    graphs, problems = [], []
+    for artifact in artifacts:
+        try:
+            _check_arch(artifact, module)
+            graphs.append(CompiledGraph(artifact, module))
+        except CompiledBlockError as error:
+            logger.warning("%s", error)
+            problems.append(str(error))
+    if graphs:
+        module.forward = Dispatcher(module, graphs, strict=strict)
+        return Installed(block, tuple(graph.label for graph in graphs))
+    if strict:
+        raise CompiledBlockError("; ".join(problems) or f"{block}: there is no graph")
+    return Installed(block, (), "; ".join(problems) or None)
+
+
+def _check_arch(artifact: Artifact, module: nn.Module) -> None:
+    wanted, torch_version = device_arch(next(module.parameters()).device), torch.__version__
+    found = (artifact.key.get("arch"), artifact.key.get("torch"))
+    if found != (wanted, torch_version):
+        raise CompiledBlockError(
+            f"{artifact.slug}: made for {found[0]} and torch {found[1]}, here are {wanted} and {torch_version}"
+        )
+
+
+def remove(module: nn.Module) -> None:
+    """Give a module its own forward back."""
+    if isinstance(module.__dict__.get("forward"), Dispatcher):
+        del module.forward
+
+
+def counts(module: nn.Module) -> dict[str, int]:
+    """Where the module's calls went in this process."""
+    forward = module.__dict__.get("forward")
+    return dict(forward.counts) if isinstance(forward, Dispatcher) else {}
