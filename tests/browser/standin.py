@@ -1,0 +1,78 @@
+"""A service for the page without a model: a real scene with real files, in the time and with the faults a test asks for.
+
+Run as a program it serves the page: `python tests/browser/standin.py PORT SECONDS`. Words in the prompt steer it:
+"slow" takes long steps, "broken" fails inside, "refused" raises an InputError, "text only" is nothing special.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+
+from scenes import FOCUS, asymmetric_scene, write_result_files  # noqa: E402
+
+from flashworld.cameras import normalize  # noqa: E402
+from flashworld.errors import InputError  # noqa: E402
+from ui.contract import Defaults, Progress, Result  # noqa: E402
+
+PLAN = (
+    ("text", 0.05, ""), ("picture", 0.1, ""), ("denoise", 0.25, "step 1 of 4"), ("denoise", 0.4, "step 2 of 4"),
+    ("denoise", 0.55, "step 3 of 4"), ("denoise", 0.7, "step 4 of 4"), ("decode", 0.8, ""), ("render", 0.9, ""),
+    ("files", 0.97, ""),
+)  # fmt: skip
+
+
+class StandIn:
+    model_name = "Stand-in"
+    model_note = "a test scene, no model at all"
+    defaults = Defaults(frames=8, height=96, width=128, sizes=((96, 128), (128, 96), (96, 96)), fps=10)
+    queue_size = 8
+    concurrency = 2
+    uses_gpu_quota = True
+
+    def __init__(self, seconds: float = 0.3) -> None:
+        self.seconds = seconds
+
+    def estimate_seconds(self, frames, height, width, video) -> float:
+        return 2.0 + 0.1 * frames + 0.01 * video.frame_count(frames)
+
+    def generate(self, request, *, session_dir: Path, ip_token=None) -> Iterator[Progress | Result]:
+        started = time.perf_counter()
+        pause = (6.0 if "slow" in request.text else self.seconds) / len(PLAN)
+        for stage, fraction, message in PLAN:
+            yield Progress(stage, fraction, message, self._preview(request, fraction) if stage == "denoise" else None)
+            time.sleep(pause)
+            if "broken" in request.text and stage == "decode":
+                raise RuntimeError("secret detail that no visitor may read")
+            if "refused" in request.text and stage == "decode":
+                raise InputError("camera 3: <b>this</b> path cannot be used")
+        scene = asymmetric_scene(request.seed % 100)
+        normalized, norm = normalize(request.cameras)
+        cameras = norm.to_scene_units(normalized)
+        files = write_result_files(scene, cameras, request.height, request.width, session_dir)
+        yield Result(
+            files, request.seed, len(scene), cameras, request.height, request.width, request.image_index, FOCUS,
+            {"everything": time.perf_counter() - started},
+        )  # fmt: skip
+
+    def _preview(self, request, fraction: float) -> np.ndarray:
+        noise = np.random.default_rng(0).integers(0, 255, (request.height, request.width, 3))
+        clear = np.full_like(noise, 160) if request.picture is None else request.picture
+        return (fraction * clear + (1 - fraction) * noise).astype(np.uint8)
+
+
+def main(port: int, seconds: float) -> None:
+    from ui import build_page, launch_options
+
+    build_page(StandIn(seconds)).launch(server_port=port, server_name="127.0.0.1", **launch_options())
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 0.3)

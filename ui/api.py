@@ -1,0 +1,116 @@
+"""The public API, which is also the MCP server's: plain types in, links to files out. Docstrings are its manual."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import FileData
+
+from flashworld.errors import InputError
+from flashworld.inputs import VideoSettings
+from ui.camera_path import PathForm
+from ui.contract import Result, Service
+from ui.generate_events import JOBS
+from ui.job import Wish, draw_seed, run_job, visitor_error
+from ui.run_part import Settings
+from ui.sessions import Sessions
+from ui.share import Shared, read_knobs
+
+FilePath = dict
+"""A file as gradio_client's `handle_file` sends it."""
+
+
+def connect_api(service: Service, sessions: Sessions) -> None:
+    """Offer `generate` and `generate_from_text`."""
+    d = service.defaults
+
+    def run(
+        request: gr.Request, image: str | None, text: str, path: str, knobs: str, path_json: str, **sizes: Any
+    ) -> dict:
+        try:
+            params = {**(read_knobs(Shared(path=path, knobs=knobs)) if not path_json and knobs else {})}
+            form = PathForm("file" if path_json else "template", path, params, file_text=path_json)
+            size = Settings(sizes["frames"], sizes["height"], sizes["width"], VideoSettings(fps=d.fps, seconds=6.0))
+            seed = draw_seed(sizes["seed"], sizes["seed"] < 0)
+            wish = Wish(image, text, form, size, sizes["fov_y_deg"], sizes["image_index"], seed)
+            checked = wish.request()
+        except InputError as error:
+            raise visitor_error(error) from error
+        token = request.headers.get("x-ip-token")
+        steps = run_job(service, sessions, checked, request.session_hash or "api", token)
+        result = [step for step in steps if isinstance(step, Result)][-1]
+        return answer(result)
+
+    def generate(  # noqa: D417 - `request` is Gradio's own and not part of the API
+        image: FileData | None,
+        text: str = "",
+        path: str = "orbit_right",
+        knobs: str = "",
+        path_json: str = "",
+        image_index: int = 0,
+        seed: int = -1,
+        frames: int = d.frames,
+        height: int = d.height,
+        width: int = d.width,
+        fov_y_deg: float = d.fov_y_deg,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> dict:
+        """Make a 3D Gaussian scene from a picture and/or a text, along a camera path.
+
+        Args:
+            image: A picture file, or None for text only. Its centre is cropped to the output's shape.
+            text: What the scene shows; may stay empty when there is a picture.
+            path: Name of a camera path template, such as orbit_right, forward, spiral, dolly_zoom_in, rotate_forward.
+            knobs: The template's parameters as JSON, such as {"angle_deg": 20}; empty for its defaults.
+            path_json: A camera path as JSON text, in place of a template.
+            image_index: The view that the picture belongs to; 0 is where the path begins.
+            seed: Seed of all noise; -1 draws one.
+            frames: Number of views.
+            height: Rows of the views in pixels, a multiple of 32.
+            width: Columns of the views in pixels, a multiple of 32.
+            fov_y_deg: Field of view from top to bottom in degrees.
+
+        Returns:
+            Files by name (ply, spz, video, path, zip, ...) with their links, the seed, and the number of Gaussians.
+        """
+        name = image["path"] if isinstance(image, dict) else getattr(image, "path", image)
+        return run(
+            request, name, text, path, knobs, path_json, image_index=image_index, seed=seed, frames=frames,
+            height=height, width=width, fov_y_deg=fov_y_deg,
+        )  # fmt: skip
+
+    def generate_from_text(  # noqa: D417
+        text: str,
+        path: str = "orbit_right",
+        seed: int = -1,
+        request: gr.Request = None,  # type: ignore[assignment]
+    ) -> dict:
+        """Make a 3D Gaussian scene from a text alone, along a camera path.
+
+        Args:
+            text: What the scene shows.
+            path: Name of a camera path template, such as orbit_right, forward, spiral, dolly_zoom_in, rotate_forward.
+            seed: Seed of all noise; -1 draws one.
+
+        Returns:
+            Files by name (ply, spz, video, path, zip, ...) with their links, the seed, and the number of Gaussians.
+        """
+        return run(
+            request, None, text, path, "", "", image_index=0, seed=seed, frames=d.frames, height=d.height,
+            width=d.width, fov_y_deg=d.fov_y_deg,
+        )  # fmt: skip
+
+    for endpoint in (generate, generate_from_text):
+        gr.api(endpoint, concurrency_limit=service.concurrency, concurrency_id=JOBS)
+
+
+def answer(result: Result) -> dict:
+    """A result as plain JSON with file links."""
+    files = {name: _link(path) for name, path in result.files.items() if path.is_file()}
+    return {"files": files, "seed": result.seed, "gaussians": result.gaussians, "seconds": result.timings}
+
+
+def _link(path: Path) -> dict:
+    return FileData(path=str(path), orig_name=path.name, size=path.stat().st_size).model_dump()

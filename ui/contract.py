@@ -1,0 +1,131 @@
+"""What the page needs from whoever runs the model: `app.py`, or the stand-in of the browser tests.
+
+The page knows these types and nothing of torch, spaces or weights. All values are plain data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from flashworld.types import Frame
+
+if TYPE_CHECKING:
+    from flashworld.cameras import Cameras
+    from flashworld.inputs import GenerationRequest, VideoSettings
+
+StageName = Literal["text", "picture", "denoise", "decode", "render", "files"]
+STAGES: dict[StageName, str] = {
+    "text": "Reading the text",
+    "picture": "Looking at the picture",
+    "denoise": "Painting the views",
+    "decode": "Building the scene",
+    "render": "Rendering the video",
+    "files": "Writing the files",
+}
+"""The named steps in their order, and what the visitor reads."""
+
+FileName = Literal["ply", "spz", "viewer", "plain", "video", "poster", "path", "zip"]
+"""Files of a result. Downloads: ply, spz, video (MP4), path (JSON), zip. `viewer` is the SPZ shown in 3D (pruned so that
+it stays below 25 MB; `spz` is taken where it is missing), `plain` the small .splat for `gr.Model3D`, `poster` a WebP."""
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What the form starts with and may offer.
+
+    Attributes:
+        frames: Number of views.
+        height: Image height in pixels.
+        width: Image width in pixels.
+        sizes: (height, width) choices, the default first.
+        fov_y_deg: Vertical field of view in degrees.
+        fps: Frames a second of the video.
+    """
+
+    frames: int = 24
+    height: int = 480
+    width: int = 704
+    sizes: tuple[tuple[int, int], ...] = ((480, 704), (704, 480), (576, 576))
+    fov_y_deg: float = 60.0
+    fps: int = 30
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of a running generation.
+
+    Attributes:
+        stage: Which of `STAGES`.
+        fraction: Of the whole job, 0 to 1.
+        message: Detail for people, such as "step 2 of 4"; may be empty.
+        preview: Picture of the moment, uint8 (H, W, 3), or None.
+    """
+
+    stage: StageName
+    fraction: float
+    message: str = ""
+    preview: Frame | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished scene.
+
+    Attributes:
+        files: Paths inside the session folder the page handed in.
+        seed: The seed that was used.
+        gaussians: How many Gaussians the full PLY holds.
+        cameras: The views in the scene's frame and units, for the 3D viewer.
+        height: Rows of the views and the video.
+        width: Columns of them.
+        image_index: Which camera the picture belongs to.
+        focus_distance: How far ahead of that camera the middle of the scene is, scene units.
+        timings: Seconds by stage, shown below the result.
+    """
+
+    files: dict[FileName, Path]
+    seed: int
+    gaussians: int
+    cameras: Cameras
+    height: int
+    width: int
+    image_index: int = 0
+    focus_distance: float = 1.5
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+class Service(Protocol):
+    """Runs the model."""
+
+    model_name: str
+    """Such as "FlashWorld" or "FlashWorld nano"."""
+    model_note: str
+    """One line for visitors: which model runs and how, such as "full model, compiled graph active"."""
+    defaults: Defaults
+    queue_size: int
+    """How many visitors may wait."""
+    concurrency: int
+    """How many generations run at once."""
+    uses_gpu_quota: bool
+    """Runs on ZeroGPU, where visitors have a daily quota."""
+
+    def estimate_seconds(self, frames: int, height: int, width: int, video: VideoSettings) -> float:
+        """Seconds of GPU (or CPU) time such a request takes, the number that also feeds `duration=`."""
+        ...
+
+    def generate(
+        self, request: GenerationRequest, *, session_dir: Path, ip_token: str | None = None
+    ) -> Iterator[Progress | Result]:
+        """Yield progress and, last, the result.
+
+        Closing the iterator stops the work. Raises `FlashWorldError`; an `InputError`'s text is shown to the visitor.
+
+        Args:
+            request: Checked already.
+            session_dir: An empty folder made for this call; every file goes there.
+            ip_token: The visitor's `X-IP-Token`, to be passed on where another Space is called.
+        """
+        ...

@@ -1,0 +1,110 @@
+"""The shipped examples: requests in `examples/<name>/`, and, where they were made, results beside them.
+
+A folder holds `request.json` (see `flashworld.request_json`), the picture it names, and may hold `about.json`
+({"title", "caption", "credit", "licence"}) and `result/` with the files of `ui.contract.FileName` under the names below
+and `result.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flashworld.errors import InputError
+from flashworld.trajectory_json import parse_trajectory
+from ui.contract import FileName, Result
+
+EXAMPLES_DIR = Path(__file__).parents[1] / "examples"
+RESULT_FILES: dict[FileName, str] = {
+    "video": "video.mp4",
+    "poster": "poster.webp",
+    "viewer": "scene.spz",
+    "spz": "scene.spz",
+    "plain": "scene.splat",
+    "path": "path.json",
+}
+"""What is small enough to ship. PLY and ZIP are made by generating the example."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One example.
+
+    Attributes:
+        name: Folder name.
+        title: For people.
+        caption: One sentence, with the picture's credit.
+        request: The request JSON as it stands in the file.
+        picture: The picture or None.
+        thumbnail: What the gallery shows.
+        result: The shipped result or None.
+    """
+
+    name: str
+    title: str
+    caption: str
+    request: dict[str, Any]
+    picture: Path | None
+    thumbnail: Path | None
+    result: Result | None
+
+
+def load_examples(folder: Path = EXAMPLES_DIR) -> list[Example]:
+    """All readable examples, by folder name; a damaged one is logged and left out."""
+    found = []
+    for request_file in sorted(folder.glob("*/request.json")):
+        try:
+            found.append(_load(request_file.parent))
+        except (OSError, ValueError, KeyError) as error:
+            logger.warning("example %s is left out: %s", request_file.parent.name, error)
+    return found
+
+
+def _load(folder: Path) -> Example:
+    request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
+    about_file = folder / "about.json"
+    about = json.loads(about_file.read_text(encoding="utf-8")) if about_file.is_file() else {}
+    named = request.get("image")
+    picture = folder / Path(named).name if isinstance(named, str) and not named.startswith("data:") else None
+    if picture is not None and not picture.is_file():
+        raise KeyError(f"its picture {picture.name} is missing")
+    result = _load_result(folder / "result")
+    poster = result.files.get("poster") if result else None
+    credit = ". ".join(part for part in (about.get("credit", ""), about.get("licence", "")) if part)
+    return Example(
+        name=folder.name,
+        title=about.get("title") or folder.name.replace("_", " ").capitalize(),
+        caption=" ".join(part for part in (about.get("caption") or request.get("text") or "", credit) if part),
+        request=request,
+        picture=picture,
+        thumbnail=poster or picture,
+        result=result,
+    )
+
+
+def _load_result(folder: Path) -> Result | None:
+    facts_file = folder / "result.json"
+    if not facts_file.is_file():
+        return None
+    facts = json.loads(facts_file.read_text(encoding="utf-8"))
+    size = {"height": facts["height"], "width": facts["width"]}
+    try:
+        cameras = parse_trajectory(facts["cameras"], **size, fov_y_deg=60.0).cameras
+    except InputError as error:
+        raise ValueError(str(error)) from error
+    files = {name: folder / file for name, file in RESULT_FILES.items() if (folder / file).is_file()}
+    return Result(
+        files=files,
+        seed=facts["seed"],
+        gaussians=facts["gaussians"],
+        cameras=cameras,
+        **size,
+        image_index=facts["image_index"],
+        focus_distance=facts["focus_distance"],
+        timings=facts.get("timings", {}),
+    )

@@ -1,0 +1,103 @@
+"""Generate and Stop: checked before the queue, followed step by step, stopped at any step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from flashworld.errors import InputError
+from ui.contract import Progress, Result, Service
+from ui.inputs_part import InputsPart
+from ui.job import Wish, draw_seed, field_at_fault, run_job, visitor_error
+from ui.path_events import QUIET
+from ui.path_part import PathPart, read_form
+from ui.progress_view import message_html, preview_of, progress_html, waiting_html
+from ui.result_part import ResultPart, result_updates
+from ui.run_part import RunPart, read_settings
+from ui.sessions import Sessions
+
+JOBS = "flashworld-jobs"
+"""Page and API share one line and one limit."""
+SETTINGS = 5
+"""How many values `RunPart.inputs` gives."""
+SCROLL_JS = "() => { document.getElementById('fw-result')?.scrollIntoView({ block: 'start' }); }"
+
+
+def read_wish(
+    image: str | None, text: str, fov: float, index: float, seed: float | None, randomize: bool, *rest: Any
+) -> Wish:
+    """The values of all controls, in the order of `connect_generate`, as a wish."""
+    settings = read_settings(*rest[:SETTINGS])
+    index = min(int(index), settings.frames - 1)
+    path = read_form(*rest[SETTINGS:])
+    return Wish(image, text or "", path, settings, float(fov), index, draw_seed(seed, randomize))
+
+
+def check(*values: Any) -> list[dict]:
+    """Validate before the queue: one verdict an input, the sentence at the control at fault."""
+    verdicts = [gr.validate(True, "") for _ in values]
+    try:
+        read_wish(*values).request()
+    except InputError as error:
+        places = {"image": 0, "text": 1, "path": 2, "settings": 6}
+        verdicts[places[field_at_fault(error)]] = gr.validate(False, str(error))
+    return verdicts
+
+
+def connect_generate(
+    service: Service, sessions: Sessions, inputs: InputsPart, path: PathPart, run: RunPart, result: ResultPart
+) -> list[Any]:
+    """Wire the two buttons. Returns the inputs in the order `read_wish` takes them."""
+    values = [
+        inputs.image, inputs.prompt, path.fov, path.image_index, run.seed, run.randomize, *run.inputs, *path.inputs,
+    ]  # fmt: skip
+    buttons = [run.generate, run.stop]
+    outputs = [result.progress, *buttons, run.seed, *result.outputs]
+    idle = [gr.update(visible=True), gr.update(visible=False)]
+    busy = [gr.update(visible=False), gr.update(visible=True)]
+    keep = [gr.skip()] * (1 + len(result.outputs))
+
+    def job(request: gr.Request, *given: Any) -> Iterator[list]:
+        try:
+            wish = read_wish(*given)
+            checked = wish.request()
+        except InputError as error:
+            yield [message_html(str(error), bad=True), *idle, *keep]
+            raise visitor_error(error) from error
+        picture = None
+        token = request.headers.get("x-ip-token")
+        try:
+            for step in run_job(service, sessions, checked, request.session_hash or "", token):
+                if isinstance(step, Progress):
+                    picture = preview_of(step, picture)
+                    yield [progress_html(step, picture), *busy, *keep]
+                elif isinstance(step, Result):
+                    yield ["", *idle, step.seed, *result_updates(step)]
+        except gr.Error as error:
+            yield [message_html(str(error.message), bad=True), *idle, *keep]
+            raise
+
+    def stopped() -> list:
+        return [message_html("Stopped. Nothing was made; your settings are still here."), *idle]
+
+    def finished(progress: str) -> list:
+        """Whatever happened, the buttons are back; a job that never started says so."""
+        unfinished = "fw-progress" in (progress or "")
+        text = message_html("It did not start: too many people are waiting. Try again in a minute.", bad=True)
+        return [text if unfinished else gr.skip(), *idle]
+
+    started = run.generate.click(
+        lambda *_: [waiting_html(), *busy], values, [result.progress, *buttons], validator=check, js=None, **QUIET
+    )
+    started.success(None, js=SCROLL_JS, **QUIET)
+    running = started.success(
+        job, values, outputs,
+        concurrency_limit=service.concurrency, concurrency_id=JOBS, show_progress="minimal",
+        show_progress_on=[result.progress], api_visibility="private", trigger_mode="once",
+    )  # fmt: skip
+    running.then(finished, result.progress, [result.progress, *buttons], **QUIET)
+    run.stop.click(stopped, None, [result.progress, *buttons], cancels=[running], **QUIET)
+    result.plain_tab.select(lambda file: file, result.plain_file, result.plain, **QUIET)
+    return values

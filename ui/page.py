@@ -1,0 +1,88 @@
+"""The page: three steps on the left, what comes of them on the right. Composes the parts; knows no torch and no model.
+
+`build_page(service)` gives the Blocks, queue set; launch it with `launch_options()`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ui.about_part import build_about, header_html
+from ui.api import connect_api
+from ui.contract import Service
+from ui.examples import EXAMPLES_DIR
+from ui.examples_part import build_examples, connect_examples
+from ui.generate_events import connect_generate
+from ui.inputs_part import build_inputs
+from ui.path_events import connect_path, first_view
+from ui.path_part import START_PRESET, build_path_part
+from ui.result_part import build_result_part
+from ui.run_part import build_run_part
+from ui.sessions import KEEP_SECONDS, Sessions
+from ui.share_part import build_share, connect_share
+from ui.stage import STATIC_DIR
+from ui.theme import CSS, HEAD, THEME
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+
+def build_page(service: Service, *, sessions: Sessions | None = None) -> gr.Blocks:
+    """Build the page for a service.
+
+    Args:
+        service: Runs the model; see `ui.contract`.
+        sessions: Where results go; a private temporary folder when not given.
+    """
+    sessions = sessions or Sessions()
+    gr.set_static_paths([STATIC_DIR, EXAMPLES_DIR, sessions.root])
+    sweep = (600, int(KEEP_SECONDS))
+    with gr.Blocks(title="FlashWorld", analytics_enabled=False, delete_cache=sweep, fill_width=True) as page:
+        gr.HTML(header_html(service), apply_default_css=False)
+        examples = build_examples()
+        with gr.Row(elem_id="fw-columns"):
+            with gr.Column(scale=5, min_width=320, elem_id="fw-form"):
+                with gr.Column(elem_classes="fw-card"):
+                    inputs = build_inputs()
+                with gr.Column(elem_classes="fw-card"):
+                    path = build_path_part(service.defaults)
+                with gr.Column(elem_classes="fw-card"):
+                    run = build_run_part(service.defaults, service)
+            with gr.Column(scale=7, min_width=320, elem_id="fw-result"):
+                result = build_result_part(first_view(service.defaults, START_PRESET))
+                share = build_share()
+        build_about()
+        connect_path(service, inputs, path, run, result)
+        connect_generate(service, sessions, inputs, path, run, result)
+        connect_examples(examples, inputs, path, run, result)
+        connect_share(page, share, inputs, path, run)
+        connect_api(service, sessions)
+        _connect_visits(page, sessions)
+    page.queue(max_size=service.queue_size, default_concurrency_limit=8)
+    return page
+
+
+def _connect_visits(page: gr.Blocks, sessions: Sessions) -> None:
+    def leave(request: gr.Request) -> None:
+        sessions.close(request.session_hash or "")
+        sessions.sweep_if_due()
+
+    page.unload(leave)
+
+
+def launch_options() -> dict[str, Any]:
+    """What `launch` needs beside host and port: theme, styles, limits."""
+    return {
+        "theme": THEME,
+        "css": CSS,
+        "head": HEAD,
+        "footer_links": ["api"],
+        "run_history": False,
+        "show_error": True,
+        "max_file_size": "48mb",
+        "ssr_mode": False,
+        "favicon_path": str(Path(__file__).parent / "static" / "favicon.svg"),
+    }

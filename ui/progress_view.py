@@ -1,0 +1,47 @@
+"""The running job as HTML: named steps, a bar, the picture of the moment. Text is escaped here."""
+
+from __future__ import annotations
+
+from html import escape
+
+from ui.contract import STAGES, Progress
+from ui.pictures import data_url
+
+
+def progress_html(progress: Progress, picture: str | None) -> str:
+    """Steps done, running and to come; `picture` is a data URL or None."""
+    names = list(STAGES)
+    now = names.index(progress.stage)
+    classes = ["done"] * now + ['now" aria-current="step'] + ["todo"] * (len(names) - now - 1)
+    steps = "".join(
+        f'<li class="{kind}">{escape(STAGES[name])}</li>' for name, kind in zip(names, classes, strict=True)
+    )
+    title = STAGES[progress.stage] + (f" · {progress.message}" if progress.message else "")
+    percent = round(100 * min(max(progress.fraction, 0.0), 1.0))
+    image = f'<img src="{picture}" alt="Preview of the scene so far">' if picture else '<div class="fw-blank"></div>'
+    return (
+        f'<section class="fw-progress" aria-label="Progress">{image}'
+        f'<div class="fw-progress-text"><p role="status">{escape(title)}</p>'
+        f'<progress max="100" value="{percent}" aria-label="Progress">{percent} %</progress>'
+        f'<ol class="fw-steps">{steps}</ol></div></section>'
+    )
+
+
+def waiting_html(ahead: str = "") -> str:
+    """Before the first step: the request is in the queue."""
+    text = "Waiting for a free place" + (f" · {ahead}" if ahead else "")
+    return (
+        '<section class="fw-progress" aria-label="Progress"><div class="fw-blank"></div><div class="fw-progress-text">'
+        f'<p role="status">{escape(text)}</p><progress aria-label="Progress"></progress></div></section>'
+    )
+
+
+def message_html(text: str, *, bad: bool = False) -> str:
+    """One sentence in the place of the progress: stopped, or failed."""
+    role = "alert" if bad else "status"
+    return f'<p class="fw-message{" fw-bad" if bad else ""}" role="{role}">{escape(text)}</p>'
+
+
+def preview_of(progress: Progress, last: str | None) -> str | None:
+    """The preview as a data URL, or the one before when this step brings none."""
+    return last if progress.preview is None else data_url(progress.preview, side_px=704)

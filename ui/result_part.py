@@ -1,0 +1,170 @@
+"""The right-hand side: the path on the empty stage, then the video, the scene in 3D, the plain preview, the downloads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.data_classes import FileData, GradioModel
+
+from ui.contract import FileName, Result
+from ui.stage import Stage, stage_view
+
+DOWNLOADS: dict[FileName, str] = {"ply": "PLY", "spz": "SPZ", "video": "MP4", "path": "Path JSON", "zip": "All (ZIP)"}
+"""Their order and names; sizes are added when there is a result."""
+
+
+class VideoData(GradioModel):
+    """What the browser's player needs."""
+
+    video: FileData
+    poster: FileData | None = None
+
+
+class SceneVideo(gr.HTML):
+    """Muted, looping player with a poster; starts by itself unless the visitor asked for less motion."""
+
+    data_model = VideoData
+
+    def __init__(self, **kwargs: Any) -> None:
+        script = (Path(__file__).parent / "video.js").read_text(encoding="utf-8")
+        super().__init__(
+            html_template='<div class="fw-video"></div>', js_on_load=script, apply_default_css=False, **kwargs
+        )
+
+    def postprocess(self, value: tuple[Path, Path | None] | None) -> VideoData | None:
+        """(video, poster) to what the player wants."""
+        if value is None:
+            return None
+        video, poster = value
+        return VideoData(video=_file_data(video), poster=_file_data(poster) if poster else None)
+
+    def preprocess(self, payload: VideoData | None) -> str | None:
+        """The path of the video."""
+        return payload.video.path if payload else None
+
+    def api_info(self) -> dict[str, Any]:
+        """Never part of the public API."""
+        return {"type": "object"}
+
+
+def _file_data(path: Path) -> FileData:
+    return FileData(path=str(path), orig_name=path.name, size=path.stat().st_size)
+
+
+@dataclass(frozen=True)
+class ResultPart:
+    """Everything on the right."""
+
+    progress: gr.HTML
+    tabs: gr.Tabs
+    path_tab: gr.Tab
+    video_tab: gr.Tab
+    scene_tab: gr.Tab
+    plain_tab: gr.Tab
+    path_stage: Stage
+    video: SceneVideo
+    scene_stage: Stage
+    plain: gr.Model3D
+    plain_file: gr.State
+    facts: gr.HTML
+    downloads: dict[FileName, gr.DownloadButton]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What `result_updates` fills, in its order."""
+        return [
+            self.tabs,
+            self.video,
+            self.scene_stage,
+            self.plain,
+            self.plain_file,
+            self.facts,
+            *self.downloads.values(),
+        ]
+
+
+def build_result_part(first_view: dict) -> ResultPart:
+    """Draw the result side; `first_view` is what the empty stage shows."""
+    progress = gr.HTML("", elem_id="fw-progress", apply_default_css=False)
+    with gr.Tabs(selected="path", elem_id="fw-result-tabs") as tabs:
+        with gr.Tab("Path", id="path") as path_tab:
+            path_stage = Stage(origin="path", view=first_view, elem_id="fw-path-stage")
+        with gr.Tab("Video", id="video") as video_tab:
+            video = SceneVideo(elem_id="fw-video")
+        with gr.Tab("3D", id="scene") as scene_tab:
+            scene_stage = Stage(origin="scene", elem_id="fw-scene-stage")
+        with gr.Tab("3D, plain", id="plain") as plain_tab:
+            plain = gr.Model3D(
+                label="Plain preview", interactive=False, height=400, buttons=[], elem_id="fw-plain", show_label=False
+            )
+            plain_file = gr.State(None)
+            gr.HTML(
+                '<p class="fw-note">A smaller copy for Gradio’s own viewer, for when the 3D tab does not work. '
+                "Drag to turn, wheel to zoom.</p>",
+                apply_default_css=False,
+            )
+    facts = gr.HTML("", elem_id="fw-facts", apply_default_css=False)
+    with gr.Row(elem_classes="fw-downloads"):
+        downloads: dict[FileName, gr.DownloadButton] = {
+            name: gr.DownloadButton(
+                title, interactive=False, size="sm", min_width=90, elem_id=f"fw-download-{name}", variant="secondary"
+            )
+            for name, title in DOWNLOADS.items()
+        }
+    return ResultPart(
+        progress, tabs, path_tab, video_tab, scene_tab, plain_tab, path_stage, video, scene_stage, plain, plain_file,
+        facts, downloads,
+    )  # fmt: skip
+
+
+def size_label(path: Path) -> str:
+    """A file's size for people: 812 kB, 74.2 MB."""
+    size = path.stat().st_size
+    return f"{size / 1e6:.1f} MB" if size >= 999_500 else f"{max(1, round(size / 1e3))} kB"
+
+
+def existing(result: Result) -> Result:
+    """The result with only those files that are there."""
+    return replace(result, files={name: path for name, path in result.files.items() if path.is_file()})
+
+
+def result_updates(result: Result) -> list[Any]:
+    """Values for `ResultPart.outputs`."""
+    files = existing(result).files
+    video = (files["video"], files.get("poster")) if "video" in files else None
+    view = stage_view(
+        result.cameras,
+        result.height,
+        result.width,
+        picture_index=result.image_index,
+        focus_distance=result.focus_distance,
+        invite="Show the scene in 3D",
+    )
+    scene = files.get("viewer") or files.get("spz")
+    plain = str(files["plain"]) if "plain" in files else None
+    return [
+        gr.Tabs(selected="video" if video else "scene"),
+        gr.skip() if video is None else video,
+        gr.update(value=scene, view=view),
+        None,
+        plain,
+        facts_html(result),
+        *(_download_update(name, files.get(name)) for name in DOWNLOADS),
+    ]
+
+
+def _download_update(name: FileName, path: Path | None) -> dict:
+    if path is None:
+        return gr.update(label=DOWNLOADS[name], value=None, interactive=False)
+    return gr.update(label=f"{DOWNLOADS[name]} · {size_label(path)}", value=str(path), interactive=True)
+
+
+def facts_html(result: Result) -> str:
+    """One line: seed, size of the scene, where the time went."""
+    times = ", ".join(f"{escape(name)} {seconds:.1f} s" for name, seconds in result.timings.items())
+    parts = [f"Seed <b>{result.seed}</b>", f"<b>{result.gaussians:,}</b> Gaussians".replace(",", " ")]
+    return f'<p class="fw-note fw-facts">{" · ".join([*parts, times] if times else parts)}</p>'

@@ -1,0 +1,110 @@
+"""Step 3: settings most people leave alone, the cost, Generate and Stop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from flashworld.inputs import VideoSettings
+from flashworld.limits import MAX_FPS, MAX_FRAMES, MAX_SEED, MAX_VIDEO_SECONDS, MIN_FRAMES
+from ui.contract import Defaults, Service
+
+QUALITIES = ("low", "medium", "high")
+QUOTA = (
+    "Daily GPU time on this Space: 2 min without an account, 5 min signed in, 40 min with PRO. "
+    "It renews 24 hours after the first use."
+)
+
+
+@dataclass(frozen=True)
+class RunPart:
+    """The controls of step 3."""
+
+    size: gr.Dropdown
+    frames: gr.Slider
+    seed: gr.Number
+    randomize: gr.Checkbox
+    fps: gr.Slider
+    seconds: gr.Slider
+    quality: gr.Dropdown
+    estimate: gr.HTML
+    generate: gr.Button
+    stop: gr.Button
+
+    @property
+    def inputs(self) -> list[Any]:
+        """What `read_settings` wants, in its order."""
+        return [self.size, self.frames, self.fps, self.seconds, self.quality]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes and the video."""
+
+    frames: int
+    height: int
+    width: int
+    video: VideoSettings
+
+
+def read_settings(size: str, frames: float, fps: float, seconds: float, quality: str) -> Settings:
+    """The controls' values.
+
+    Raises:
+        InputError: a video setting is outside its limits.
+    """
+    height, width = parse_size(size)
+    video = VideoSettings(fps=int(fps), seconds=float(seconds) or None, quality=quality)
+    return Settings(int(frames), height, width, video)
+
+
+def parse_size(size: str) -> tuple[int, int]:
+    """From "704×480 landscape" (width first, as people say it) to (height, width)."""
+    width, height = (int(part) for part in size.split(" ")[0].split("×"))
+    return height, width
+
+
+def size_title(height: int, width: int) -> str:
+    """(480, 704) to "704×480 landscape"."""
+    shape = "landscape" if width > height else "portrait" if height > width else "square"
+    return f"{width}×{height} {shape}"
+
+
+def estimate_html(service: Service, settings: Settings) -> str:
+    """What Generate will cost, in one line, and the visitor's quota in another."""
+    seconds = service.estimate_seconds(settings.frames, settings.height, settings.width, settings.video)
+    about = f"{seconds:.0f} s" if seconds >= 10 else f"{max(seconds, 0.1):.1f} s"
+    if not service.uses_gpu_quota:
+        return f'<p class="fw-estimate">About <b>{about}</b> on this machine</p>'
+    return f'<p class="fw-estimate">About <b>{about}</b> of GPU time</p><p class="fw-note">{QUOTA}</p>'
+
+
+def build_run_part(defaults: Defaults, service: Service) -> RunPart:
+    """Draw step 3."""
+    gr.HTML('<h2 class="fw-step"><b>3</b> Generate</h2>', apply_default_css=False)
+    with gr.Row(elem_classes="fw-seed-row"):
+        seed = gr.Number(42, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=110, elem_id="fw-seed")
+        randomize = gr.Checkbox(True, label="New seed each time", min_width=140, elem_id="fw-randomize")
+    with gr.Accordion("More settings", open=False, elem_id="fw-more"):
+        titles = [size_title(*size) for size in defaults.sizes]
+        size = gr.Dropdown(titles, value=titles[0], label="Picture size", elem_id="fw-size")
+        frames = gr.Slider(
+            MIN_FRAMES, MAX_FRAMES, defaults.frames, step=1, label="Views",
+            info="How many pictures of the scene are made", elem_id="fw-frames",
+        )  # fmt: skip
+        with gr.Row():
+            fps = gr.Slider(5, MAX_FPS, defaults.fps, step=1, label="Video: pictures a second", elem_id="fw-fps")
+            seconds = gr.Slider(
+                0, min(20, MAX_VIDEO_SECONDS), 6, step=0.5, label="Video: seconds",
+                info="0: one second between views", elem_id="fw-seconds",
+            )  # fmt: skip
+        quality = gr.Dropdown(list(QUALITIES), value="high", label="Video: quality", elem_id="fw-quality")
+    video = VideoSettings(fps=defaults.fps, seconds=6.0)
+    first = Settings(defaults.frames, defaults.height, defaults.width, video)
+    estimate = gr.HTML(estimate_html(service, first), elem_id="fw-estimate", apply_default_css=False)
+    with gr.Row(elem_classes="fw-go"):
+        generate = gr.Button("Generate", variant="primary", size="lg", elem_id="fw-generate")
+        stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id="fw-stop")
+    return RunPart(size, frames, seed, randomize, fps, seconds, quality, estimate, generate, stop)

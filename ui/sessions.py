@@ -1,0 +1,110 @@
+"""Folders of results: one private root, one folder a visitor, one a generation. Old ones are swept, never those in use.
+
+A folder is kept while its page is open and it is that page's newest result, while it is being written, and for an hour
+after it was last touched. Names hold 128 random bits: who has no link cannot guess one. Nothing a visitor sends becomes
+part of a path.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+KEEP_SECONDS = 3600.0
+SWEEP_SECONDS = 300.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _Visitor:
+    """What is known of one open page."""
+
+    newest: Path | None = None
+    open: bool = True
+    writing: set[Path] = field(default_factory=set)
+
+
+class Sessions:
+    """All result folders of one running app."""
+
+    def __init__(self, root: Path | None = None, keep_seconds: float = KEEP_SECONDS) -> None:
+        self.root = root or Path(tempfile.mkdtemp(prefix="flashworld-results-"))
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.keep_seconds = keep_seconds
+        self._visitors: dict[str, _Visitor] = {}
+        self._lock = threading.Lock()
+        self._last_sweep = time.monotonic()
+
+    @contextmanager
+    def new_folder(self, visitor: str) -> Iterator[Path]:
+        """An empty folder, safe from the sweep inside the `with`; removed again when the block fails or is closed."""
+        self.sweep_if_due()
+        folder = self.root / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(16)}"
+        with self._lock:
+            known = self._visitors.setdefault(visitor, _Visitor())
+            known.open = True
+            known.writing.add(folder)
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
+        except BaseException:  # GeneratorExit too: a stopped job leaves nothing behind
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        else:
+            with self._lock:
+                known.newest = folder
+        finally:
+            with self._lock:
+                known.writing.discard(folder)
+
+    def close(self, visitor: str) -> None:
+        """The visitor's page is gone; the folders age from now on."""
+        with self._lock:
+            known = self._visitors.pop(visitor, None)
+            if known is not None and known.writing:
+                known.open = False
+                self._visitors[visitor] = known
+        if known is not None and known.newest is not None and known.newest.exists():
+            known.newest.touch()
+
+    def sweep_if_due(self) -> None:
+        """Sweep at most every few minutes."""
+        with self._lock:
+            due = time.monotonic() - self._last_sweep >= min(SWEEP_SECONDS, self.keep_seconds)
+            if due:
+                self._last_sweep = time.monotonic()
+        if due:
+            self.sweep()
+
+    def sweep(self, now: float | None = None) -> list[Path]:
+        """Delete folders older than `keep_seconds` that nobody looks at or writes to; returns them."""
+        now = time.time() if now is None else now
+        with self._lock:
+            used = {v.newest for v in self._visitors.values() if v.open} | {
+                folder for v in self._visitors.values() for folder in v.writing
+            }
+        gone = []
+        for folder in self.root.iterdir():
+            try:
+                old = now - folder.stat().st_mtime > self.keep_seconds
+            except FileNotFoundError:
+                continue  # another sweep was faster
+            if old and folder not in used:
+                shutil.rmtree(folder, ignore_errors=True)
+                gone.append(folder)
+        if gone:
+            logger.info("removed %d old result folders", len(gone))
+        return gone
+
+    def remove_all(self) -> None:
+        """Delete the root; for the end of the process and for tests."""
+        shutil.rmtree(self.root, ignore_errors=True)

@@ -1,0 +1,68 @@
+"""Links that carry the settings: no server state, so they live as long as the app. The picture cannot travel in one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+from urllib.parse import urlencode
+
+from flashworld.errors import InputError
+from flashworld.limits import MAX_PROMPT_CHARS, MAX_SEED
+from flashworld.trajectories import PRESETS
+
+MAX_LINK_CHARS = 6000
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What a link holds; empty strings and None are left out."""
+
+    text: str = ""
+    path: str = ""
+    knobs: str = ""
+    seed: int | None = None
+    fov: float | None = None
+    frames: int | None = None
+    size: str = ""
+
+
+def share_query(shared: Shared) -> str:
+    """The part of the link behind the question mark."""
+    values = {name: value for name, value in asdict(shared).items() if value not in ("", None)}
+    return urlencode(values)[:MAX_LINK_CHARS]
+
+
+def knobs_text(params: Mapping[str, object]) -> str:
+    """Preset parameters as JSON."""
+    return json.dumps(dict(params), separators=(",", ":"))
+
+
+def read_query(query: Mapping[str, str]) -> Shared:
+    """What a link asks for; wrong or unknown values are left out, since a link comes from anyone."""
+    clean: dict[str, Any] = {}
+    casts = {"seed": int, "frames": int, "fov": float}
+    for name in (field.name for field in fields(Shared)):
+        try:
+            if name in query:
+                clean[name] = casts.get(name, str)(query[name])
+        except ValueError:
+            continue
+    clean["text"] = clean.get("text", "")[:MAX_PROMPT_CHARS]
+    if clean.get("path") not in PRESETS:
+        clean["path"] = ""
+    if not 0 <= clean.get("seed", 0) <= MAX_SEED:
+        del clean["seed"]
+    return Shared(**clean)
+
+
+def read_knobs(shared: Shared) -> dict[str, float]:
+    """The link's preset parameters, checked; defaults where the link has nothing usable."""
+    preset = PRESETS[shared.path]
+    try:
+        given = json.loads(shared.knobs or "{}")
+        known = {param.name for param in preset.params}
+        return preset.resolve({k: v for k, v in given.items() if k in known} if isinstance(given, dict) else {})
+    except (ValueError, InputError):
+        return preset.resolve({})

@@ -1,0 +1,76 @@
+// Runs once when Gradio puts the element on the page. Loads the viewer only when it comes into sight.
+const host = element.querySelector(".fw-stage");
+const config = window.gradio_config ?? {};
+const root = new URL(config.root || "/", window.location.href).pathname.replace(/\/$/, "");
+const viewerUrl = `${root}${config.api_prefix ?? "/gradio_api"}/file=__STATIC__/viewer.js`;
+const AUTO_BYTES = 25_000_000;
+let stage = null;
+let loading = null;
+let visible = false;
+let asked = false;
+let shownUrl = null;
+let timer = 0;
+
+const fileOf = () => {
+  const value = props.value;
+  if (!value?.url) return null;
+  const kind = (value.orig_name || value.path || "").split(".").pop().toLowerCase();
+  return { url: value.url, kind, bytes: value.size ?? 0 };
+};
+const heavy = () => (fileOf()?.bytes ?? 0) > AUTO_BYTES || Boolean(navigator.connection?.saveData);
+
+function placeholder() {
+  const file = fileOf();
+  const size = file?.bytes ? ` · ${(file.bytes / 1e6).toFixed(1)} MB` : "";
+  const poster = props.view?.poster;
+  host.innerHTML = `<div class="fw-placeholder"><button type="button" class="fw-add"></button></div>`;
+  host.querySelector("button").textContent = `${props.view?.invite ?? "Show in 3D"}${size}`;
+  host.querySelector("button").addEventListener("click", () => { asked = true; refresh(); });
+  if (poster) host.firstElementChild.style.backgroundImage = `url("${poster}")`;
+}
+
+function onKeyframes(state) {
+  clearTimeout(timer);
+  timer = setTimeout(() => trigger("keyframes", { ...state, origin: host.dataset.origin }), 300);
+}
+
+async function open() {
+  loading ??= import(viewerUrl);
+  const viewer = await loading;
+  if (!stage || stage.disposed) {
+    stage = viewer.mount(host, { onKeyframes });
+    shownUrl = null;
+  }
+}
+
+async function refresh() {
+  if (!props.view?.cameras && !fileOf()) return;
+  if (!asked && (!visible || (!stage && heavy()))) return;
+  if (!asked && stage && fileOf()?.url !== shownUrl && heavy()) return;
+  try {
+    await open();
+  } catch (error) {
+    loading = null;
+    host.querySelector("button")?.replaceChildren("The viewer could not be loaded. Try again");
+    console.warn("viewer", error);
+    return;
+  }
+  if (!stage) return;
+  const file = fileOf();
+  const fresh = (file?.url ?? null) !== shownUrl;
+  shownUrl = file?.url ?? null;
+  asked = false;
+  if (fresh) stage.touched = false;
+  await stage.setState(props.view ?? {});
+  if (fresh) await stage.setScene(file);
+}
+
+placeholder();
+watch(["value", "view"], () => {
+  if (!stage) placeholder();
+  refresh();
+});
+new IntersectionObserver((entries) => {
+  visible = entries.at(-1).isIntersecting;
+  if (visible) refresh();
+}, { rootMargin: "80px" }).observe(host);

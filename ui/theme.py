@@ -1,0 +1,44 @@
+"""Colours, type and styles. System fonts only: nothing is fetched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+from gradio.themes.utils import colors, sizes
+
+_CSS_DIR = Path(__file__).parent / "css"
+FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]
+MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
+
+THEME = gr.themes.Base(
+    primary_hue=colors.teal,
+    secondary_hue=colors.slate,
+    neutral_hue=colors.slate,
+    radius_size=sizes.radius_lg,
+    text_size=sizes.text_md,
+    font=FONT,
+    font_mono=MONO,
+).set(
+    body_background_fill="#f6f7f9",
+    body_background_fill_dark="#0e1318",
+    block_background_fill="#ffffff",
+    block_background_fill_dark="#161d24",
+    block_border_width="0px",
+    block_shadow="none",
+    block_label_background_fill="transparent",
+    block_label_background_fill_dark="transparent",
+    panel_background_fill="#ffffff",
+    panel_background_fill_dark="#161d24",
+    input_background_fill="#f3f5f7",
+    input_background_fill_dark="#0f151b",
+    input_border_width="1px",
+    button_primary_background_fill="#0f766e",
+    button_primary_background_fill_hover="#0b5f59",
+    button_primary_background_fill_dark="#0f8a80",
+    button_primary_background_fill_hover_dark="#12a096",
+    button_primary_text_color="#ffffff",
+    button_primary_text_color_dark="#ffffff",
+)
+CSS = "\n".join(file.read_text(encoding="utf-8") for file in sorted(_CSS_DIR.glob("*.css")))
+HEAD = '<meta name="description" content="FlashWorld: a picture or words and a camera path into a 3D Gaussian scene.">'

@@ -1,0 +1,45 @@
+// Fetch a scene with progress, and say in words what went wrong.
+
+export class SceneError extends Error {}
+
+const REASONS = {
+  403: "The scene file may not be read (403). Generate it again.",
+  404: "The scene file is gone (404): results are kept for an hour. Generate it again.",
+};
+
+/** Bytes of a file; `onProgress(loaded, total)` with total 0 when unknown. Throws SceneError with a readable text. */
+export async function download(url, { signal, onProgress }) {
+  let response;
+  try {
+    response = await fetch(url, { signal });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new SceneError("The scene could not be fetched. Check the connection and try again.");
+  }
+  if (!response.ok) throw new SceneError(REASONS[response.status] ?? `The scene could not be fetched (${response.status}).`);
+  const total = Number(response.headers.get("content-length")) || 0;
+  const reader = response.body.getReader();
+  const parts = [];
+  let loaded = 0;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    parts.push(value);
+    loaded += value.length;
+    onProgress(loaded, total);
+  }
+  const bytes = new Uint8Array(loaded);
+  let offset = 0;
+  for (const part of parts) {
+    bytes.set(part, offset);
+    offset += part.length;
+  }
+  return bytes;
+}
+
+/** Refuse what is certainly not a scene before a parser sees it. */
+export function checkSceneBytes(bytes, kind) {
+  const starts = (...head) => head.every((value, index) => bytes[index] === value);
+  const good = { ply: starts(0x70, 0x6c, 0x79), spz: starts(0x1f, 0x8b), splat: bytes.length % 32 === 0 }[kind];
+  if (!bytes.length || !good) throw new SceneError("The scene file is damaged and cannot be shown. Generate it again.");
+}

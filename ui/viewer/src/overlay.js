@@ -1,0 +1,53 @@
+// The canvas with what lies over it: loading progress, failures, key help, announcements.
+
+const HELP = "Drag to turn · right-drag to pan · wheel to zoom · W A S D Q E to move · K adds a keyframe · Esc leaves";
+
+const html = (text) => Object.assign(document.createElement("template"), { innerHTML: text }).content.firstElementChild;
+
+export class Overlay {
+  constructor() {
+    this.element = html(`<div class="fw-view"></div>`);
+    this.canvas = html(`<canvas class="fw-canvas" tabindex="0" role="application"></canvas>`);
+    this.canvas.setAttribute("aria-label", `3D view. ${HELP}`);
+    this.help = html(`<p class="fw-keys-help" aria-hidden="true"></p>`);
+    this.help.textContent = HELP;
+    this.loading = html(`<div class="fw-loading" hidden><progress max="1"></progress><span></span></div>`);
+    this.failure = html(`<div class="fw-failure" role="alert" hidden></div>`);
+    this.status = html(`<div class="fw-status" role="status" aria-live="polite"></div>`);
+    this.element.append(this.canvas, this.help, this.loading, this.failure, this.status);
+  }
+
+  /** `loaded` of `total` bytes; total 0 when unknown. */
+  progress(loaded, total) {
+    const [bar, text] = this.loading.children;
+    this.loading.hidden = false;
+    this.failure.hidden = true;
+    const mb = (bytes) => (bytes / 1e6).toFixed(1);
+    if (total) bar.value = loaded / total;
+    else bar.removeAttribute("value");
+    text.textContent = total ? `${Math.round((100 * loaded) / total)} % of ${mb(total)} MB` : `${mb(loaded)} MB`;
+  }
+
+  busy(text) {
+    this.loading.hidden = false;
+    this.loading.children[0].removeAttribute("value");
+    this.loading.children[1].textContent = text;
+  }
+
+  done() {
+    this.loading.hidden = true;
+    this.failure.hidden = true;
+  }
+
+  fail(text) {
+    this.loading.hidden = true;
+    this.failure.textContent = text;
+    this.failure.hidden = false;
+  }
+
+  say(text) {
+    this.status.textContent = text;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => (this.status.textContent = ""), 2500);
+  }
+}

@@ -1,0 +1,60 @@
+// Holds at most one splat scene: loads it, replaces it, frees it.
+import { SceneError, download } from "./download.js";
+
+export class SceneSlot {
+  constructor(world, overlay) {
+    Object.assign(this, { world, overlay, mesh: null, spark: null, url: null });
+  }
+
+  /** Show `{url, kind, bytes}` or nothing. A newer call wins over an older one still loading. */
+  async show(file) {
+    this.#clear();
+    this.abort?.abort();
+    this.overlay.done();
+    if (!file) return;
+    const abort = (this.abort = new AbortController());
+    try {
+      await this.#load(file, abort.signal);
+    } catch (error) {
+      if (abort.signal.aborted) return;
+      if (!(error instanceof SceneError)) console.warn("scene", error);
+      this.overlay.fail(error instanceof SceneError ? error.message : "The scene could not be shown in this browser.");
+    }
+  }
+
+  async #load(file, signal) {
+    this.overlay.progress(0, file.bytes ?? 0);
+    const [bytes, splats] = await Promise.all([
+      download(file.url, { signal, onProgress: (done, total) => this.overlay.progress(done, total || file.bytes || 0) }),
+      import("./splats.js"),
+    ]);
+    this.overlay.busy("Reading the scene");
+    const mesh = await splats.createSplats(bytes, file.kind);
+    if (signal.aborted) return mesh.dispose();
+    this.spark ??= this.#addSpark(splats);
+    this.mesh = mesh;
+    this.world.scene.add(mesh);
+    this.overlay.done();
+    this.world.invalidate();
+  }
+
+  #addSpark(splats) {
+    const spark = splats.createSpark(this.world.renderer, () => this.world.invalidate());
+    this.world.scene.add(spark);
+    return spark;
+  }
+
+  #clear() {
+    if (!this.mesh) return;
+    this.world.scene.remove(this.mesh);
+    this.mesh.dispose();
+    this.mesh = null;
+    this.world.invalidate();
+  }
+
+  dispose() {
+    this.abort?.abort();
+    this.#clear();
+    this.spark?.dispose();
+  }
+}

@@ -1,0 +1,32 @@
+// The only user of Spark. Fetched when the first scene is shown.
+import { SparkRenderer, SplatFileType, SplatMesh } from "@sparkjsdev/spark";
+import { SceneError, checkSceneBytes } from "./download.js";
+
+const KINDS = { ply: SplatFileType.PLY, spz: SplatFileType.SPZ, splat: SplatFileType.SPLAT };
+
+/** A renderer that matches the project's own: low-pass 0.3 px squared, depth order, tails cut at 3 sigma. */
+export function createSpark(renderer, onDirty) {
+  return new SparkRenderer({
+    renderer, onDirty,
+    preBlurAmount: 0.3, blurAmount: 0, sortRadial: false, maxStdDev: 3, minAlpha: 1 / 255,
+    enableLod: false,
+  });
+}
+
+/** Parse a scene file. SPZ holds OpenGL axes; PLY and .splat hold OpenCV axes and are turned about x. */
+export async function createSplats(bytes, kind) {
+  checkSceneBytes(bytes, kind);
+  const mesh = new SplatMesh({ fileBytes: bytes, fileType: KINDS[kind] });
+  try {
+    await mesh.initialized;
+  } catch (error) {
+    mesh.dispose();
+    throw new SceneError("The scene file is damaged and cannot be shown. Generate it again.", { cause: error });
+  }
+  if (!mesh.splats?.getNumSplats()) {
+    mesh.dispose();
+    throw new SceneError("The scene file holds no Gaussians.");
+  }
+  if (kind !== "spz") mesh.quaternion.set(1, 0, 0, 0);
+  return mesh;
+}

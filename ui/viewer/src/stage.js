@@ -1,0 +1,250 @@
+// One 3D stage: canvas, toolbar, optional recorder, and what is shown in it. Units are scene units, axes OpenGL.
+import { CameraPath } from "./path.js";
+import { Controls } from "./controls.js";
+import { Frusta } from "./frusta.js";
+import { Keyframes } from "./keyframes.js";
+import { Overlay } from "./overlay.js";
+import { Player } from "./player.js";
+import { Recorder } from "./recorder.js";
+import { SceneSlot } from "./scene_slot.js";
+import { Toolbar } from "./toolbar.js";
+import { World } from "./world.js";
+import { billboard, disposeObject, groundGrid } from "./props.js";
+import { overview, readColors, savePicture, toggleFullscreen } from "./view.js";
+
+const EMPTY = { cameras: [], aspect: 704 / 480, seconds: 6, picture: null, picture_index: 0, keyframes: null, recording: false };
+
+export class Stage {
+  /** `onKeyframes(state)` is called after every change of the recorded list. */
+  constructor(root, { onKeyframes }) {
+    this.root = root;
+    this.overlay = new Overlay();
+    this.canvas = this.overlay.canvas;
+    this.world = new World(this.canvas, (seconds) => this.#frame(seconds)); // throws NoWebGL before the page changes
+    this.state = EMPTY;
+    this.path = new CameraPath();
+    this.player = new Player();
+    this.slot = new SceneSlot(this.world, this.overlay);
+    this.#buildParts(onKeyframes);
+    root.replaceChildren(this.overlay.element, this.toolbar.element, this.recorder.element);
+    this.#watchSurroundings();
+    this.setState(EMPTY);
+  }
+
+  #buildParts(onKeyframes) {
+    this.keyframes = new Keyframes((state) => {
+      this.recorder.draw();
+      onKeyframes(state);
+    });
+    this.recorder = new Recorder(this.keyframes, {
+      view: () => this.viewAsKeyframe(),
+      goTo: (key) => this.goTo(key),
+      say: (text) => this.overlay.say(text),
+    });
+    const act = (action) => () => action.call(this);
+    this.toolbar = new Toolbar({
+      play: act(this.togglePlay), scrub: (place) => this.scrubTo(place), reset: act(this.reset),
+      lens: act(this.toggleLens), frusta: act(this.toggleFrusta), fly: act(this.toggleFly),
+      snapshot: () => savePicture(this), fullscreen: () => toggleFullscreen(this.root),
+    });
+    const record = () => this.recorder.add();
+    this.controls = new Controls(this.canvas, this.world.camera, {
+      onMove: () => this.#moved(),
+      commands: { KeyK: record, Space: record, KeyP: act(this.togglePlay), KeyR: act(this.reset) },
+    });
+  }
+
+  #watchSurroundings() {
+    this.sizes = new ResizeObserver(() => {
+      if (!this.root.isConnected) this.dispose();
+      else this.world.setSize(this.canvas.clientWidth, this.canvas.clientHeight);
+    });
+    this.sizes.observe(this.canvas);
+    this.theme = new MutationObserver(() => this.#recolor());
+    this.theme.observe(document.body, { attributes: true, attributeFilter: ["class"] });
+    this.canvas.addEventListener("webglcontextlost", (event) => {
+      event.preventDefault();
+      if (this.world.renderer) this.overlay.fail("The graphics card took the 3D view away. Reload the page to see it again.");
+    });
+    this.#recolor();
+  }
+
+  #recolor() {
+    this.colors = readColors(this.root);
+    this.world.setBackground(this.colors.background);
+    if (this.frusta) this.#drawPath();
+  }
+
+  /** Show another path, picture or list of keyframes; the scene itself comes through `setScene`. */
+  async setState(state) {
+    this.state = { ...EMPTY, ...state };
+    this.path = new CameraPath(this.state.cameras);
+    this.world.aspect = this.state.aspect;
+    this.player.reset(this.path.length, this.state.seconds);
+    this.toolbar.setLength(this.path.length);
+    this.toolbar.setPlaying(false);
+    const { keyframes } = this.state;
+    if (keyframes && keyframes.origin !== this.root.dataset.origin && this.keyframes.load(keyframes)) this.recorder.draw();
+    if (this.state.recording) this.recorder.element.open = true;
+    this.#drawPath();
+    if (!this.touched) this.reset();
+    await this.#drawPicture();
+  }
+
+  /** Load a scene file `{url, kind, bytes}`, or take the present one away with null. */
+  async setScene(file) {
+    await this.slot.show(file);
+    this.#drawPath();
+    await this.#drawPicture();
+    this.touched = false;
+    this.reset();
+  }
+
+  get unit() {
+    return Math.max(this.path.extent, 0.4);
+  }
+
+  #drawPath() {
+    this.frusta?.removeFromParent();
+    this.frusta?.dispose();
+    disposeObject(this.grid);
+    const size = 0.16 * this.unit;
+    this.frusta = new Frusta(this.path, { aspect: this.state.aspect, size, colors: this.colors });
+    this.grid = groundGrid(this.path, this.unit, this.colors);
+    this.grid.visible = !this.slot.mesh;
+    this.world.scene.add(this.frusta, this.grid);
+    this.#applyVisibility();
+    if (this.path.length) this.frusta.mark(this.path.at(this.player.place));
+    this.world.invalidate();
+  }
+
+  async #drawPicture() {
+    disposeObject(this.picture);
+    this.picture = null;
+    const { picture, picture_index: index, aspect } = this.state;
+    if (!picture || this.slot.mesh || !this.path.length) return this.world.invalidate();
+    const made = await billboard(picture, this.path.at(index), aspect, 1.6 * this.unit);
+    if (this.state.picture !== picture || this.picture || !made) return disposeObject(made);
+    this.picture = made;
+    this.world.scene.add(made);
+    this.world.invalidate();
+  }
+
+  #applyVisibility() {
+    const shown = this.toolbar.frusta.getAttribute("aria-pressed") === "true";
+    this.frusta.visible = shown && !this.lens && this.path.length > 0;
+    this.world.invalidate();
+  }
+
+  /** Back to the first look: the picture's camera in a scene, all cameras from outside on the empty stage. */
+  reset() {
+    this.touched = false;
+    this.controls.unit = this.unit;
+    if (this.slot.mesh && this.path.length) {
+      this.controls.reach = this.state.focus_distance ?? 1.5 * this.unit;
+      this.#look(this.path.at(this.state.picture_index));
+    } else if (this.path.length) {
+      const { view, reach } = overview(this.path, this.unit);
+      this.controls.reach = reach;
+      this.#look(view);
+    } else this.#look({ position: { x: 0, y: 0, z: 0 }, quaternion: { x: 0, y: 0, z: 0, w: 1 }, fov: 60 });
+    this.#setLens(false);
+  }
+
+  #look({ position, quaternion, fov }) {
+    this.world.camera.position.copy(position);
+    this.world.camera.quaternion.copy(quaternion);
+    this.world.setFov(fov);
+    this.world.invalidate();
+  }
+
+  goTo({ position, quat_wxyz: [w, x, y, z], fov_y_deg: fov }) {
+    const [px, py, pz] = position;
+    this.touched = true;
+    this.#setLens(false);
+    this.#look({ position: { x: px, y: py, z: pz }, quaternion: { x, y, z, w }, fov });
+  }
+
+  viewAsKeyframe() {
+    const { position: p, quaternion: q } = this.world.camera;
+    const round = (value) => Math.round(value * 1e6) / 1e6;
+    return {
+      position: [p.x, p.y, p.z].map(round), quat_wxyz: [q.w, q.x, q.y, q.z].map(round), fov_y_deg: round(this.world.fov),
+    };
+  }
+
+  #moved() {
+    this.touched = true;
+    if (this.player.playing) this.togglePlay();
+    if (this.lens) this.#setLens(false);
+    this.world.invalidate();
+  }
+
+  scrubTo(place) {
+    this.player.place = place;
+    this.#showPlace();
+  }
+
+  #showPlace() {
+    const view = this.path.at(this.player.place);
+    this.toolbar.setPlace(this.player.place);
+    this.frusta.mark(view);
+    if (this.lens || this.slot.mesh) {
+      this.#setLens(true);
+      this.#look(view);
+    }
+    this.world.invalidate();
+  }
+
+  togglePlay() {
+    if (this.path.length < 2) return;
+    this.player.toggle();
+    this.toolbar.setPlaying(this.player.playing);
+    this.world.invalidate();
+  }
+
+  #setLens(on) {
+    this.lens = on;
+    this.toolbar.press(this.toolbar.lens, on);
+    if (this.frusta) this.#applyVisibility();
+  }
+
+  toggleLens() {
+    if (this.lens) return this.reset();
+    this.#setLens(true);
+    this.#showPlace();
+  }
+
+  toggleFrusta() {
+    const on = this.toolbar.frusta.getAttribute("aria-pressed") !== "true";
+    this.toolbar.press(this.toolbar.frusta, on);
+    this.#applyVisibility();
+  }
+
+  toggleFly() {
+    this.controls.mode = this.controls.mode === "fly" ? "orbit" : "fly";
+    this.toolbar.press(this.toolbar.fly, this.controls.mode === "fly");
+  }
+
+  /** One frame of movement; true while something keeps moving. */
+  #frame(seconds) {
+    const flying = this.controls.step(seconds, false);
+    const playing = this.player.advance(seconds);
+    if (playing) this.#showPlace();
+    else if (this.wasPlaying) this.toolbar.setPlaying(false);
+    this.wasPlaying = playing;
+    return flying || playing;
+  }
+
+  dispose() {
+    if (this.disposed) return;
+    this.disposed = true;
+    this.sizes.disconnect();
+    this.theme.disconnect();
+    this.controls.dispose();
+    this.slot.dispose();
+    this.frusta.dispose();
+    for (const object of [this.grid, this.picture]) disposeObject(object);
+    this.world.dispose();
+  }
+}

@@ -1,0 +1,78 @@
+// The WebGL side: one renderer, one camera, drawn only when something changed.
+import { PerspectiveCamera, Scene, WebGLRenderer } from "three";
+
+const MAX_PIXEL_RATIO = 2;
+
+export class NoWebGL extends Error {}
+
+export class World {
+  /** `onFrame(seconds)` runs before each drawn frame and returns true to ask for another one. */
+  constructor(canvas, onFrame) {
+    const context = canvas.getContext("webgl2", { antialias: false, alpha: false, powerPreference: "high-performance" });
+    if (!context) throw new NoWebGL();
+    this.canvas = canvas;
+    this.renderer = new WebGLRenderer({ canvas, context });
+    this.scene = new Scene();
+    this.camera = new PerspectiveCamera(60, 1, 0.01, 1000);
+    this.onFrame = onFrame;
+    this.frame = 0;
+    this.frames = 0;
+    this.before = 0;
+    this.fov = 60;
+    this.aspect = 1; // of the pictures the path will take; always wholly inside the canvas
+  }
+
+  setBackground(color) {
+    this.renderer.setClearColor(color, 1);
+    this.invalidate();
+  }
+
+  setSize(width, height) {
+    if (!width || !height) return; // in a hidden tab
+    this.renderer.setPixelRatio(Math.min(window.devicePixelRatio || 1, MAX_PIXEL_RATIO));
+    this.renderer.setSize(width, height, false);
+    this.applyLens();
+    this.draw(); // at once: setting the size has cleared the canvas
+  }
+
+  /** Vertical field of view of the pictures; the canvas shows at least that much both ways. */
+  setFov(fov) {
+    this.fov = fov;
+    this.applyLens();
+  }
+
+  applyLens() {
+    const { camera, canvas } = this;
+    camera.aspect = canvas.width / Math.max(1, canvas.height);
+    const half = Math.tan((this.fov * Math.PI) / 360);
+    const grow = Math.max(1, this.aspect / camera.aspect);
+    camera.fov = (Math.atan(half * grow) * 360) / Math.PI;
+    camera.updateProjectionMatrix();
+  }
+
+  invalidate() {
+    if (!this.frame && this.renderer) this.frame = requestAnimationFrame((now) => this.#tick(now));
+  }
+
+  #tick(now) {
+    this.frame = 0;
+    if (!this.renderer) return;
+    const seconds = Math.min(0.1, (now - this.before) / 1000 || 0.016);
+    this.before = now;
+    const more = this.onFrame(seconds);
+    this.draw();
+    if (more) this.invalidate();
+  }
+
+  draw() {
+    this.renderer.render(this.scene, this.camera);
+    this.frames += 1;
+  }
+
+  dispose() {
+    cancelAnimationFrame(this.frame);
+    this.renderer.dispose();
+    this.renderer.forceContextLoss();
+    this.renderer = null;
+  }
+}
