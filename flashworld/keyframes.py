@@ -13,16 +13,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
 from flashworld.cameras import Cameras, intrinsics_from_fov, quat_multiply, slerp
+from flashworld.checks import echo, one_of, real_number, whole_number
 from flashworld.errors import TrajectoryError
 from flashworld.limits import MAX_CAMERAS, MAX_COORDINATE, MAX_FOV_DEG, MIN_CAMERAS, MIN_FOV_DEG
 from flashworld.trajectories import resample
 
-MODES = ("spline", "linear")
 Mode = Literal["spline", "linear"]
 TANGENT_LIMIT = 2.0
 """Longest tangent, in lengths of the shorter neighbouring stretch; a cubic stays monotone up to 3."""
@@ -70,12 +70,10 @@ def path_from_keyframes(
     Raises:
         TrajectoryError: too few or too many keys or frames, an unknown mode, or a key with a value out of range.
     """
-    if mode not in MODES:
-        raise TrajectoryError(f"keyframes: mode must be one of {', '.join(MODES)}, got {str(mode)[:40]!r}")
+    one_of(mode, "keyframes: mode", get_args(Mode), TrajectoryError)
     if not MIN_CAMERAS <= len(keys) <= MAX_CAMERAS:
         raise TrajectoryError(f"keyframes: expected {MIN_CAMERAS} to {MAX_CAMERAS}, got {len(keys)}")
-    if isinstance(frames, bool) or not isinstance(frames, int) or not MIN_CAMERAS <= frames <= MAX_CAMERAS:
-        raise TrajectoryError(f"keyframes: frames must be from {MIN_CAMERAS} to {MAX_CAMERAS}, got {str(frames)[:40]}")
+    frames = whole_number(frames, "keyframes: frames", MIN_CAMERAS, MAX_CAMERAS, TrajectoryError)
     _check_fov("keyframes: field of view", fov_y_deg)
     cameras = _key_cameras(keys, fov_y_deg, height, width)
     if loop:
@@ -114,7 +112,7 @@ def _spline(keys: Cameras, frames: int, loop: bool) -> Cameras:
         _bezier(keys.positions, _tangents(keys.positions.diff(dim=0), loop), left, fraction),
         torch.cat(
             [
-                _bezier(focal, _tangents(focal.diff(dim=0), loop), left, fraction).exp(),
+                _bezier(focal, _tangents(focal.diff(dim=0), loop, monotone=True), left, fraction).exp(),
                 torch.lerp(keys.intrinsics[left, 2:], keys.intrinsics[left + 1, 2:], fraction),
             ],
             dim=1,
@@ -122,8 +120,11 @@ def _spline(keys: Cameras, frames: int, loop: bool) -> Cameras:
     )
 
 
-def _tangents(steps: torch.Tensor, loop: bool) -> torch.Tensor:
-    """Speed at every key, from the steps between neighbours (M - 1, d): their mean, limited by the shorter. (M, d)"""
+def _tangents(steps: torch.Tensor, loop: bool, monotone: bool = False) -> torch.Tensor:
+    """Speed at every key, from the steps between neighbours (M - 1, d): their mean, limited by the shorter. (M, d)
+
+    `monotone` also stops where the values turn round, so that none goes beyond its keys'.
+    """
     before, after = steps[:-1], steps[1:]
     if loop:
         before, after = torch.cat([steps[-1:], before, steps[-1:]]), torch.cat([steps[:1], after, steps[:1]])
@@ -131,6 +132,8 @@ def _tangents(steps: torch.Tensor, loop: bool) -> torch.Tensor:
     limit = TANGENT_LIMIT * torch.minimum(before.norm(dim=1), after.norm(dim=1))
     length = mean.norm(dim=1).clamp(min=1e-300)
     inner = mean * (limit / length).clamp(max=1)[:, None]
+    if monotone:
+        inner = inner * (before * after > 0)
     if loop:
         return inner
     # A free end leaves so that the stretch has no bend there: half of (3 x chord - other tangent).
@@ -182,18 +185,12 @@ def _exp(vectors: torch.Tensor) -> torch.Tensor:
 
 def _check_numbers(where: str, values: Sequence[float], count: int) -> None:
     """Refuse anything but `count` finite numbers of a usable size."""
-    fine = isinstance(values, tuple | list) and len(values) == count
-    fine = fine and all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-    if not fine or not all(abs(v) <= MAX_COORDINATE for v in values):
-        raise TrajectoryError(
-            f"{where} must be {count} finite numbers within ±{MAX_COORDINATE:g}, got {str(values)[:80]}"
-        )
+    if not isinstance(values, tuple | list) or len(values) != count:
+        raise TrajectoryError(f"{where} must be {count} numbers, got {echo(values)}")
+    for index, value in enumerate(values):
+        real_number(value, f"{where}[{index}]", -MAX_COORDINATE, MAX_COORDINATE, TrajectoryError)
 
 
 def _check_fov(where: str, value: float) -> None:
     """Refuse a field of view the model cannot show."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not MIN_FOV_DEG <= value <= MAX_FOV_DEG:
-        raise TrajectoryError(
-            f"{where} must be between {MIN_FOV_DEG:g} and {MAX_FOV_DEG:g} degrees, got {str(value)[:40]}"
-        )
+    real_number(value, where, MIN_FOV_DEG, MAX_FOV_DEG, TrajectoryError, unit=" degrees")

@@ -8,6 +8,7 @@ exported scene, angles and shapes decide what is seen.
 from __future__ import annotations
 
 import difflib
+import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,7 @@ from typing import Literal
 import torch
 
 from flashworld import motions
+from flashworld.checks import echo
 from flashworld.errors import TrajectoryError
 from flashworld.motions import BACK, RIGHT, UP, Motion
 
@@ -86,14 +88,14 @@ class Preset:
     def _checked(self, param: Param, value: object) -> float:
         """One knob's value as a float inside its range."""
         where = f"{self.name}: {param.name}"
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise TrajectoryError(f"{where} must be a number, got {str(value)[:40]!r}")
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise TrajectoryError(f"{where} must be a number, got {echo(value)}")
         span = f"between {param.minimum:g} and {param.maximum:g} {param.unit}"
         slack = RANGE_SLACK * param.maximum
         if not param.minimum - slack <= value <= param.maximum + slack:  # false for NaN too
-            raise TrajectoryError(f"{where} must be {span}, got {_short(value)}")
+            raise TrajectoryError(f"{where} must be {span}, got {echo(value)}")
         if param.whole and float(value) != round(value):
-            raise TrajectoryError(f"{where} must be a whole number {span}, got {_short(value)}")
+            raise TrajectoryError(f"{where} must be a whole number {span}, got {echo(value)}")
         return min(max(float(value), param.minimum), param.maximum)
 
 
@@ -111,17 +113,8 @@ def find_preset(name: str) -> Preset:
 
 def unknown_name(name: object, known: Mapping[str, object]) -> str:
     """The tail of an error message: the name that came, and the nearest known one or all of them."""
-    shown = str(name)[:60]
-    near = difflib.get_close_matches(shown, known, n=1, cutoff=0.6)
-    return f"{shown!r}; " + (f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}")
-
-
-def _short(value: float) -> str:
-    """A number for a message; integers beyond float range do not break it."""
-    try:
-        return f"{float(value):g}"
-    except OverflowError:
-        return "a number too large to use"
+    near = difflib.get_close_matches(name[:60], known, n=1, cutoff=0.6) if isinstance(name, str) else []
+    return f"{echo(name)}; " + (f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}")
 
 
 def _far(default: float = 0.5, maximum: float = 5.0, title: str = "Distance travelled") -> Param:
@@ -257,7 +250,7 @@ _TABLE = (
         "fly_through",
         "Fly through",
         "The camera flies forward along a gentle S-curve, facing the way it goes.",
-        (Param("advance", "Distance flown", 2.0, 0.2, 10.0, 0.1, "scene units"), _far(0.2, 1.0, "Width of the curve")),
+        (Param("advance", "Distance flown", 2.0, 0.2, 10.0, 0.1, "scene units"), _far(0.1, 1.0, "Width of the curve")),
         motions.fly_through,
         easing="linear",
     ),

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from flashworld.cameras import Cameras, fov_y_deg, quat_multiply, quat_to_matrix, slerp
+from flashworld.checks import real_number, true_or_false, whole_number
 from flashworld.errors import TrajectoryError
 from flashworld.limits import (
     MAX_CAMERAS,
@@ -25,6 +26,7 @@ from flashworld.limits import (
     MIN_CAMERAS,
     MIN_FOV_DEG,
     MIN_FPS,
+    MIN_VIDEO_SECONDS,
 )
 from flashworld.presets import PRESETS, Easing, Param, Preset, find_preset, unknown_name
 
@@ -73,7 +75,8 @@ def build_trajectory(
     preset = find_preset(name)
     values = preset.resolve(params)
     lens = _checked_lens(intrinsics)
-    progress = _progress(preset, _checked_count(frames, MAX_CAMERAS, f"{name}: frames"), loop, easing)
+    frames = whole_number(frames, f"{name}: frames", MIN_CAMERAS, MAX_CAMERAS, TrajectoryError)
+    progress = _progress(preset, frames, loop, easing)
     motion = preset.build(progress, **values)
     focal = motion.focal_scale[:, None]
     lenses = torch.cat([lens[:2] * focal, lens[2:].expand(frames, 2)], dim=1)
@@ -113,7 +116,7 @@ def resample(cameras: Cameras, count: int) -> Cameras:
     """
     if len(cameras) < MIN_CAMERAS:
         raise TrajectoryError(f"a camera path needs at least {MIN_CAMERAS} cameras, got {len(cameras)}")
-    count = _checked_count(count, MAX_VIDEO_FRAMES, "camera path: number of cameras")
+    count = whole_number(count, "camera path: number of cameras", MIN_CAMERAS, MAX_VIDEO_FRAMES, TrajectoryError)
     if count == len(cameras):
         return cameras
     place = torch.linspace(0, 1, count, dtype=cameras.positions.dtype) * (len(cameras) - 1)
@@ -139,10 +142,11 @@ def video_path(cameras: Cameras, *, fps: int, seconds: float | None = None) -> C
     Raises:
         TrajectoryError: fewer than two cameras, fps or length out of range, or more than MAX_VIDEO_FRAMES frames.
     """
-    if isinstance(fps, bool) or not isinstance(fps, int) or not MIN_FPS <= fps <= MAX_FPS:
-        raise TrajectoryError(f"video: frames per second must be a whole number from {MIN_FPS} to {MAX_FPS}, got {fps}")
-    if seconds is not None and not (isinstance(seconds, int | float) and 0 < seconds < math.inf):
-        raise TrajectoryError(f"video: length must be a number of seconds above 0, got {seconds}")
+    fps = whole_number(fps, "video: frames per second", MIN_FPS, MAX_FPS, TrajectoryError)
+    if seconds is not None:
+        seconds = real_number(
+            seconds, "video: length", MIN_VIDEO_SECONDS, MAX_VIDEO_SECONDS, TrajectoryError, unit=" seconds"
+        )
     frames = (len(cameras) - 1) * fps + 1 if seconds is None else max(MIN_CAMERAS, round(seconds * fps))
     if frames > MAX_VIDEO_FRAMES:
         raise TrajectoryError(f"video: at most {MAX_VIDEO_FRAMES} frames, got {frames}; lower its fps or its length")
@@ -153,8 +157,7 @@ def _progress(preset: Preset, frames: int, loop: bool | None, easing: str | None
     """How far along each camera is, 0 to 1, float64; exactly 0 at the start and at the end of a closed path. (N,)"""
     if loop is None:
         loop = preset.closed and frames >= CLOSED_MIN_CAMERAS
-    if not isinstance(loop, bool):
-        raise TrajectoryError(f"{preset.name}: loop must be true or false, got {str(loop)[:40]!r}")
+    true_or_false(loop, f"{preset.name}: loop", TrajectoryError)
     if loop and frames < CLOSED_MIN_CAMERAS:
         raise TrajectoryError(f"{preset.name}: a closed path needs at least {CLOSED_MIN_CAMERAS} cameras, got {frames}")
     easing = preset.easing if easing is None else easing
@@ -164,13 +167,6 @@ def _progress(preset: Preset, frames: int, loop: bool | None, easing: str | None
     if preset.closed:
         return ease(easing, torch.arange(frames, dtype=torch.float64) / frames)
     return ease(easing, 1 - (2 * time - 1).abs() if loop else time)
-
-
-def _checked_count(count: int, maximum: int, where: str) -> int:
-    """A number of cameras."""
-    if isinstance(count, bool) or not isinstance(count, int) or not MIN_CAMERAS <= count <= maximum:
-        raise TrajectoryError(f"{where} must be a whole number from {MIN_CAMERAS} to {maximum}, got {str(count)[:40]}")
-    return count
 
 
 def _checked_lens(intrinsics: torch.Tensor | Sequence[float]) -> torch.Tensor:
