@@ -38,7 +38,7 @@ STEP_TIMESTEPS = (1000.0, 900.0, 750.0, 500.0)
 """The model clock: 1000 x sigma."""
 STEPS = len(STEP_SIGMAS)
 
-Stage = Literal["vae_encoder", "transformer", "gaussian_decoder", "render"]
+Stage = Literal["text_context", "vae_encoder", "transformer", "gaussian_decoder", "render"]
 Renderer = Callable[[Gaussians, Cameras, int, int], Images]
 """Scene, N cameras, height, width to pictures in [-1, 1], (N, 3, height, width), float32, on a white background."""
 
@@ -173,7 +173,8 @@ def sample(
     rows, columns = height // SPATIAL_FACTOR, width // SPATIAL_FACTOR
     shape = (1, vae.z_dim, len(cameras), rows, columns)
     mean, std = latent_statistics(vae, device)
-    text_embeds = text_embeds.to(device, dtype)
+    with during("text_context"):
+        context = networks.text_context(text_embeds.to(device, dtype))
 
     rays = to_video(raymap(cameras, rows, columns))
     condition = torch.zeros(shape, device=device)
@@ -193,7 +194,7 @@ def sample(
                 networks.transformer,
                 torch.cat([noisy.to(dtype), fixed, features, rendered.to(dtype)], dim=1),
                 torch.full((1,), time, device=device),
-                text_embeds,
+                context,
                 latent_channels=vae.z_dim,
             )
         velocity = velocity.float()

@@ -12,13 +12,14 @@ Without a device that multiplies e4m3 the same rounded numbers are multiplied in
 
 from __future__ import annotations
 
-import copy
 import logging
 from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn.functional import linear
+
+from flashworld.models.trees import shallow_copy
 
 Fp8Mode = Literal["per_row", "per_tensor"]
 E4M3_MAX = 448.0
@@ -127,33 +128,34 @@ def emulated_product(
 
 
 def quantize_blocks(transformer: nn.Module, mode: Fp8Mode, *, native: bool) -> nn.Module:
-    """A transformer whose block linears are `Fp8Linear`.
-
-    The argument stays as it is. Everything but the block linears is shared with it, not copied; let go of the
-    argument to free its wide weights.
+    """A transformer whose block linears are `Fp8Linear`; see `quantize_linears`.
 
     Args:
         transformer: With its linears of every block under `blocks`.
         mode: Granularity of the scales, see `probe_fp8`.
         native: Multiply in e4m3 on the device.
     """
-    quantized = _shallow_copy(transformer)
-    for block in quantized.blocks.modules():
-        for name, child in block.named_children():
+    return quantize_linears(transformer, "blocks", mode, native=native)
+
+
+def quantize_linears(network: nn.Module, part: str, mode: Fp8Mode, *, native: bool) -> nn.Module:
+    """A network whose linears under one of its children are `Fp8Linear`.
+
+    The argument stays as it is. Everything but those linears is shared with it, not copied; let go of the argument to
+    free its wide weights.
+
+    Args:
+        network: Any network.
+        part: Name of the child.
+        mode: Granularity of the scales, see `probe_fp8`.
+        native: Multiply in e4m3 on the device.
+    """
+    quantized = shallow_copy(network)
+    for parent in list(getattr(quantized, part).modules()):
+        for name, child in parent.named_children():
             if isinstance(child, nn.Linear):
-                setattr(block, name, Fp8Linear(child.weight, child.bias, mode, native=native))
+                setattr(parent, name, Fp8Linear(child.weight, child.bias, mode, native=native))
     return quantized
-
-
-def _shallow_copy(module: nn.Module) -> nn.Module:
-    """The same tree of modules with the same tensors, whose children can be replaced without touching the original."""
-    twin = copy.copy(module)
-    for registry in ("_parameters", "_buffers"):
-        twin.__dict__[registry] = dict(getattr(module, registry))
-    twin.__dict__["_modules"] = {
-        name: None if child is None else _shallow_copy(child) for name, child in module._modules.items()
-    }
-    return twin
 
 
 def probe_fp8(device: torch.device | str) -> Fp8Mode | None:

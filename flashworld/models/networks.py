@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -29,6 +29,7 @@ FLOAT32_PARTS = {
     "vae_encoder": (),
     "transformer": transformer.FLOAT32_PARTS,
     "gaussian_decoder": gaussian_decoder.FLOAT32_PARTS,
+    "text_context": (),
 }
 """Parts of tensor names, by network, that keep float32 whatever the rest is cast to."""
 CPU = torch.device("cpu")
@@ -42,10 +43,12 @@ class Networks:
         config: Its sizes.
         text: Prompt to embedding.
         vae_encoder: Pictures to latents.
-        transformer: The denoiser, or something compiled from it.
+        transformer: The denoiser, or something made from it (fused, quantised, compiled).
         gaussian_decoder: Features and latents to Gaussians.
         device: Where the networks run.
         dtype: What the networks compute in and want their inputs in.
+        text_context: Text embedding to what `transformer` wants of it, called once a scene: nothing to do for the
+            plain transformer, a `fused.TextContext` for the fused one.
     """
 
     config: ModelConfig
@@ -55,16 +58,18 @@ class Networks:
     gaussian_decoder: GaussianDecoder
     device: torch.device = CPU
     dtype: torch.dtype = torch.float32
+    text_context: nn.Module = field(default_factory=nn.Identity)
 
     @property
     def modules(self) -> dict[str, nn.Module]:
-        """The four networks by name."""
-        return {
+        """The four networks by name, and `text_context` where it has weights."""
+        modules = {
             "text_encoder": self.text.encoder,
             "vae_encoder": self.vae_encoder,
             "transformer": self.transformer,
             "gaussian_decoder": self.gaussian_decoder,
         }
+        return modules if isinstance(self.text_context, nn.Identity) else modules | {"text_context": self.text_context}
 
     @property
     def parameter_counts(self) -> dict[str, int]:

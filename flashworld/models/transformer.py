@@ -84,7 +84,7 @@ def velocity_and_features(
         transformer: The DiT, or something compiled from it.
         hidden_states: Noisy latent, raymap, condition, fed-back features, fed-back latent. (B, in_channels, T, h, w)
         timestep: Model clock 0-1000, float32. (B,)
-        text: Text embedding, dtype of `hidden_states`. (B, tokens, text_dim)
+        text: Text embedding (B, tokens, text_dim), or for a fused transformer its context; dtype of `hidden_states`.
         latent_channels: How many of the output channels are the velocity.
 
     Returns:

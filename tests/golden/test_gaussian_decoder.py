@@ -7,13 +7,15 @@ import torch
 from safetensors.torch import load_file
 
 from flashworld.cameras import Cameras
+from flashworld.models.folded import fold_doublings
 
 
 @pytest.mark.parametrize("case", ["landscape", "portrait"])
 @pytest.mark.parametrize("frames_per_chunk", [None, 2])
-def test_scene_matches_original(case, frames_per_chunk, golden_dir, golden_networks, close):
+@pytest.mark.parametrize("prepare", [lambda decoder: decoder, fold_doublings], ids=["plain", "folded"])
+def test_scene_matches_original(case, frames_per_chunk, prepare, golden_dir, golden_networks, close):
     data = load_file(golden_dir / "b_recon_decoder.safetensors")
-    decoder = golden_networks.gaussian_decoder
+    decoder = prepare(golden_networks.gaussian_decoder)
     features, latents = data[f"{case}.in.features"][:, :, 0], data[f"{case}.in.latents_unscaled"][:, :, 0]
     cameras = Cameras.from_vectors(data[f"{case}.in.cameras"][0])
     with torch.inference_mode():

@@ -122,7 +122,7 @@ def test_stages_run_inside_the_callers_context(tiny_networks, path):
 
     list(run(tiny_networks, path, image=torch.zeros(3, HEIGHT, WIDTH), during=during))
     step = ["transformer", "gaussian_decoder", "render", "vae_encoder"]
-    assert entered == ["vae_encoder", *step * 3, "transformer", "gaussian_decoder"]
+    assert entered == ["text_context", "vae_encoder", *step * 3, "transformer", "gaussian_decoder"]
 
 
 def test_bfloat16_networks_keep_latents_and_scene_in_float32(tiny_config, path):

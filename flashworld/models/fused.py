@@ -1,0 +1,178 @@
+"""The transformer rearranged for speed: one product for q, k and v, and the text's keys and values once a scene.
+
+`fuse_networks` turns loaded networks into an equal pair: a `TextContext`, called once a scene, and a transformer that
+takes its answer where it took the text embedding. In eight bits, q, k and v then also share one rounding of their
+input.
+
+Numerics: as in `transformer.py`. Rotary embedding runs in float32 and is rounded once.
+
+Source: arithmetic of diffusers' `WanAttnProcessor` (Apache-2.0). Deviations:
+1. Self-attention multiplies by the stacked weights of q, k and v at once.
+2. Cross-attention gets keys and values that are projected already; the transformer no longer projects the text.
+3. Attention is `scaled_dot_product_attention` itself, without diffusers' choice of backends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from einops import rearrange
+from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from flashworld.models.fp8 import Fp8Mode, quantize_blocks, quantize_linears
+from flashworld.models.networks import Networks
+from flashworld.models.trees import shallow_copy
+
+QKV, KV = ("to_q", "to_k", "to_v"), ("to_k", "to_v")
+
+
+def fuse_networks(networks: Networks, fp8: Fp8Mode | None = None, *, native: bool = True) -> Networks:
+    """The same model, faster; the argument stays as it is and may be let go of.
+
+    Args:
+        networks: Loaded, on their device, in their dtype.
+        fp8: Round the block linears to eight bits, with this granularity; None leaves them alone.
+        native: Multiply in eight bits on the device, see `fp8.py`.
+    """
+    text_context, transformer = fuse_transformer(networks.transformer)
+    if fp8:
+        transformer = quantize_blocks(transformer, fp8, native=native)
+        text_context = quantize_linears(text_context, "blocks", fp8, native=native)
+    return replace(networks, transformer=transformer, text_context=text_context)
+
+
+def fuse_transformer(transformer: nn.Module) -> tuple[TextContext, nn.Module]:
+    """Split a transformer into what depends on the text alone and the rest, with fused projections.
+
+    Args:
+        transformer: From `build_transformer`, with its weights.
+
+    Returns:
+        Embedding to context, and the transformer that takes a context as `encoder_hidden_states`. Tensors that need
+        no stacking are shared with the argument.
+    """
+    fused = shallow_copy(transformer)
+    context = TextContext(
+        fused.condition_embedder.text_embedder,
+        [TextKeysValues(stack_linears(block.attn2, KV), block.attn2.norm_k) for block in fused.blocks],
+    )
+    fused.condition_embedder.text_embedder = nn.Identity()
+    for index, block in enumerate(fused.blocks):
+        block.attn1.to_qkv = stack_linears(block.attn1, QKV)
+        block.attn1.processor = FusedSelfAttention()
+        block.attn2.processor = ProjectedCrossAttention(index)
+        for attention, gone in ((block.attn1, QKV), (block.attn2, (*KV, "norm_k"))):
+            for name in gone:
+                delattr(attention, name)
+    return context.eval(), fused
+
+
+class TextKeysValues(nn.Module):
+    """One block's keys and values of the text."""
+
+    def __init__(self, to_kv: nn.Linear, norm_k: nn.Module) -> None:
+        super().__init__()
+        self.to_kv = to_kv
+        self.norm_k = norm_k
+
+    def forward(self, text: torch.Tensor) -> torch.Tensor:
+        """(B, tokens, width) -> (B, 2, tokens, width)"""
+        keys, values = self.to_kv(text).chunk(2, dim=-1)
+        return torch.stack([self.norm_k(keys), values], dim=1)
+
+
+class TextContext(nn.Module):
+    """Everything the transformer computes from the text alone."""
+
+    def __init__(self, text_embedder: nn.Module, blocks: list[TextKeysValues]) -> None:
+        super().__init__()
+        self.text_embedder = text_embedder
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, text: torch.Tensor) -> torch.Tensor:
+        """Keys and values of every block.
+
+        Args:
+            text: Text embedding. (B, tokens, text_dim)
+
+        Returns:
+            (B, blocks, 2, tokens, width)
+        """
+        text = self.text_embedder(text)
+        return torch.stack([block(text) for block in self.blocks], dim=1)
+
+
+class FusedSelfAttention:
+    """Attention processor for `attn1`: q, k and v from `to_qkv`."""
+
+    def __call__(
+        self,
+        attn: nn.Module,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: None,
+        attention_mask: None,
+        rotary_emb: tuple[torch.Tensor, torch.Tensor],
+    ) -> torch.Tensor:
+        """(B, tokens, width) -> (B, tokens, width)"""
+        query, key, value = attn.to_qkv(hidden_states).chunk(3, dim=-1)
+        query, key = (
+            rotate(norm(x).unflatten(-1, (attn.heads, -1)), *rotary_emb)
+            for norm, x in ((attn.norm_q, query), (attn.norm_k, key))
+        )
+        mixed = attend(query, key, value.unflatten(-1, (attn.heads, -1)))
+        return attn.to_out[0](mixed)
+
+
+class ProjectedCrossAttention:
+    """Attention processor for `attn2`: keys and values are one block's slice of a `TextContext`.
+
+    Args:
+        index: Of the block.
+    """
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def __call__(
+        self,
+        attn: nn.Module,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        attention_mask: None,
+        rotary_emb: None,
+    ) -> torch.Tensor:
+        """(B, tokens, width) -> (B, tokens, width)"""
+        query = attn.norm_q(attn.to_q(hidden_states))
+        key, value = encoder_hidden_states[:, self.index].unbind(1)
+        return attn.to_out[0](attend(*(x.unflatten(-1, (attn.heads, -1)) for x in (query, key, value))))
+
+
+def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """Attention without a mask. (B, tokens, heads, d) each -> (B, tokens, heads * d)"""
+    mixed = scaled_dot_product_attention(query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2))
+    return rearrange(mixed, "b h t d -> b t (h d)")
+
+
+def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Turn neighbouring pairs of channels by their angles, in float32, rounded once.
+
+    Args:
+        x: Queries or keys. (B, tokens, heads, d)
+        cos: Every cosine twice, as diffusers' tables have it. (1, tokens, 1, d)
+        sin: Every sine twice.
+    """
+    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+    cos, sin = cos[..., 0::2], sin[..., 0::2]
+    return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2).to(x.dtype)
+
+
+def stack_linears(module: nn.Module, names: tuple[str, ...]) -> nn.Linear:
+    """One linear layer that gives the outputs of several, one after the other."""
+    parts = [getattr(module, name) for name in names]
+    with torch.device("meta"):
+        stacked = nn.Linear(parts[0].in_features, sum(part.out_features for part in parts))
+    stacked.weight = nn.Parameter(torch.cat([part.weight.detach() for part in parts]))
+    stacked.bias = nn.Parameter(torch.cat([part.bias.detach() for part in parts]))
+    return stacked

@@ -1,0 +1,52 @@
+"""Folded doublings equal plain ones."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flashworld.models.folded import FoldedDoubling, fold_doublings
+from flashworld.models.networks import random_networks
+from flashworld.models.vae_blocks import Doubling
+
+
+def relative(actual, expected):
+    return float((actual.double() - expected.double()).norm() / expected.double().norm())
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 3))
+def test_folded_doubling_is_the_plain_one_at_every_pixel(rows, columns, frames):
+    plain = Doubling(6)
+    x = torch.randn(frames, 6, rows, columns)
+    torch.testing.assert_close(FoldedDoubling(plain)(x), plain(x), rtol=1e-4, atol=1e-5)
+
+
+def test_folding_is_no_coarser_in_bfloat16_and_leaves_the_original_alone(tiny_config, tiny_networks):
+    inputs = torch.randn(2, 64, 4, 6), torch.randn(2, 48, 4, 6)
+    plain = random_networks(tiny_config, seed=0, dtype=torch.bfloat16).gaussian_decoder
+    names = set(plain.state_dict())
+    folded = fold_doublings(plain)
+    with torch.inference_mode():
+        exact = tiny_networks.gaussian_decoder(*inputs)
+        assert relative(folded(*inputs), exact) < 1.3 * relative(plain(*inputs), exact) < 0.03
+    assert set(plain.state_dict()) == names
+    assert folded.gs_head.gs_proj.weight is plain.gs_head.gs_proj.weight
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_folded_decoder_exports_with_free_sizes(tiny_config, dtype):
+    from torch.export import Dim, export
+
+    decoder = fold_doublings(random_networks(tiny_config, dtype=dtype).gaussian_decoder)
+    sizes = {0: Dim("frames", min=2, max=32), 2: 2 * Dim("r", min=2, max=32), 3: 2 * Dim("c", min=2, max=32)}
+
+    def inputs(frames, rows, columns):
+        return torch.randn(frames, 64, rows, columns), torch.randn(frames, 48, rows, columns)
+
+    exported = export(decoder, inputs(3, 4, 6), dynamic_shapes=(sizes, sizes)).module()
+    other = inputs(5, 6, 4)
+    with torch.inference_mode():
+        torch.testing.assert_close(exported(*other), decoder(*other))
