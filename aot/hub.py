@@ -23,6 +23,7 @@ from flashworld.errors import CompiledBlockError
 logger = logging.getLogger(__name__)
 
 DEFAULT_REVISION = "main"
+MAX_EXPLANATION_CHARS = 300
 FOLDER_PREFIXES = ("file://", "/", "./", "../", "~")
 
 
@@ -101,7 +102,7 @@ class HubPlace:
                 self.repo_id,
                 revision=self.revision,
                 allow_patterns=f"{slug}/*",
-                local_dir=into,
+                local_dir=into / "repository",  # must be new: an existing one is returned when the Hub is away
                 endpoint=self.endpoint,
             )
         folder = Path(root) / slug
@@ -127,8 +128,8 @@ def _hub_errors(what: str) -> Iterator[None]:
     try:
         yield
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise CompiledBlockError(f"{what}: {first_line}") from error
+        explanation = " ".join(str(error).split())[:MAX_EXPLANATION_CHARS] or type(error).__name__
+        raise CompiledBlockError(f"{what}: {explanation}") from error
 
 
 def open_place(place: str, revision: str = DEFAULT_REVISION, endpoint: str | None = None) -> Place:
