@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FORBIDDEN_IN_LIBRARY = {"gradio", "spaces", "ui", "app", "aot"}
-FOUNDATIONS = {"errors", "types", "config", "limits"}
+FOUNDATIONS = {"errors", "types", "config", "limits", "checks"}
 ALLOWED = {
     "cameras": FOUNDATIONS,
     "raymaps": FOUNDATIONS | {"cameras"},
