@@ -23,6 +23,7 @@ from flashworld.limits import (
     MAX_FOV_DEG,
     MAX_FPS,
     MAX_VIDEO_FRAMES,
+    MAX_VIDEO_SECONDS,
     MIN_CAMERAS,
     MIN_FOV_DEG,
     MIN_FPS,
