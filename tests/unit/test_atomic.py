@@ -1,0 +1,100 @@
+"""Whole files or none, for every writer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flashworld.errors import ExportError
+from flashworld.files.atomic import TEMPORARY_PATTERN, new_file, replacing
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_file_appears_only_at_the_end(tmp_path):
+    with new_file(tmp_path / "a.bin") as file:
+        file.write(b"new")
+        assert not (tmp_path / "a.bin").exists()
+        assert len(list(tmp_path.glob(TEMPORARY_PATTERN))) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+    assert (tmp_path / "a.bin").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("exception", [RuntimeError, KeyboardInterrupt, GeneratorExit])
+def test_failure_keeps_the_old_file_and_leaves_nothing_else(exception, tmp_path):
+    (tmp_path / "a.bin").write_bytes(b"old")
+    with pytest.raises(exception), new_file(tmp_path / "a.bin") as file:
+        file.write(b"new")
+        raise exception
+    assert [path.name for path in tmp_path.iterdir()] == ["a.bin"]
+    assert (tmp_path / "a.bin").read_bytes() == b"old"
+
+
+def test_new_file_has_ordinary_permissions(tmp_path):
+    (tmp_path / "plain").write_bytes(b"")
+    with new_file(tmp_path / "a.bin") as file:
+        file.write(b"x")
+    assert (tmp_path / "a.bin").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_impossible_places_are_export_errors(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    for path in (tmp_path / "none" / "a.bin", tmp_path / "file" / "a.bin", tmp_path / "folder"):
+        with pytest.raises(ExportError, match="the file cannot be written: "), new_file(path) as file:
+            file.write(b"x")
+    with pytest.raises(ExportError, match=r"a\.bin: the file"), replacing(tmp_path / "a.bin"):
+        pass  # nothing was written, so there is nothing to move
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
+
+
+FULL_DISK = """
+import json, resource, sys
+from pathlib import Path
+import numpy as np
+import torch
+from flashworld.errors import ExportError
+from flashworld.files import write_scene
+from flashworld.files.video import write_animation, write_video
+from flashworld.gaussians import Gaussians
+
+def frames():
+    for seed in range(30):
+        yield np.random.default_rng(seed).integers(0, 256, (96, 128, 3), dtype=np.uint8)
+
+folder = Path(sys.argv[1])
+scene = Gaussians(torch.randn(5000, 3), torch.randn(5000, 4), torch.rand(5000, 3), torch.rand(5000), torch.randn(5000, 9, 3))
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+errors = {}
+for name in ("a.ply", "a.spz", "a.splat", "a.mp4", "a.gif", "a.webp"):
+    (folder / name).write_bytes(b"old")
+    try:
+        if name in ("a.ply", "a.spz", "a.splat"):
+            write_scene(scene, folder / name)
+        elif name == "a.mp4":
+            write_video(frames(), folder / name, fps=10)
+        else:
+            write_animation(frames(), folder / name, fps=10)
+    except ExportError as error:
+        errors[name] = str(error)
+print(json.dumps(errors))
+"""
+
+
+def test_full_disk_leaves_the_old_files_and_says_so(tmp_path):
+    pytest.importorskip("resource")
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    errors = json.loads(done.stdout)
+    names = ["a.gif", "a.mp4", "a.ply", "a.splat", "a.spz", "a.webp"]
+    assert sorted(errors) == names
+    for name, message in errors.items():
+        assert message.startswith(f"{name}: the "), message
+        assert "\n" not in message
+    assert "File too large" in errors["a.ply"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"old"}

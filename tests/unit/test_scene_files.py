@@ -1,0 +1,53 @@
+"""One way in and one way out, chosen by the suffix."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from flashworld.errors import ExportError, SceneFileError
+from flashworld.files import SCENE_SUFFIXES, read_scene, write_scene
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("suffix", [*SCENE_SUFFIXES, ".PLY"])
+def test_suffix_chooses_the_format(suffix, make_scene, tmp_path):
+    scene = make_scene(count=40)
+    write_scene(scene, str(tmp_path / f"a{suffix}"))
+    found = read_scene(str(tmp_path / f"a{suffix}"))
+    order = found.means[:, 0].argsort(), scene.means[:, 0].argsort()
+    torch.testing.assert_close(found.means[order[0]], scene.means[order[1]], rtol=0, atol=1e-5)
+    torch.testing.assert_close(found.opacities[order[0]], scene.opacities[order[1]], rtol=0, atol=0.002)
+
+
+@pytest.mark.parametrize("name", ["scene.obj", "scene", "ply", ".ply", "scene.ply.exe"])
+def test_other_suffixes_are_refused(name, make_scene, tmp_path):
+    with pytest.raises(ExportError, match=r"must end in .ply, .spz, .splat"):
+        write_scene(make_scene(), tmp_path / name)
+    with pytest.raises(SceneFileError, match=r"must end in .ply, .spz, .splat"):
+        read_scene(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_formats_convert_into_each_other(make_scene, tmp_path):
+    scene = make_scene()
+    write_scene(scene, tmp_path / "a.ply")
+    write_scene(read_scene(tmp_path / "a.ply"), tmp_path / "b.spz")
+    write_scene(read_scene(tmp_path / "b.spz"), tmp_path / "c.ply")
+    found = read_scene(tmp_path / "c.ply")
+    torch.testing.assert_close(found.means, scene.means, rtol=0, atol=1e-5)
+    torch.testing.assert_close(found.scales.log(), scene.scales.log(), rtol=0, atol=0.04)
+    assert ((found.quats_wxyz * scene.quats_wxyz).sum(dim=1).abs() > 1 - 1e-5).all()  # axes turned there and back
+
+
+def test_importing_the_package_is_light():
+    code = (
+        "import sys, flashworld.files; print(sorted({'torch', 'PIL', 'plyfile', 'imageio_ffmpeg'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.strip() == "[]"
