@@ -105,7 +105,7 @@ def read_spz(path: str | Path) -> Gaussians:
             try:
                 return _read_stream(cast(BinaryIO, stream), source)
             except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise SceneFileError(f"{source.name}: the SPZ file is damaged or not gzip: {error}") from error
+                raise SceneFileError(f"{source.name}: the SPZ file is damaged or not gzip") from error
 
 
 class _Field(NamedTuple):
@@ -119,7 +119,9 @@ class _Field(NamedTuple):
 def _read_stream(stream: BinaryIO, source: SceneFile) -> Gaussians:
     magic, version, count, degree, bits, _flags, _ = HEADER.unpack(_exactly(stream, HEADER.size, source.name))
     if magic != MAGIC or version not in (2, VERSION):
-        raise SceneFileError(f"{source.name}: expected an SPZ file of version 2 or 3, got {magic:#x} and {version}")
+        raise SceneFileError(
+            f"{source.name}: expected an SPZ file of version 2 or 3, got magic {magic:#x} and version {version}"
+        )
     if degree > 3 or bits > codec.MAX_FRACTIONAL_BITS:
         raise SceneFileError(f"{source.name}: SPZ header with SH degree {degree} and {bits} fractional bits")
     coefficients = (degree + 1) ** 2
