@@ -1,0 +1,202 @@
+"""Nano's files: small (int8 or float16), and refused when they do not agree with the hashes written with them.
+
+See `flashworld.nano` for the format. Numerics: int8 rows are scaled by their largest magnitude / 127, in float32;
+reading multiplies in float32.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from flashworld.config import ModelConfig
+from flashworld.errors import CheckpointError, ExportError
+from flashworld.models.text_encoder import TIED_EMBEDDING
+from flashworld.models.transformer import ROPE_BUFFERS
+from flashworld.tokenizer_file import read_tokenizer
+from flashworld.weights_files import LazyTensor, open_safetensors, safetensors_metadata, with_prefix
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from flashworld.models.networks import Networks
+
+METADATA_KEY = "flashworld"
+"""One key, because safetensors writes several in no fixed order."""
+FORMAT = "flashworld-nano"
+VERSION = 1
+CONFIG_NAME = "config.json"
+TOKENIZER_NAME = "tokenizer.json"
+WEIGHTS_NAME = "weights.safetensors"
+SCALE = ".scale"
+INT8_MAX = 127
+MIN_INT8_VALUES = 1024
+"""Smaller tensors stay float16: their share of the file is small, their share of the error is not."""
+HOW_TO_GET = "install the package again, or restore flashworld/nano from the repository (git checkout flashworld/nano)"
+
+
+def nano_config(folder: Path) -> ModelConfig:
+    """Sizes of the model in a folder; those it is going to be trained with when the folder has none.
+
+    Raises:
+        CheckpointError: the file is not readable.
+    """
+    path = folder / CONFIG_NAME
+    if not path.is_file():
+        from flashworld.nano.sizes import NANO
+
+        return NANO
+    return ModelConfig.from_json(_text(path))
+
+
+def nano_tokenizer(folder: Path) -> Tokenizer:
+    """Tokenizer of the model in a folder; its grammar's own when the folder has none.
+
+    Raises:
+        CheckpointError: the file is not readable.
+    """
+    path = folder / TOKENIZER_NAME
+    if not path.is_file():
+        from flashworld.nano.grammar import build_tokenizer
+
+        return build_tokenizer()
+    return read_tokenizer(path)
+
+
+def write_nano(
+    networks: Networks, folder: Path, *, eight_bit: Callable[[str, torch.Tensor], bool] | None = None
+) -> None:
+    """Write a nano folder; existing files are replaced.
+
+    Args:
+        networks: The trained model.
+        folder: Made when it does not exist.
+        eight_bit: Says for a full name and a tensor whether int8 will do; None takes matrices and kernels of at least
+            1024 values, but not the Gaussian head.
+
+    Raises:
+        ExportError: a weight is not finite or too large for float16, or the files cannot be written.
+    """
+    from safetensors.torch import save
+
+    choose = eight_bit or _suits_int8
+    tensors: dict[str, torch.Tensor] = {}
+    for network, module in networks.modules.items():
+        for name, tensor in module.state_dict().items():
+            if name != TIED_EMBEDDING and name not in ROPE_BUFFERS:
+                tensors |= _packed(f"{network}.{name}", tensor.detach().cpu().float().contiguous(), choose)
+    config, tokenizer = networks.config.to_json(), networks.text.tokenizer.to_str()
+    head = {"format": FORMAT, "version": VERSION, **_hashes(tensors, config, tokenizer)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CONFIG_NAME).write_text(config + "\n", encoding="utf-8")
+        (folder / TOKENIZER_NAME).write_text(tokenizer + "\n", encoding="utf-8")
+        partial = folder / f"{WEIGHTS_NAME}.part"
+        partial.write_bytes(save(tensors, {METADATA_KEY: json.dumps(head)}))
+        partial.replace(folder / WEIGHTS_NAME)
+    except OSError as error:
+        raise ExportError(f"nano weights cannot be written to {str(folder)!r} ({type(error).__name__})") from error
+
+
+def open_nano(folder: Path) -> dict[str, dict[str, LazyTensor]]:
+    """Open and verify a nano folder; tensors by network, in float32 when read.
+
+    Raises:
+        CheckpointError: truncated, of another version, or changed since it was written; says how to get the right one.
+    """
+    path = folder / WEIGHTS_NAME
+    try:
+        metadata, stored = _metadata(path), open_safetensors([path])
+    except CheckpointError as error:
+        raise CheckpointError(f"nano weights: {error}; {HOW_TO_GET}") from error
+    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
+        found = f"{metadata.get('format', 'no format')!s} {metadata.get('version', '')!s}".strip()[:60]
+        raise CheckpointError(f"nano weights must be {FORMAT} version {VERSION}, got {found}; {HOW_TO_GET}")
+    values = {name: tensor.read() for name, tensor in stored.items()}
+    for name, value in _hashes(values, _text(folder / CONFIG_NAME), _text(folder / TOKENIZER_NAME)).items():
+        if metadata.get(name) != value:
+            what = name.removesuffix("_sha256")
+            raise CheckpointError(f"nano weights: the {what} changed since the file was written; {HOW_TO_GET}")
+    plain = {name: _unpacked(name, values) for name in values if not name.endswith(SCALE)}
+    return {network: with_prefix(plain, f"{network}.") for network in _networks(plain)}
+
+
+def _metadata(path: Path) -> dict[str, object]:
+    try:
+        head = json.loads(safetensors_metadata(path).get(METADATA_KEY, "{}"))
+    except (ValueError, RecursionError):
+        head = None
+    return head if isinstance(head, dict) else {}
+
+
+def _networks(names: Mapping[str, object]) -> list[str]:
+    found = sorted({name.partition(".")[0] for name in names})
+    expected = ["gaussian_decoder", "text_encoder", "transformer", "vae_encoder"]
+    if found != expected:
+        raise CheckpointError(f"nano weights must hold {', '.join(expected)}, got {', '.join(found)}; {HOW_TO_GET}")
+    return found
+
+
+def _suits_int8(name: str, tensor: torch.Tensor) -> bool:
+    return tensor.ndim >= 2 and tensor.numel() >= MIN_INT8_VALUES and ".gs_head." not in name
+
+
+def _packed(name: str, tensor: torch.Tensor, eight_bit: Callable[[str, torch.Tensor], bool]) -> dict[str, torch.Tensor]:
+    if not eight_bit(name, tensor):
+        half = tensor.half()
+        if not torch.isfinite(half).all():
+            raise ExportError(f"nano weights: {name} is not finite in float16")
+        return {name: half}
+    rows = tensor.flatten(1) if tensor.ndim > 1 else tensor[:, None]
+    scale = rows.abs().amax(dim=1) / INT8_MAX
+    if not torch.isfinite(scale).all():
+        raise ExportError(f"nano weights: {name} is not finite")
+    codes = (rows / scale.clamp(min=torch.finfo(torch.float32).tiny)[:, None]).round().to(torch.int8)
+    return {name: codes.reshape(tensor.shape), name + SCALE: scale}
+
+
+def _unpacked(name: str, values: Mapping[str, torch.Tensor]) -> LazyTensor:
+    tensor, scale = values[name], values.get(name + SCALE)
+    if tensor.dtype == torch.float16 and scale is None:
+        value = tensor.float()
+    elif tensor.dtype == torch.int8 and scale is not None and scale.shape == tensor.shape[:1]:
+        value = tensor.float() * scale.reshape(-1, *[1] * (tensor.ndim - 1))
+    else:
+        raise CheckpointError(f"nano weights: {name} must be float16, or int8 with one scale a row; {HOW_TO_GET}")
+    return LazyTensor(tuple(value.shape), value.dtype, lambda: value)
+
+
+def _hashes(tensors: Mapping[str, torch.Tensor], config: str, tokenizer: str) -> dict[str, str]:
+    """SHA-256 of the tensors (names, dtypes, shapes, values) and of what the two JSON texts say."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.contiguous().numpy().tobytes())
+    return {
+        "tensors_sha256": digest.hexdigest(),
+        "config_sha256": _json_sha256(config),
+        "tokenizer_sha256": _json_sha256(tokenizer),
+    }
+
+
+def _json_sha256(text: str) -> str:
+    """Of the parsed text, so that line endings do not count."""
+    try:
+        return hashlib.sha256(json.dumps(json.loads(text), sort_keys=True).encode()).hexdigest()
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"nano weights: a JSON file beside them is not readable; {HOW_TO_GET}") from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CheckpointError(
+            f"nano weights: {path.name} is not readable ({type(error).__name__}); {HOW_TO_GET}"
+        ) from error
