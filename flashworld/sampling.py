@@ -180,8 +180,8 @@ def sample(
     condition = torch.zeros(shape, device=device)
     if image is not None:
         with during("vae_encoder"):
-            posterior = networks.vae_encoder(image[None].to(device, dtype))
-        raw = sample_posterior(*posterior, noise.condition_posterior((1, *shape[1:2], rows, columns), device))
+            center, logvar = networks.vae_encoder(image[None].to(device, dtype))
+        raw = sample_posterior(center, logvar, noise.condition_posterior(tuple(center.shape), device))
         condition[:, :, image_index] = (raw - mean) / std
     fixed = torch.cat([rays, condition], dim=1).to(dtype)
 
@@ -213,14 +213,14 @@ def sample(
         with during("render"):
             images = render(scene, cameras, height, width)
         with during("vae_encoder"):
-            posterior = encode(networks.vae_encoder, images.to(dtype), frames_per_chunk)
-        raw = sample_posterior(*posterior, noise.posterior(step, tuple(posterior[0].shape), device))
+            center, logvar = encode(networks.vae_encoder, images.to(dtype), frames_per_chunk)
+        raw = sample_posterior(center, logvar, noise.posterior(step, tuple(center.shape), device))
         rendered = to_video((raw - mean) / std)
         require_finite(
             step,
             {"denoiser": clean, "Gaussian decoder": field_sums(scene), "renderer": images, "VAE encoder": rendered},
         )
-        yield StepResult(step, noisy, velocity, features, clean, scene, images, posterior[0], rendered)
+        yield StepResult(step, noisy, velocity, features, clean, scene, images, center, rendered)
         noisy = renoise(rendered, noise.renoise(step, shape, device), STEP_SIGMAS[step + 1])
 
 

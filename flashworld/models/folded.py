@@ -10,13 +10,16 @@ rounding; a doubling's convolution is 36 of every 127 products of the decoder, s
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import cast
+
 import torch
 from einops import rearrange
 from torch import nn
 
 from flashworld.models.gaussian_decoder import GaussianDecoder
 from flashworld.models.trees import shallow_copy
-from flashworld.models.vae_blocks import Doubling
+from flashworld.models.vae_blocks import Doubling, UpBlock
 
 TAP_SUMS = (((1.0, 0.0, 0.0), (0.0, 1.0, 1.0)), ((1.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
 """(place in the square, tap of the small kernel, tap of the 3-tap kernel), along one axis."""
@@ -27,12 +30,12 @@ class FoldedDoubling(nn.Module):
 
     def __init__(self, doubling: Doubling) -> None:
         super().__init__()
-        conv = doubling.resample[1]
+        conv = cast(nn.Conv2d, doubling.resample[1])
         sums = torch.tensor(TAP_SUMS, device=conv.weight.device)
         kernels = torch.einsum("arh,bsw,oihw->aboirs", sums, sums, conv.weight.detach().float())
         weight = rearrange(kernels, "a b o i r s -> (a b o) i r s").to(conv.weight.dtype)
         self.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
-        self.bias = nn.Parameter(conv.bias.detach().repeat(4))
+        self.bias = nn.Parameter(cast(torch.Tensor, conv.bias).detach().repeat(4))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) -> (N, C, 2H, 2W), channels_last"""
@@ -48,7 +51,7 @@ class FoldedDoubling(nn.Module):
 def fold_doublings(decoder: GaussianDecoder) -> GaussianDecoder:
     """A decoder whose doublings are folded; the argument stays as it is, everything else is shared with it."""
     folded = shallow_copy(decoder)
-    for block in folded.decoder.up_blocks:
-        if block.upsampler is not None:
+    for block in cast(Iterable[UpBlock], folded.decoder.up_blocks):
+        if isinstance(block.upsampler, Doubling):
             block.upsampler = FoldedDoubling(block.upsampler)
     return folded

@@ -45,7 +45,7 @@ class Fp8Linear(nn.Module):
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, mode: Fp8Mode, *, native: bool) -> None:
         super().__init__()
-        self.mode = mode
+        self.mode: Fp8Mode = mode
         self.native = native
         self.out_features, self.in_features = weight.shape
         quantized, inverse_scale = quantize_weight(weight.detach(), mode)

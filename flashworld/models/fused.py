@@ -15,6 +15,7 @@ Source: arithmetic of diffusers' `WanAttnProcessor` (Apache-2.0). Deviations:
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -53,7 +54,7 @@ def fuse_transformer(transformer: nn.Module) -> tuple[TextContext, nn.Module]:
         Embedding to context, and the transformer that takes a context as `encoder_hidden_states`. Tensors that need
         no stacking are shared with the argument.
     """
-    fused = shallow_copy(transformer)
+    fused: Any = shallow_copy(transformer)
     context = TextContext(
         fused.condition_embedder.text_embedder,
         [TextKeysValues(stack_linears(block.attn2, KV), block.attn2.norm_k) for block in fused.blocks],
@@ -109,7 +110,7 @@ class FusedSelfAttention:
 
     def __call__(
         self,
-        attn: nn.Module,
+        attn: Any,  # noqa: ANN401 - a WanAttention whose projections were replaced
         hidden_states: torch.Tensor,
         encoder_hidden_states: None,
         attention_mask: None,
@@ -137,7 +138,7 @@ class ProjectedCrossAttention:
 
     def __call__(
         self,
-        attn: nn.Module,
+        attn: Any,  # noqa: ANN401 - a WanAttention whose projections were replaced
         hidden_states: torch.Tensor,
         encoder_hidden_states: torch.Tensor,
         attention_mask: None,

@@ -16,6 +16,7 @@ multiplies by the focal length, the pixel offset counts in units of the principa
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -68,7 +69,8 @@ class GaussianHead(nn.Module):
         """(N, C, H, W) -> (N, 76, H, W), float32"""
         multiplier = self.lrs_mul.float()
         weight = self.gs_proj.weight.float() * multiplier[:, None, None, None]
-        return F.conv2d(x.float(), weight, self.gs_proj.bias.float() * multiplier, padding=1)
+        bias = cast(torch.Tensor, self.gs_proj.bias)
+        return F.conv2d(x.float(), weight, bias.float() * multiplier, padding=1)
 
 
 class GaussianDecoder(nn.Module):

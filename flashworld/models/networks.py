@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
@@ -23,6 +23,7 @@ from flashworld.models.vae_encoder import StillFrameEncoder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from transformers import UMT5EncoderModel
 
 FLOAT32_PARTS = {
     "text_encoder": (),
@@ -157,7 +158,7 @@ def random_networks(
         state = dict(_random_state(module, generator, dtype, FLOAT32_PARTS[network]))
         module.load_state_dict(state, strict=True, assign=True)
         module.requires_grad_(True)
-    tie_embedding(networks.text.encoder)
+    tie_embedding(cast("UMT5EncoderModel", networks.text.encoder))
     materialize_rope(networks.transformer)
     return replace(networks, device=device, dtype=dtype)
 

@@ -7,7 +7,7 @@ of the input.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
@@ -67,9 +67,9 @@ def materialize_rope(transformer: nn.Module) -> None:
     """
     from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 
-    old = transformer.rope
+    old = cast(WanRotaryPosEmbed, transformer.rope)
     fresh = WanRotaryPosEmbed(old.attention_head_dim, old.patch_size, old.max_seq_len)
-    device = transformer.scale_shift_table.device
+    device = cast(torch.Tensor, transformer.scale_shift_table).device
     for name in ("freqs_cos", "freqs_sin"):
         fresh.register_buffer(name, getattr(fresh, name).float().to(device), persistent=True)
     transformer.rope = fresh

@@ -178,7 +178,7 @@ class UpBlock(nn.Module):
         super().__init__()
         widths = [in_channels] + [out_channels] * (blocks + 1)
         self.resnets = nn.ModuleList(ResidualBlock(a, b) for a, b in pairwise(widths))
-        self.upsampler = Doubling(out_channels) if double else None
+        self.upsampler: nn.Module | None = Doubling(out_channels) if double else None
         self.out_channels = out_channels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
