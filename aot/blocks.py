@@ -74,11 +74,12 @@ def plan_block(
         return torch.randn(shape, device=device, dtype=dtype)
 
     def run_transformer() -> object:
+        text = noise(1, config.text.max_tokens, config.transformer.text_dim)
         return velocity_and_features(
             networks.transformer,
             noise(1, config.in_channels, frames, rows, columns),
             torch.full((1,), 900.0, device=device),
-            noise(1, config.text.max_tokens, config.transformer.text_dim),
+            networks.text_context(text),
             latent_channels=vae.z_dim,
         )
 

@@ -52,3 +52,6 @@ MAX_SPZ_RATIO = 50
 """An SPZ file of more than 64 MiB unpacked may not have shrunk more than this: scenes shrink 2 to 6 times, bombs 1000."""
 MAX_ANIMATION_PIXELS = 64_000_000
 """frames x height x width of a GIF or WebP preview: Pillow holds them all, 4 bytes each."""
+
+ANONYMOUS_GPU_SECONDS = 120
+"""ZeroGPU seconds a day of a visitor without an account: a call that asks for more is refused."""

@@ -1,0 +1,70 @@
+"""Which GPU workers are waiting, as far as the main process can know: will the next call start cold?
+
+spaces keeps a worker for the next call of the same function if it is alive and its GPU is still ours; the platform
+kills idle workers when it needs their GPU. A worker whose call raised an error is never used again. So the next call is
+warm if a process that finished a call is still alive and no other call is using it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class CallWatch:
+    """One call in flight."""
+
+    def __init__(self) -> None:
+        self.pid: int | None = None
+
+    def ran_in(self, pid: int) -> None:
+        """Note the process a call runs in, which the GPU function reports."""
+        self.pid = pid
+
+
+class WorkerWatch:
+    """Processes that may take the next call. Safe to use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: set[int] = set()
+        self._in_flight = 0
+
+    @contextmanager
+    def call(self) -> Iterator[CallWatch]:
+        """Wrap a call of the GPU function, from before its duration is asked for until it has ended."""
+        watch = CallWatch()
+        with self._lock:
+            self._in_flight += 1
+        try:
+            yield watch
+        except GeneratorExit:
+            raise  # the visitor left; the worker stays
+        except BaseException:
+            with self._lock:
+                self._known.discard(watch.pid or 0)
+            watch.pid = None
+            raise
+        finally:
+            with self._lock:
+                self._in_flight -= 1
+                if watch.pid is not None:
+                    self._known.add(watch.pid)
+
+    def expect_cold(self) -> bool:
+        """Whether the newest call in flight will have to start a worker."""
+        with self._lock:
+            self._known = {pid for pid in self._known if _alive(pid)}
+            return len(self._known) < max(1, self._in_flight)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
