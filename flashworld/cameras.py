@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -66,7 +67,7 @@ class Cameras:
     def __len__(self) -> int:
         return self.quats_wxyz.shape[0]
 
-    def __getitem__(self, index: int | slice | Sequence[int]) -> Cameras:
+    def __getitem__(self, index: int | slice | Sequence[int] | torch.Tensor) -> Cameras:
         if isinstance(index, int):
             index = [index]
         return Cameras(self.quats_wxyz[index], self.positions[index], self.intrinsics[index])
@@ -95,7 +96,7 @@ class Cameras:
         """The model's 11 numbers a camera. (N, 11)"""
         return torch.cat([self.quats_wxyz, self.positions, self.intrinsics], dim=1)
 
-    def to(self, *args: torch.device | torch.dtype | str) -> Cameras:
+    def to(self, *args: Any) -> Cameras:  # noqa: ANN401 - whatever Tensor.to takes
         """The same cameras on another device or in another dtype."""
         return Cameras(self.quats_wxyz.to(*args), self.positions.to(*args), self.intrinsics.to(*args))
 
