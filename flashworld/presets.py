@@ -12,7 +12,7 @@ import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 
@@ -90,13 +90,14 @@ class Preset:
         where = f"{self.name}: {param.name}"
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise TrajectoryError(f"{where} must be a number, got {echo(value)}")
+        number = cast("float", value)
         span = f"between {param.minimum:g} and {param.maximum:g} {param.unit}"
         slack = RANGE_SLACK * param.maximum
-        if not param.minimum - slack <= value <= param.maximum + slack:  # false for NaN too
+        if not param.minimum - slack <= number <= param.maximum + slack:  # false for NaN too
             raise TrajectoryError(f"{where} must be {span}, got {echo(value)}")
-        if param.whole and float(value) != round(value):
+        if param.whole and number != round(number):
             raise TrajectoryError(f"{where} must be a whole number {span}, got {echo(value)}")
-        return min(max(float(value), param.minimum), param.maximum)
+        return min(max(float(number), param.minimum), param.maximum)
 
 
 def find_preset(name: str) -> Preset:

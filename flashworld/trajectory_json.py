@@ -95,10 +95,10 @@ def parse_trajectory(
     Raises:
         TrajectoryError: what is wrong, with the camera's index.
     """
-    if isinstance(data, str | bytes | bytearray):
-        data = read_json(data, "camera path", TrajectoryError)
-    if not isinstance(data, Mapping):
-        raise TrajectoryError(f"camera path: expected a JSON object, got {echo(data)}")
+    read = read_json(data, "camera path", TrajectoryError) if isinstance(data, str | bytes | bytearray) else data
+    if not isinstance(read, Mapping):
+        raise TrajectoryError(f"camera path: expected a JSON object, got {echo(read)}")
+    data = read
     output = Output(height, width, read_angle(fov_y_deg, "field of view"))
     source_format = detect_format(data)
     asked, size, extras = None, None, {}
