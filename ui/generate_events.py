@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import gradio as gr
 from flashworld.errors import InputError
 from ui.contract import Progress, Result, Service
 from ui.inputs_part import InputsPart
-from ui.job import Wish, draw_seed, field_at_fault, run_job, visitor_error
+from ui.job import Wish, draw_seed, run_job, visitor_error
 from ui.path_events import QUIET
 from ui.path_part import PathPart, read_form
 from ui.progress_view import message_html, preview_of, progress_html, waiting_html
@@ -22,7 +23,7 @@ JOBS = "flashworld-jobs"
 """Page and API share one line and one limit."""
 SETTINGS = 5
 """How many values `RunPart.inputs` gives."""
-SCROLL_JS = "() => { document.getElementById('fw-result')?.scrollIntoView({ block: 'start' }); }"
+SCROLL_JS = "() => { if (innerWidth < 900) document.getElementById('fw-result')?.scrollIntoView({ block: 'start' }); }"
 
 
 def read_wish(
@@ -35,15 +36,13 @@ def read_wish(
     return Wish(image, text or "", path, settings, float(fov), index, draw_seed(seed, randomize))
 
 
-def check(*values: Any) -> list[dict]:
-    """Validate before the queue: one verdict an input, the sentence at the control at fault."""
-    verdicts = [gr.validate(True, "") for _ in values]
+def refusal_of(*values: Any) -> str:
+    """What is wrong with the form, in one sentence; empty when nothing is."""
     try:
         read_wish(*values).request()
     except InputError as error:
-        places = {"image": 0, "text": 1, "path": 2, "settings": 6}
-        verdicts[places[field_at_fault(error)]] = gr.validate(False, str(error))
-    return verdicts
+        return str(error)
+    return ""
 
 
 def connect_generate(
@@ -88,11 +87,16 @@ def connect_generate(
         text = message_html("It did not start: too many people are waiting. Try again in a minute.", bad=True)
         return [text if unfinished else gr.skip(), *idle]
 
-    started = run.generate.click(
-        lambda *_: [waiting_html(), *busy], values, [result.progress, *buttons], validator=check, js=None, **QUIET
-    )
-    started.success(None, js=SCROLL_JS, **QUIET)
-    running = started.success(
+    def admit(*given: Any) -> list:
+        """Check before the queue. A new ticket starts the job, a refusal stands beside the button."""
+        refusal = refusal_of(*given)
+        if refusal:
+            return [message_html(refusal, bad=True), gr.skip(), gr.skip(), gr.skip(), gr.skip()]
+        return ["", secrets.token_hex(8), waiting_html(), *busy]
+
+    run.generate.click(admit, values, [run.refusal, run.ticket, result.progress, *buttons], **QUIET)
+    run.ticket.change(None, js=SCROLL_JS, **QUIET)
+    running = run.ticket.change(
         job, values, outputs,
         concurrency_limit=service.concurrency, concurrency_id=JOBS, show_progress="minimal",
         show_progress_on=[result.progress], api_visibility="private", trigger_mode="once",

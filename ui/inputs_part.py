@@ -57,7 +57,7 @@ def build_inputs() -> InputsPart:
     crop = gr.HTML("", elem_id="fw-crop", apply_default_css=False)
     prompt = gr.Textbox(
         label="Words",
-        placeholder="A cosy reading corner under a skylight, rain outside, warm lamp light",
+        placeholder="A cosy reading corner under a skylight",
         info="Optional with a picture. What stands still works best: places, rooms, landscapes.",
         lines=2,
         max_lines=6,

@@ -11,8 +11,7 @@ from html import escape
 
 import gradio as gr
 
-from flashworld.config import ModelConfig
-from flashworld.errors import Cancelled, FlashWorldError, ImageError, InputError, PromptError, TrajectoryError
+from flashworld.errors import Cancelled, FlashWorldError, InputError
 from flashworld.inputs import GenerationRequest, build_request
 from flashworld.limits import MAX_SEED
 from ui.camera_path import PathForm
@@ -77,22 +76,21 @@ def draw_seed(seed: float | None, randomize: bool) -> int:
     return int(seed)
 
 
-def field_at_fault(error: InputError) -> str:
-    """Which part of the form an error belongs to: "image", "text", "path" or "settings"."""
-    kinds = {ImageError: "image", PromptError: "text", TrajectoryError: "path"}
-    return next((name for kind, name in kinds.items() if isinstance(error, kind)), "settings")
+def visitor_error(error: Exception, *, visible: bool = False) -> gr.Error:
+    """What the visitor reads: the sentence of an `InputError`, one plain sentence for anything else.
 
-
-def visitor_error(error: Exception) -> gr.Error:
-    """What the visitor reads: the sentence of an `InputError`, one plain sentence for anything else."""
+    Args:
+        error: What went wrong.
+        visible: Also as a toast; the page shows it beside the result instead. Programs read it either way.
+    """
     if isinstance(error, gr.Error):
         return error
     if isinstance(error, InputError):
-        return gr.Error(escape(str(error)), title="Please change this", print_exception=False, duration=12)
+        return gr.Error(escape(str(error)), title="Please change this", visible=visible, print_exception=False)
     if isinstance(error, Cancelled):
-        return gr.Error("Stopped. Nothing was made.", title="Stopped", print_exception=False)
+        return gr.Error("Stopped. Nothing was made.", title="Stopped", visible=visible, print_exception=False)
     logger.error("generation failed", exc_info=error)
-    return gr.Error(BROKEN, title="Sorry", print_exception=False, duration=12)
+    return gr.Error(BROKEN, title="Sorry", visible=visible, print_exception=False)
 
 
 def run_job(
@@ -112,14 +110,8 @@ def run_job(
                 yield step
                 if isinstance(step, Result):
                     return
-        raise gr.Error(BROKEN, title="Sorry", print_exception=False)
+        raise visitor_error(RuntimeError("the service gave no result"))
     except (gr.Error, FlashWorldError) as error:
         raise visitor_error(error) from error
     except Exception as error:
         raise visitor_error(error) from error
-
-
-def default_model(service: Service) -> ModelConfig:
-    """The service's defaults in the form `build_request` takes them."""
-    d = service.defaults
-    return ModelConfig(service.model_name, frames=d.frames, height=d.height, width=d.width)

@@ -62,20 +62,15 @@ def _default_knobs() -> list[float]:
 
 def connect_path(service: Service, inputs: InputsPart, path: PathPart, run: RunPart, result: ResultPart) -> None:
     """Join the controls of steps 1 to 3 with the stage and the notes."""
-    _connect_choices(path, result)
-    _connect_recording(path, result)
-    _connect_picture(inputs, path, run)
     common = [inputs.image, run.size, run.frames, path.fov, path.image_index]
-    changes = [*path.inputs, *common]
-    # Each change asks for a fresh view; while one is on its way only the last of the others is kept.
-    gr.on(
-        [component.change for component in changes],
-        _show_path,
-        [*common, *path.inputs],
-        [result.path_stage, path.note],
-        trigger_mode="always_last",
-        **QUIET,
-    )
+    refresh = {"fn": _show_path, "inputs": [*common, *path.inputs], "outputs": [result.path_stage, path.note], **QUIET}
+    _connect_choices(path, result, refresh)
+    _connect_recording(path, result, refresh)
+    _connect_picture(inputs, path, run)
+    # Each change asks for a fresh view; while one is on its way only the last of the others is kept. Changes of states
+    # do not arrive from events outside the queue: those events ask for the view themselves.
+    changing = [component for component in [*path.inputs, *common] if not isinstance(component, gr.State)]
+    gr.on([component.change for component in changing], trigger_mode="always_last", **refresh)
     run.frames.change(
         lambda frames, index: gr.update(maximum=int(frames) - 1, value=min(int(index), int(frames) - 1)),
         [run.frames, path.image_index], path.image_index, **QUIET,
@@ -94,7 +89,7 @@ def connect_path(service: Service, inputs: InputsPart, path: PathPart, run: RunP
     )
 
 
-def _connect_choices(path: PathPart, result: ResultPart) -> None:
+def _connect_choices(path: PathPart, result: ResultPart, refresh: dict) -> None:
     def choose(name: str) -> list:
         return [name, name, caption_html(name), gr.Tabs(selected="path"), *knob_updates(name)]
 
@@ -107,7 +102,7 @@ def _connect_choices(path: PathPart, result: ResultPart) -> None:
     path.picker.pick(picked, None, outputs, **QUIET)
     path.preset.input(choose, path.preset, outputs, **QUIET)
     for name, tab in path.tab_of.items():
-        tab.select(lambda name=name: name, None, path.source, **QUIET)
+        tab.select(lambda name=name: name, None, path.source, **QUIET).then(**refresh)
     path.file.upload(_read_file, path.file, path.file_text, **QUIET)
 
 
@@ -120,7 +115,7 @@ def _read_file(name: str | None) -> str:
         raise gr.Error("path file: expected JSON text in UTF-8", print_exception=False) from error
 
 
-def _connect_recording(path: PathPart, result: ResultPart) -> None:
+def _connect_recording(path: PathPart, result: ResultPart, refresh: dict) -> None:
     def recorded(event: gr.EventData) -> list:
         try:
             recording = check_recording(event._data)
@@ -130,10 +125,8 @@ def _connect_recording(path: PathPart, result: ResultPart) -> None:
         return [recording, "record", gr.Tabs(selected="record"), recorded_html(len(recording["keyframes"]))]
 
     for stage in (result.path_stage, result.scene_stage):
-        stage.keyframes(
-            recorded, None, [path.recording, path.source, path.tabs, path.recorded_note],
-            trigger_mode="always_last", **QUIET,
-        )  # fmt: skip
+        outputs = [path.recording, path.source, path.tabs, path.recorded_note]
+        stage.keyframes(recorded, None, outputs, trigger_mode="always_last", **QUIET).then(**refresh)
 
 
 def _connect_picture(inputs: InputsPart, path: PathPart, run: RunPart) -> None:

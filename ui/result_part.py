@@ -97,7 +97,7 @@ def build_result_part(first_view: dict) -> ResultPart:
             video = SceneVideo(elem_id="fw-video")
         with gr.Tab("3D", id="scene") as scene_tab:
             scene_stage = Stage(origin="scene", elem_id="fw-scene-stage")
-        with gr.Tab("3D, plain", id="plain") as plain_tab:
+        with gr.Tab("Plain 3D", id="plain") as plain_tab:
             plain = gr.Model3D(
                 label="Plain preview", interactive=False, height=400, buttons=[], elem_id="fw-plain", show_label=False
             )

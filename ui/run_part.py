@@ -30,6 +30,8 @@ class RunPart:
     seconds: gr.Slider
     quality: gr.Dropdown
     estimate: gr.HTML
+    refusal: gr.HTML
+    ticket: gr.Textbox
     generate: gr.Button
     stop: gr.Button
 
@@ -104,7 +106,9 @@ def build_run_part(defaults: Defaults, service: Service) -> RunPart:
     video = VideoSettings(fps=defaults.fps, seconds=6.0)
     first = Settings(defaults.frames, defaults.height, defaults.width, video)
     estimate = gr.HTML(estimate_html(service, first), elem_id="fw-estimate", apply_default_css=False)
+    refusal = gr.HTML("", elem_id="fw-refusal", apply_default_css=False)
+    ticket = gr.Textbox("", visible="hidden", label="Ticket", interactive=False)  # changes when a job may begin
     with gr.Row(elem_classes="fw-go"):
         generate = gr.Button("Generate", variant="primary", size="lg", elem_id="fw-generate")
         stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id="fw-stop")
-    return RunPart(size, frames, seed, randomize, fps, seconds, quality, estimate, generate, stop)
+    return RunPart(size, frames, seed, randomize, fps, seconds, quality, estimate, refusal, ticket, generate, stop)

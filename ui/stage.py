@@ -26,11 +26,12 @@ class Stage(gr.HTML):
 
     def __init__(self, *, origin: Literal["path", "scene"], view: dict | None = None, **kwargs: Any) -> None:
         """A stage; `origin` marks the keyframes recorded in it, `view` comes from `stage_view`."""
+        self.view = view or {}  # first: a word quoted in the script and not set would be taken for an event
         super().__init__(
             html_template=f'<div class="fw-stage" data-origin="{origin}"></div>',
             js_on_load=_MOUNT.replace("__STATIC__", STATIC_DIR.as_posix()),
             apply_default_css=False,
-            view=view or {},
+            view=self.view,
             **kwargs,
         )
 

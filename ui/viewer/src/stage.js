@@ -20,7 +20,7 @@ export class Stage {
     this.root = root;
     this.overlay = new Overlay();
     this.canvas = this.overlay.canvas;
-    this.world = new World(this.canvas, (seconds) => this.#frame(seconds)); // throws NoWebGL before the page changes
+    this.world = new World(this.canvas, (seconds) => this.#frame(seconds), root.dataset.origin === "path"); // throws NoWebGL before the page changes
     this.state = EMPTY;
     this.path = new CameraPath();
     this.player = new Player();
@@ -46,7 +46,7 @@ export class Stage {
       play: act(this.togglePlay), scrub: (place) => this.scrubTo(place), reset: act(this.reset),
       lens: act(this.toggleLens), frusta: act(this.toggleFrusta), fly: act(this.toggleFly),
       snapshot: () => savePicture(this), fullscreen: () => toggleFullscreen(this.root),
-    });
+    }, this.root.dataset.origin === "path"); // inside a scene they would stand in the way
     const record = () => this.recorder.add();
     this.controls = new Controls(this.canvas, this.world.camera, {
       onMove: () => this.#moved(),

@@ -3,7 +3,7 @@ import { icon, iconButton } from "./icons.js";
 
 export class Toolbar {
   /** `actions`: play, scrub(place), reset, lens, frusta, fly, snapshot, fullscreen. */
-  constructor(actions) {
+  constructor(actions, showCameras) {
     this.element = document.createElement("div");
     this.element.className = "fw-toolbar";
     this.element.setAttribute("role", "toolbar");
@@ -17,7 +17,7 @@ export class Toolbar {
     this.place.className = "fw-place";
     const toggle = (name, label, action, on) => iconButton(name, label, action, { toggle: on });
     this.lens = toggle("eye", "Look through the camera", actions.lens, false);
-    this.frusta = toggle("frusta", "Show the cameras", actions.frusta, true);
+    this.frusta = toggle("frusta", "Show the cameras", actions.frusta, showCameras);
     this.fly = toggle("fly", "Fly (drag looks around)", actions.fly, false);
     this.buttons = [
       iconButton("reset", "Reset the view", actions.reset), this.lens, this.frusta, this.fly,

@@ -6,9 +6,9 @@ const MAX_PIXEL_RATIO = 2;
 export class NoWebGL extends Error {}
 
 export class World {
-  /** `onFrame(seconds)` runs before each drawn frame and returns true to ask for another one. */
-  constructor(canvas, onFrame) {
-    const context = canvas.getContext("webgl2", { antialias: false, alpha: false, powerPreference: "high-performance" });
+  /** `onFrame(seconds)` runs before each drawn frame and returns true to ask for another one; `smooth` lines cost splats speed. */
+  constructor(canvas, onFrame, smooth) {
+    const context = canvas.getContext("webgl2", { antialias: smooth, alpha: false, powerPreference: "high-performance" });
     if (!context) throw new NoWebGL();
     this.canvas = canvas;
     this.renderer = new WebGLRenderer({ canvas, context });
