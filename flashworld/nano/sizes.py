@@ -1,0 +1,67 @@
+"""Sizes of the nano model, and of a tiny one that tests can train in seconds."""
+
+from __future__ import annotations
+
+from flashworld.config import ModelConfig, TextConfig, TransformerConfig, VaeConfig
+
+NANO = ModelConfig(
+    name="nano",
+    transformer=TransformerConfig(
+        num_attention_heads=9,
+        attention_head_dim=32,  # a multiple of 4 whose third is twice its sixth: see the rotary tables
+        num_layers=4,
+        ffn_dim=576,
+        text_dim=128,
+        freq_dim=128,
+    ),
+    vae=VaeConfig(
+        base_dim=24,
+        decoder_base_dim=32,
+        z_dim=40,
+        num_res_blocks=1,
+        latents_mean=(0.0,) * 40,  # measured after the first stage
+        latents_std=(1.0,) * 40,
+    ),
+    text=TextConfig(
+        vocab_size=256,
+        d_model=128,
+        d_kv=32,
+        d_ff=256,
+        num_layers=2,
+        num_heads=4,
+        relative_attention_num_buckets=16,
+        relative_attention_max_distance=64,
+        max_tokens=96,
+    ),
+    feature_dim=128,
+    frames=8,
+    height=192,
+    width=288,
+)
+"""About 9 M parameters: 9 MB as int8."""
+
+TINY = ModelConfig(
+    name="tiny",
+    transformer=TransformerConfig(
+        num_attention_heads=2, attention_head_dim=24, num_layers=2, ffn_dim=96, text_dim=32, freq_dim=32
+    ),
+    vae=VaeConfig(
+        base_dim=8, decoder_base_dim=8, z_dim=8, num_res_blocks=1, latents_mean=(0.0,) * 8, latents_std=(1.0,) * 8
+    ),
+    text=TextConfig(
+        vocab_size=256,
+        d_model=32,
+        d_kv=16,
+        d_ff=64,
+        num_layers=1,
+        num_heads=2,
+        relative_attention_num_buckets=8,
+        relative_attention_max_distance=32,
+        max_tokens=96,
+    ),
+    feature_dim=16,
+    frames=3,
+    height=32,
+    width=64,
+)
+"""For rehearsals."""

@@ -1,0 +1,142 @@
+"""The training program end to end at tiny size, with a soft splat instead of the GPU rasterizer."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from einops import rearrange
+
+from flashworld.cameras import Cameras, normalize
+from flashworld.gaussians import SH_C0, Gaussians
+from flashworld.models.networks import random_networks
+from flashworld.nano import train
+from flashworld.nano.batches import VIEWS, normalize_batch
+from flashworld.nano.sizes import TINY
+from flashworld.nano.unroll import Computing, StepState, conditions, feed_back, run_step
+from flashworld.sampling import STEP_SIGMAS, SeededNoise, sample
+from flashworld.trajectories import build_trajectory
+
+
+def soft_splat(scenes: Gaussians, cameras: Cameras, count: int, height: int, width: int):
+    """Order-independent blobs: wrong optics, right geometry, differentiable, no GPU."""
+    per_scene, views = len(scenes) // count, len(cameras) // count
+    colour = (0.5 + SH_C0 * scenes.sh[:, 0]).unflatten(0, (count, 1, per_scene))
+    local = scenes.means.unflatten(0, (count, 1, per_scene)) - cameras.positions.unflatten(0, (count, views, 1))
+    local = torch.einsum("bvji,bvgj->bvgi", cameras.c2w[:, :3, :3].unflatten(0, (count, views)), local)
+    z = -local[..., 2]
+    fx, fy, cx, cy = cameras.intrinsics.unflatten(0, (count, views, 1)).unbind(-1)
+    front = z.clamp(min=0.05)
+    u, v = (fx * local[..., 0] / front + cx) * width, (-fy * local[..., 1] / front + cy) * height
+    size = scenes.scales.mean(dim=-1).unflatten(0, (count, 1, per_scene)) / front * fy * height
+    x, y = torch.arange(width) + 0.5, torch.arange(height) + 0.5
+    spread = 2 * (0.3 + size**2)[..., None]
+    across = torch.exp(-((x - u[..., None]) ** 2) / spread)
+    down = torch.exp(-((y - v[..., None]) ** 2) / spread)
+    weight = scenes.opacities.unflatten(0, (count, 1, per_scene)) * (z > 0.05) / (1 + z) ** 4
+    total = torch.einsum("bvg,bvgy,bvgx->bvyx", weight, down, across)
+    painted = torch.einsum("bvg,bvgc,bvgy,bvgx->bvcyx", weight, colour.expand(-1, views, -1, -1), down, across)
+    return (painted + 1e-4) / (total + 1e-4)[:, :, None], total / (total + 1e-3)
+
+
+def losses(folder, stage):
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [line["picture"] for line in lines if line.get("stage") == stage]
+
+
+def test_training_lowers_both_losses_and_resumes(tmp_path, monkeypatch):
+    monkeypatch.setattr("flashworld.nano.trainer.LOG_EVERY", 6)
+    torch.set_num_threads(1)
+    common = ["--minutes", "5", "--autoencoder-minutes", "2", "--tiny", "--workers", "1"]
+    train.main(["--out", str(tmp_path / "a"), "--max-steps", "30", *common], soft_splat)
+    for stage in ("autoencoder", "generator"):
+        found = losses(tmp_path / "a", stage)
+        assert found[-1] < 0.95 * found[1], (stage, found)  # the first entry is a single step, the second a mean of five
+    assert (tmp_path / "a" / "worlds.jpg").stat().st_size > 1000
+    resumed = train.main(
+        [
+            "--out",
+            str(tmp_path / "b"),
+            "--resume",
+            str(tmp_path / "a"),
+            "--stage",
+            "generator",
+            "--max-steps",
+            "1",
+            *common,
+        ],
+        soft_splat,
+    )
+    assert len(losses(tmp_path / "b", "generator")) == 1
+    assert resumed.learner.config.vae.latents_std != TINY.vae.latents_std
+
+
+def test_batched_loop_equals_the_loop_of_inference():
+    networks = random_networks(TINY, seed=3)
+    model = Computing(TINY, networks.modules, torch.float32)
+    height, width, frames = 32, 64, 3
+    path, _ = normalize(build_trajectory("right", frames=frames, intrinsics=torch.tensor([0.9, 1.2, 0.5, 0.5])))
+    image = torch.rand(3, height, width) * 2 - 1
+
+    def render(scene, cameras, rows, columns):
+        return (soft_splat(scene, cameras, 1, rows, columns)[0][0] * 2 - 1).clamp(-1, 1)
+
+    with torch.no_grad():
+        text = networks.text("a red ball")
+        noise = SeededNoise(torch.Generator().manual_seed(5))
+        expected = list(
+            sample(networks, path, text, noise, render, height=height, width=width, image=image, image_index=1)
+        )
+        draws = SeededNoise(torch.Generator().manual_seed(5))
+        given = given_with_draws(model, path, image, text, draws)
+        shape = expected[0].noisy.shape
+        state = StepState(
+            draws.initial(shape, path.positions.device),
+            given.fixed.new_zeros(expected[0].features.shape),
+            torch.zeros(shape),
+        )
+        for step, reference in enumerate(expected):
+            output = run_step(model, given, state, step)
+            torch.testing.assert_close(output.clean, reference.clean, rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(output.scenes.means, reference.scene.means, rtol=1e-3, atol=1e-3)
+            if step < 3:
+                with replaced_randn(draws, step, shape):
+                    state = feed_back(model, given, output, step, soft_splat)
+    assert STEP_SIGMAS[0] == 1.0
+
+
+def given_with_draws(model, path, image, text, draws):
+    with replaced_randn(draws, None, None):
+        return conditions(model, path, image[None], torch.tensor([1]), torch.tensor([True]), text)
+
+
+class replaced_randn:  # noqa: N801 - reads as a verb
+    """Let `torch.randn_like` take its numbers from inference's noise source, in its order."""
+
+    def __init__(self, draws, step, shape):
+        self.draws, self.step, self.calls = draws, step, 0
+
+    def __enter__(self):
+        self.real = torch.randn_like
+
+        def draw(like):
+            self.calls += 1
+            if self.step is None:
+                return self.draws.condition_posterior(tuple(like.shape), like.device)
+            if self.calls == 1:
+                return self.draws.posterior(self.step, tuple(like.shape), like.device)
+            return self.draws.renoise(self.step, tuple(like.shape), like.device)
+
+        torch.randn_like = draw
+
+    def __exit__(self, *_):
+        torch.randn_like = self.real
+
+
+def test_batched_normalisation_equals_the_inference_rule():
+    path = build_trajectory("orbit_up", frames=VIEWS, intrinsics=torch.tensor([0.9, 1.2, 0.5, 0.5]))
+    expected, norm = normalize(path)
+    vectors, divisor = normalize_batch(path.to_vectors()[None], VIEWS)
+    torch.testing.assert_close(rearrange(vectors, "1 v c -> v c"), expected.to_vectors(), rtol=1e-5, atol=1e-6)
+    assert float(divisor) == pytest.approx(norm.divisor, rel=1e-6)
