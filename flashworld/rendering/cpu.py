@@ -1,8 +1,8 @@
 """The renderer without a GPU: the compiled kernels of `cpu_kernels`, one Python thread a frame.
 
-The kernels release the GIL, so threads are enough; pools live no longer than the call that needs them, and no step
-uses torch's own thread pool, so a process may render, fork, and render again in the child. Results do not depend on
-the number of threads. No gradients: tensors are detached.
+The kernels release the GIL, so threads are enough. Pools live no longer than the call that needs them, and no step on
+a float32 scene uses torch's own thread pool, which a fork breaks: a process may render, fork, and render again in the
+child. Results do not depend on the number of threads. No gradients: tensors are detached.
 
 Numerics: see `cpu_kernels`.
 """
@@ -96,7 +96,7 @@ class _Artist:
         k = views.K_px
         focal_and_center = torch.stack([k[:, 0, 0], k[:, 1, 1], k[:, 0, 2], k[:, 1, 2]], dim=1)
         parts = (views.w2c[:, :3, :3].flatten(1), views.centers, focal_and_center)
-        self._cameras = np.concatenate([part.cpu().numpy() for part in parts], axis=1).astype(np.float32)
+        self._cameras = np.concatenate([part.cpu().numpy() for part in parts], axis=1)
 
     def draw(self, index: int, rgb: np.ndarray, alpha: np.ndarray, depth: np.ndarray) -> None:
         """Draw one view into rgb (H, W, 3), alpha (H, W) and depth (H, W)."""

@@ -1,8 +1,9 @@
 """Compiled kernels of the CPU rasterizer: `prepare` a scene once, then `draw` one frame a call.
 
-Numerics: everything is float32; the exponential is a polynomial (relative error 2e-6 on the range that is drawn).
-Constants and rules are those of gsplat 1.5.3 "classic": 0.3 px^2 of blur, alpha at most 0.999, nothing below 1/255,
-a pixel stops before the Gaussian that would bring its transmittance to 1e-4 or less.
+Numerics: positions seen from the camera are float64, so that surfaces almost equally far keep their order and scenes
+far from the origin their sharpness; everything else is float32. The exponential is a polynomial (relative error 2e-6
+where anything is drawn). Constants and rules are those of gsplat 1.5.3 "classic": 0.3 px^2 of blur, alpha at most
+0.999, nothing below 1/255, a pixel stops before the Gaussian that would bring its transmittance to 1e-4 or less.
 
 Both kernels are serial and release the GIL: frames run in ordinary Python threads, and a process may fork at any
 time (numba's parallel mode starts an OpenMP pool, which kills forked children). They have one explicit signature
@@ -36,7 +37,7 @@ SPLAT_FLOATS = 10
 BOX_INTS = 4
 """Its pixels: first and past-the-end column, first and past-the-end row."""
 CAMERA_FLOATS = 16
-"""Rotation 9 of the OpenCV world-to-camera transform, row by row, camera centre 3, fx fy cx cy in pixels."""
+"""Rotation 9 of the OpenCV world-to-camera transform, row by row, camera centre 3, fx fy cx cy in pixels; float64."""
 
 F = np.float32
 _U = nb.uint64  # indices of this type spare the test for negative ones, which would keep loops from vectorising
@@ -76,7 +77,7 @@ def prepare(means, quats_wxyz, scales, opacities, sh, out) -> None:  # noqa: ANN
         w, x, y, z = quats_wxyz[i, 0], quats_wxyz[i, 1], quats_wxyz[i, 2], quats_wxyz[i, 3]
         a, b, c = scales[i, 0] * scales[i, 0], scales[i, 1] * scales[i, 1], scales[i, 2] * scales[i, 2]
         norm = w * w + x * x + y * y + z * z
-        total = norm + a + b + c
+        total = norm + a + b + c + abs(opacities[i])
         for k in range(3):
             out[i, k] = means[i, k]
             total += abs(means[i, k])
@@ -132,9 +133,11 @@ def _pixels(centre, reach, side):  # noqa: ANN001, ANN202
 @_part
 def _project(scene, sh, camera, height, width, near, far, splats, boxes, counts):  # noqa: ANN001, ANN202
     """Write every visible Gaussian's splat and box, count the entries of every tile; return the number of splats."""
-    r00, r01, r02, r10, r11, r12 = camera[0], camera[1], camera[2], camera[3], camera[4], camera[5]
-    r20, r21, r22, e0, e1, e2 = camera[6], camera[7], camera[8], camera[9], camera[10], camera[11]
-    fx, fy, cx, cy = camera[12], camera[13], camera[14], camera[15]
+    xx, xy, xz, yx, yy, yz = camera[0], camera[1], camera[2], camera[3], camera[4], camera[5]
+    zx, zy, zz, ex, ey, ez = camera[6], camera[7], camera[8], camera[9], camera[10], camera[11]
+    r00, r01, r02, r10, r11, r12 = F(xx), F(xy), F(xz), F(yx), F(yy), F(yz)
+    r20, r21, r22 = F(zx), F(zy), F(zz)
+    fx, fy, cx, cy = F(camera[12]), F(camera[13]), F(camera[14]), F(camera[15])
     margin_x, margin_y = _FOV_MARGIN * F(width), _FOV_MARGIN * F(height)
     left, right = -(cx + margin_x) / fx, (F(width) - cx + margin_x) / fx
     up, down = -(cy + margin_y) / fy, (F(height) - cy + margin_y) / fy
@@ -144,13 +147,13 @@ def _project(scene, sh, camera, height, width, near, far, splats, boxes, counts)
         cut = scene[i, 10]
         if cut < F(0):
             continue
-        dx, dy, dz = scene[i, 0] - e0, scene[i, 1] - e1, scene[i, 2] - e2
-        z = r20 * dx + r21 * dy + r22 * dz
+        wx, wy, wz = scene[i, 0] - ex, scene[i, 1] - ey, scene[i, 2] - ez
+        z = F(zx * wx + zy * wy + zz * wz)
         if not (near <= z <= far):
             continue
         rz = F(1) / z
-        xn = (r00 * dx + r01 * dy + r02 * dz) * rz
-        yn = (r10 * dx + r11 * dy + r12 * dz) * rz
+        xn = F(xx * wx + xy * wy + xz * wz) * rz
+        yn = F(yx * wx + yy * wy + yz * wz) * rz
         u, v = fx * xn + cx, fy * yn + cy
         jx, jxz = fx * rz, -fx * rz * min(right, max(left, xn))
         jy, jyz = fy * rz, -fy * rz * min(down, max(up, yn))
@@ -172,6 +175,7 @@ def _project(scene, sh, camera, height, width, near, far, splats, boxes, counts)
         scale = _EXP_SCALE / det
         splats[m, 0], splats[m, 1], splats[m, 5], splats[m, 9] = u, v, scene[i, 9], z
         splats[m, 2], splats[m, 3], splats[m, 4] = F(0.5) * syy * scale, -sxy * scale, F(0.5) * sxx * scale
+        dx, dy, dz = F(wx), F(wy), F(wz)
         rd = F(1) / math.sqrt(dx * dx + dy * dy + dz * dz)
         for c in range(3):
             splats[m, 6 + c] = _colour(sh, i, dx * rd, dy * rd, dz * rd, c)
@@ -304,14 +308,14 @@ def _finish_tile(tile, background, left, top, rows, columns, rgb, alpha, depth):
             depth[top + y, left + x] = tile[k + 4 * _PLANE]
 
 
-@_kernel("i8(f4[:,::1], f4[:,:,:], f4[::1], f4[::1], f4, f4, f4[:,::1], i2[:,::1], f4[:,:,::1], f4[:,::1], f4[:,::1])")
+@_kernel("i8(f4[:,::1], f4[:,:,:], f8[::1], f4[::1], f4, f4, f4[:,::1], i2[:,::1], f4[:,:,::1], f4[:,::1], f4[:,::1])")
 def draw(scene, sh, camera, background, near, far, splats, boxes, rgb, alpha, depth) -> int:  # noqa: ANN001
     """Draw one frame.
 
     Args:
         scene: What `prepare` made. (N, SCENE_FLOATS)
         sh: The scene's spherical harmonics, any strides. (N, 1 | 4 | 9 | 16, 3)
-        camera: (CAMERA_FLOATS,)
+        camera: Float64. (CAMERA_FLOATS,)
         background: RGB behind everything. (3,)
         near: Smallest depth drawn; above 0.
         far: Largest depth drawn.
