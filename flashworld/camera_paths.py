@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast, get_args
 
 import torch
 
@@ -16,7 +16,7 @@ from flashworld.cameras import Cameras, fov_y_deg, intrinsics_from_fov
 from flashworld.checks import echo, one_of, real_number, true_or_false
 from flashworld.crops import Crop, photo_intrinsics
 from flashworld.errors import TrajectoryError
-from flashworld.keyframes import Keyframe, path_from_keyframes
+from flashworld.keyframes import Keyframe, Mode, path_from_keyframes
 from flashworld.limits import (
     MAX_CAMERAS,
     MAX_COORDINATE,
@@ -110,7 +110,7 @@ def build_path(
     elif isinstance(source, Mapping):
         cameras = parse_trajectory(source, height=height, width=width, fov_y_deg=fov, pixel_size=picture_size).cameras
     elif isinstance(source, Sequence) and all(isinstance(key, Keyframe) for key in source):
-        mode = one_of(params.get("mode", "spline"), "mode", ("spline", "linear"), TrajectoryError)
+        mode = cast("Mode", one_of(params.get("mode", "spline"), "mode", get_args(Mode), TrajectoryError))
         loop = true_or_false(params.get("loop", False), "loop", TrajectoryError)
         cameras = path_from_keyframes(
             source, frames=frames, fov_y_deg=fov, height=height, width=width, mode=mode, loop=loop
@@ -156,14 +156,14 @@ def _refuse(wrong: torch.Tensor, why: str) -> None:
         raise TrajectoryError(f"camera {int(found[0])}: {why}")
 
 
-def preset_values(name: str, params: Mapping[str, object]) -> dict[str, object]:
+def preset_values(name: str, params: Mapping[str, object]) -> dict[str, Any]:
     """Every parameter of a preset, checked, defaults filled in; `loop` and `easing` only when given.
 
     Raises:
         TrajectoryError: no such preset or parameter, or a value out of range.
     """
     preset = find_preset(name)
-    values: dict[str, object] = dict(preset.resolve({k: v for k, v in params.items() if k not in SHAPE_PARAMS}))
+    values: dict[str, Any] = dict(preset.resolve({k: v for k, v in params.items() if k not in SHAPE_PARAMS}))
     if params.get("loop") is not None:
         values["loop"] = true_or_false(params["loop"], f"{name}: loop", TrajectoryError)
     if params.get("easing") is not None:

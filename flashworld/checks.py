@@ -51,7 +51,7 @@ def whole_number(value: object, name: str, low: int, high: int, error: type[Inpu
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         number = _to_float(value)
         if math.isfinite(number) and number == int(number) and low <= number <= high:
-            return int(value)
+            return int(number)  # exact: every limit here lies far below 2^53
     raise error(f"{name} must be a whole number from {low} to {high}, got {echo(value)}")
 
 

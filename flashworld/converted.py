@@ -178,6 +178,8 @@ def _write_all(
     }
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
+    for name in set(index.values()):
+        (folder / name).chmod((folder / INDEX_NAME).stat().st_mode)  # safetensors lets nobody but the owner read
     files = {p.name: {"bytes": p.stat().st_size, "sha256": file_sha256(p)} for p in sorted(folder.iterdir())}
     head = {"format": FORMAT, "version": VERSION, "dtype": str(dtype).removeprefix("torch.")}
     (folder / MANIFEST_NAME).write_text(json.dumps(head | {"files": files}, indent=1), encoding="utf-8")

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from flashworld.config import FLASHWORLD_REPOSITORY, WAN_REPOSITORY, Repository
 from flashworld.errors import CheckpointError
@@ -173,7 +173,7 @@ def _progress_bar(what: str, on_progress: Progress) -> type[tqdm]:
     from tqdm import tqdm
 
     class Reporter(tqdm):
-        def __init__(self, *args: object, **options: object) -> None:
+        def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - tqdm's own
             options.pop("name", None)  # the Hub's own addition
             super().__init__(*args, **{**options, "disable": False, "file": _Nowhere()})
 

@@ -123,12 +123,12 @@ class GenerationRequest:
             raise InputError(f"video must be VideoSettings, got {echo(self.video)}")
         if not isinstance(self.cameras, Cameras) or len(self.cameras) != self.frames:
             raise TrajectoryError(f"cameras must be one a frame, {self.frames}, got {echo(self.cameras)}")
-        checked = {name: int(getattr(self, name)) for name in ("frames", "height", "width")}
+        checked: dict[str, object] = {name: int(getattr(self, name)) for name in ("frames", "height", "width")}
         checked["image_index"] = whole_number(self.image_index, "image_index", 0, self.frames - 1)
         checked["seed"] = whole_number(self.seed, "seed", 0, MAX_SEED)
-        checked["text"] = clean_text(self.text)
+        checked["text"] = text = clean_text(self.text)
         checked["cameras"] = checked_cameras(self.cameras)
-        if self.picture is None and not checked["text"]:
+        if self.picture is None and not text:
             raise PromptError("give a picture or a text: both are missing")
         if self.picture is not None:
             checked["picture"] = _checked_picture(self.picture, self.height, self.width)
@@ -231,7 +231,10 @@ def _output_size(photo: Photo | None, height: object, width: object, defaults: M
         portrait = photo is not None and photo.pixels.shape[0] > photo.pixels.shape[1]
         sides = sorted((defaults.height, defaults.width), reverse=portrait)
         return sides[0], sides[1]
-    return tuple(whole_number(v, n, MIN_SIDE_PX, MAX_SIDE_PX) for v, n in ((height, "height"), (width, "width")))
+    return (
+        whole_number(height, "height", MIN_SIDE_PX, MAX_SIDE_PX),
+        whole_number(width, "width", MIN_SIDE_PX, MAX_SIDE_PX),
+    )
 
 
 def _check_size(frames: int, height: int, width: int) -> None:

@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import nn
@@ -40,6 +40,7 @@ from flashworld.weights_files import LazyState, LazyTensor, open_checkpoint, ope
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+    from transformers import UMT5EncoderModel
 
 CHECKPOINT_PARTS = {"transformer": "transformer", "gaussian_decoder": "recon_decoder"}
 """Our names and those in `model.ckpt`."""
@@ -235,7 +236,7 @@ def _fill(opened: OpenedModel, device: torch.device, dtype: torch.dtype, on_prog
     states = checked_states(opened, networks)
     for network, module in networks.modules.items():
         _assign(module, network, states[network], device, dtype, on_progress)
-    tie_embedding(networks.text.encoder)
+    tie_embedding(cast("UMT5EncoderModel", networks.text.encoder))
     materialize_rope(networks.transformer)
     return replace(networks, device=device, dtype=dtype)
 

@@ -162,7 +162,7 @@ def _check_size(height: int, width: int) -> None:
 
 def _read_exif(image: Image.Image) -> tuple[Image.Image, float | None]:
     """The picture upright, and its 35 mm equivalent focal length."""
-    transposition = _TRANSPOSITIONS.get(_exif_number(image, ExifTags.Base.Orientation))
+    transposition = _TRANSPOSITIONS.get(int(_exif_number(image, ExifTags.Base.Orientation)))
     focal = _exif_number(image, ExifTags.Base.FocalLengthIn35mmFilm)
     return image if transposition is None else image.transpose(transposition), focal if focal > 0 else None
 

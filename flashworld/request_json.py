@@ -25,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Any
 
 from flashworld.camera_paths import FROM_CAMERAS, PathOrigin, preset_values
 from flashworld.checks import echo
@@ -128,16 +129,15 @@ def request_to_json(request: GenerationRequest, *, embed_image: bool = True) -> 
     return data
 
 
-def _parse_object(data: str | bytes | Mapping[str, object]) -> dict[str, object]:
-    if isinstance(data, str | bytes | bytearray):
-        data = read_json(data, "request")
-    if not isinstance(data, Mapping):
-        raise InputError(f"request must be a JSON object, got {echo(data)}")
-    return dict(data)
+def _parse_object(data: str | bytes | Mapping[str, object]) -> dict[str, Any]:
+    value = read_json(data, "request") if isinstance(data, str | bytes | bytearray) else data
+    if not isinstance(value, Mapping):
+        raise InputError(f"request must be a JSON object, got {echo(value)}")
+    return dict(value)
 
 
 def _read(
-    data: dict[str, object], image: PictureSource | None, defaults: ModelConfig, folder: Path | None
+    data: dict[str, Any], image: PictureSource | None, defaults: ModelConfig, folder: Path | None
 ) -> GenerationRequest:
     if data.get("format") is None and any(name in data for name in ORIGINAL_FIELDS):
         return _read_original(data, image, defaults, folder)
@@ -169,7 +169,7 @@ def _read(
     return request if path is None else replace(request, path=path)
 
 
-def _trajectory(value: object) -> tuple[object, Mapping[str, object] | None, PathOrigin | None]:
+def _trajectory(value: object) -> tuple[Any, Mapping[str, object] | None, PathOrigin | None]:
     """What `build_request` takes as path and parameters, and where given cameras come from."""
     if value is None:
         return DEFAULT_TRAJECTORY, None, None
@@ -199,7 +199,7 @@ def _video(value: object) -> VideoSettings | None:
 
 
 def _read_original(
-    data: dict[str, object], image: PictureSource | None, defaults: ModelConfig, folder: Path | None
+    data: dict[str, Any], image: PictureSource | None, defaults: ModelConfig, folder: Path | None
 ) -> GenerationRequest:
     resolution = data.get("resolution")
     if not isinstance(resolution, list | tuple) or len(resolution) != 3:
@@ -218,7 +218,7 @@ def _read_original(
     )
 
 
-def _picture(data: dict[str, object], name: str, image: PictureSource | None, folder: Path | None) -> Photo | None:
+def _picture(data: dict[str, Any], name: str, image: PictureSource | None, folder: Path | None) -> Photo | None:
     if data.get(name) in (None, ""):
         return None if image is None else read_picture(image)
     if image is not None:

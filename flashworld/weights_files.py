@@ -11,6 +11,7 @@ import math
 import pickle
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -137,14 +138,10 @@ def _open_shard(path: Path) -> dict[str, LazyTensor]:
             dtype = _DTYPES.get(part.get_dtype())
             if dtype is None:
                 raise CheckpointError(f"{path.name}: tensor {name!r} has the unknown dtype {part.get_dtype()}")
-            state[name] = LazyTensor(tuple(part.get_shape()), dtype, _reader_of_shard(file, name))
+            state[name] = LazyTensor(tuple(part.get_shape()), dtype, partial(file.get_tensor, name))
         return state
     except (SafetensorError, OSError) as error:
         raise _unreadable(path, error) from error
-
-
-def _reader_of_shard(file: object, name: str) -> Callable[[], torch.Tensor]:
-    return lambda: file.get_tensor(name)
 
 
 def _lazy_part(path: Path, part: str, state: Mapping[str, torch.Tensor]) -> dict[str, LazyTensor]:
