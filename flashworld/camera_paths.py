@@ -58,6 +58,12 @@ class PathOrigin:
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
 
+    def __reduce__(self) -> tuple[type[PathOrigin], tuple[str, dict[str, object]]]:
+        return PathOrigin, (
+            self.name,
+            dict(self.params),
+        )  # requests travel to the GPU's process, read-only views cannot
+
 
 def lens(fov_deg: float | None, photo: Photo | None, crop: Crop | None, height: int, width: int) -> Intrinsics:
     """Intrinsics of the output: the field of view asked for, else the photo's own, else 60 degrees. (4,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -210,6 +211,14 @@ def test_a_request_that_is_changed_is_checked_again():
     for changes in ({"image_index": 4}, {"frames": 5}, {"height": 96}, {"picture": None, "text": ""}, {"seed": -1}):
         with pytest.raises(InputError):
             replace(request, **changes)
+
+
+def test_a_request_can_travel_to_another_process():
+    request = build(image=LANDSCAPE, trajectory="forward", seed=5)
+    copy = pickle.loads(pickle.dumps(request))
+    assert copy.path == request.path and copy.video == request.video and copy.seed == 5
+    assert torch.equal(copy.cameras.to_vectors(), request.cameras.to_vectors())
+    assert (copy.picture == request.picture).all()
 
 
 def test_numbers_are_taken_as_they_are():
