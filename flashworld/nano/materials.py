@@ -68,9 +68,8 @@ MATERIALS: dict[str, Material] = {
     "leaves": Material("grain", 0.5, 0.35, (0.15, 0.50, 0.14)),
     "bark": Material("planks", 0.5, 0.3, (0.40, 0.25, 0.13)),
 }
-PATTERNS = (
-    "flat", "cloud", "grain", "stripes", "dots", "checker", "cells", "waves", "planks", "tiles", "bricks", "sky",
-)  # fmt: skip
+NATURAL = ("cloud", "grain", "cells", "waves", "sky")
+PATTERNS = ("flat", *NATURAL, "stripes", "dots", "checker", "planks", "tiles", "bricks")
 PATTERN_VARIANTS = 3
 
 
@@ -150,34 +149,39 @@ def pattern(name: str, size: int, generator: torch.Generator) -> torch.Tensor:
     """One mask in [0, 1]. (size, size)"""
     axis = (torch.arange(size) + 0.5) / size
     y, x = torch.meshgrid(axis, axis, indexing="ij")
+    return _natural(name, x, y, size, generator) if name in NATURAL else _built(name, x, y, size, generator)
+
+
+def _natural(name: str, x: torch.Tensor, y: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
+    """Masks made of noise."""
 
     def fractal(slope: float) -> torch.Tensor:
         return spectral_noise(1, size, slope, generator)[0, 0]
 
-    soft = 12.0  # edge steepness in texture widths: about one texel at level 0 would alias
-    if name == "flat":
-        return torch.zeros(size, size)
     if name == "cloud":
         return fractal(2.0)
     if name == "grain":
         return 0.5 * fractal(0.8) + 0.5 * fractal(2.0)
     if name == "sky":
         return ((fractal(2.6) - 0.45) * 3).clamp(0, 1)
+    if name == "waves":
+        return 0.5 + 0.5 * torch.sin(2 * math.pi * (5 * y + 1.2 * fractal(2.2)))
+    return _cells(x, y, 14, generator) * 0.7 + 0.3 * fractal(1.5)
+
+
+def _built(name: str, x: torch.Tensor, y: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
+    """Masks made of regular shapes."""
+    soft = 12.0  # edge steepness: about a texel at level 0
     if name == "stripes":
         return torch.sigmoid(soft * torch.sin(2 * math.pi * 3 * x))
     if name == "dots":
         return torch.sigmoid(soft * (0.2 - torch.hypot((x * 3 % 1) - 0.5, (y * 3 % 1) - 0.5)) * 4)
     if name == "checker":
         return torch.sigmoid(soft * torch.sin(2 * math.pi * 1.5 * x) * torch.sin(2 * math.pi * 1.5 * y))
-    if name == "waves":
-        return 0.5 + 0.5 * torch.sin(2 * math.pi * (5 * y + 1.2 * fractal(2.2)))
-    if name == "cells":
-        return _cells(x, y, 14, generator) * 0.7 + 0.3 * fractal(1.5)
     if name == "planks":
         boards = torch.rand(8, generator=generator)[(y * 8).long().clamp(max=7)]
-        return (
-            0.45 * boards + 0.35 * spectral_noise(1, size, 1.6, generator, stretch=8.0)[0, 0] + _joints(y * 8)
-        ).clamp(0, 1)
+        veins = spectral_noise(1, size, 1.6, generator, stretch=8.0)[0, 0]
+        return (0.45 * boards + 0.35 * veins + _joints(y * 8)).clamp(0, 1)
     if name == "tiles":
         shade = torch.rand(4, 4, generator=generator)[(y * 4).long().clamp(max=3), (x * 4).long().clamp(max=3)]
         return (0.35 * shade + torch.maximum(_joints(x * 4), _joints(y * 4))).clamp(0, 1)
@@ -186,7 +190,7 @@ def pattern(name: str, size: int, generator: torch.Generator) -> torch.Tensor:
         along = x * 4 + 0.5 * (row % 2)
         shade = torch.rand(8, 5, generator=generator)[row.clamp(max=7), along.long().clamp(max=4)]
         return (0.5 * shade + torch.maximum(_joints(along), _joints(y * 8))).clamp(0, 1)
-    raise KeyError(f"pattern must be one of {', '.join(PATTERNS)}, got {name!r}")
+    return torch.zeros(size, size)
 
 
 def _joints(along: torch.Tensor) -> torch.Tensor:

@@ -25,6 +25,7 @@ KNOBS = {
 }
 """Ranges of the presets' knobs in training, cut to what each preset allows."""
 WEIGHTS = {"full_orbit": 0.0, "roll": 0.3, "shake": 0.5, "spiral": 0.5, "zoom_in": 0.3, "zoom_out": 0.3}
+WEIGHTS |= {name: 0.4 for name in ("pan_left", "pan_right", "tilt_up", "tilt_down")}
 WEIGHTS |= {name: 3.0 for name in ("forward", "left", "right", "backward", "orbit_left", "orbit_right")}
 """How often a preset is drawn; 1 for those not named."""
 SMOOTH_SHARE = 0.3

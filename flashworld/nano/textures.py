@@ -35,7 +35,7 @@ def picture_bank(
     noisy = count // 5
     cropped = count * 3 // 10 if photos else 0
     slopes = torch.empty(noisy).uniform_(0.8, 2.6, generator=generator).tolist()
-    noise = [spectral_noise(1, size, slope, generator, channels=3)[0] for slope in slopes]
+    noise = [muted_noise(1, size, slope, generator)[0] for slope in slopes]
     noise = torch.stack([recolour(n, generator) for n in noise]) if noise else torch.empty(0, 3, size, size)
     sources = [np.asarray(photos[name]) for name in sorted(photos)]
     crops = [random_crop(sources[i % len(sources)], size, generator) for i in range(cropped)]
@@ -53,7 +53,7 @@ def random_crop(photo: np.ndarray, size: int, generator: torch.Generator) -> tor
     crop = Image.fromarray(photo[top : top + side, left : left + side]).resize((size, size), Image.Resampling.BICUBIC)
     crop = torch.from_numpy(np.asarray(crop).copy()).movedim(-1, 0).float() / 255
     turned = torch.rot90(crop, int(draw[3] * 4), dims=(1, 2))
-    return turned.flip(-1) if int(draw[3] * 8) % 2 else turned if draw[0] < 0.5 else recolour(turned, generator)
+    return recolour(turned.flip(-1) if int(draw[3] * 8) % 2 else turned, generator)
 
 
 def recolour(picture: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -62,7 +62,15 @@ def recolour(picture: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     mix = mix / mix.sum(dim=1, keepdim=True).clamp(min=0.3)
     contrast, brightness = torch.empty(2).uniform_(0.6, 1.2, generator=generator).tolist()
     grey = 0.5 + (brightness - 0.9) * 0.4
-    return ((torch.einsum("ij,jhw->ihw", mix, picture) - 0.5) * contrast + grey).clamp(0, 1)
+    tint = torch.empty(3, 1, 1).uniform_(0.75, 1.05, generator=generator)
+    return (((torch.einsum("ij,jhw->ihw", mix, picture) - 0.5) * contrast + grey) * tint).clamp(0, 1)
+
+
+def muted_noise(count: int, size: int, slope: float, generator: torch.Generator) -> torch.Tensor:
+    """Noise whose channels mostly go together, as in photographs. (count, 3, size, size)"""
+    grey = spectral_noise(count, size, slope, generator)
+    colour = spectral_noise(count, size, slope, generator, channels=3)
+    return 0.5 + 0.85 * (grey - 0.5) + 0.3 * (colour - 0.5)
 
 
 def dead_leaves(count: int, size: int, generator: torch.Generator, device: torch.device | str) -> torch.Tensor:
@@ -71,7 +79,7 @@ def dead_leaves(count: int, size: int, generator: torch.Generator, device: torch
     y, x = axis[None, :, None], axis[None, None, :]
     base = torch.rand(count, 3, 1, 1, generator=generator).to(device)
     picture = base.expand(-1, -1, size, size).clone()
-    grain = spectral_noise(4, size, 1.4, generator, channels=3).to(device) - 0.5
+    grain = muted_noise(4, size, 1.4, generator).to(device) - 0.5
     for _ in range(LEAVES):
         draw = torch.rand(count, 16, generator=generator).to(device)
         radius = 0.02 / (1 - 0.96 * draw[:, 0]).clamp(min=0.05)  # a power law from 2 % to 40 % of the side
@@ -85,6 +93,8 @@ def dead_leaves(count: int, size: int, generator: torch.Generator, device: torch
         cover = ((1 - distance) / softness + 0.5).clamp(0, 1)[:, None]
         colour = draw[:, 6:9, None, None] + 0.25 * (draw[:, 9:12, None, None] - 0.5) * u[:, None]
         texture = grain[(draw[:, 12] * 4).long().clamp(max=3)] * (0.8 * draw[:, 13] ** 2)[:, None, None, None]
-        muted = torch.lerp(colour.mean(dim=1, keepdim=True), colour, (0.2 + 0.8 * draw[:, 14])[:, None, None, None])
+        muted = torch.lerp(
+            colour.mean(dim=1, keepdim=True), colour, (0.1 + 0.75 * draw[:, 14] ** 2)[:, None, None, None]
+        )
         picture = torch.lerp(picture, muted + texture, cover)
     return F.avg_pool2d(F.pad(picture, (0, 1, 0, 1), mode="replicate"), 2, stride=1).clamp(0, 1)

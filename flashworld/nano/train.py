@@ -59,6 +59,7 @@ def main(arguments: list[str] | None = None, renderer: Rasterizer = rasterize) -
     trainer = Trainer(learner, settings, training, journal, renderer, args.seed)
     trainer.refresh_seconds = fill([*training, check])
     log.info("pools filled after %.0f s, %.3f s an entry", time.monotonic() - began, trainer.refresh_seconds)
+    trainer.profile = args.out / "profile.txt" if args.profile else None
     look = Look(trainer, check, held_out, args.out)
 
     def save() -> None:
@@ -98,6 +99,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2), help="processes that make worlds"
     )
     parser.add_argument("--no-compile", action="store_true", help="run the ray-caster uncompiled")
+    parser.add_argument("--profile", action="store_true", help="write profile.txt: where three steps of each stage go")
     parser.add_argument("--tiny", action="store_true", help="tiny sizes, for rehearsals")
     return parser.parse_args(arguments)
 

@@ -45,6 +45,8 @@ STEP_SHARES = (0.34, 0.18, 0.18, 0.30)
 WEIGHTS = {"depth": 0.4, "holes": 0.2, "opacity": 0.003, "size": 0.01, "latent": 0.05, "kl": 5e-4, "input": 0.6}
 LOG_EVERY = 25
 SAVE_SECONDS = 150.0
+PROFILE_STEP = 40
+PROFILE_ROWS = 25
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,6 +145,7 @@ class Trainer:
         self.dtype = torch.bfloat16 if learner.device.type == "cuda" else torch.float32
         self.refresh_seconds = 0.0  # of one pool entry, measured while filling
         self.owed = 0.0
+        self.profile: Path | None = None
 
     def choose(self, shares: list[float]) -> int:
         """A random index by shares."""
@@ -174,6 +177,8 @@ class Trainer:
         while clock.fraction < 1 and step < max_steps:
             step += 1
             began = time.monotonic()
+            if step == PROFILE_STEP and self.profile is not None:
+                self.write_profile(stage, make)
             loss, report = make()
             progress = begin + (end - begin) * clock.fraction
             factor = min(1.0, step / WARM_UP_STEPS) * (0.03 + 0.97 * 0.5 * (1 + math.cos(math.pi * progress)))
@@ -189,6 +194,18 @@ class Trainer:
                 save()
                 saved = time.monotonic()
         return step
+
+    def write_profile(self, stage: str, make: Callable[[], tuple[torch.Tensor, dict[str, torch.Tensor]]]) -> None:
+        """Which kernels three steps spend their time in, appended to a file."""
+        activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+        with torch.profiler.profile(activities=activities) as profiler:
+            for _ in range(3):
+                self.learner.step(make()[0], 0.1)
+        table = profiler.key_averages().table(
+            sort_by="self_cuda_time_total", row_limit=PROFILE_ROWS, max_name_column_width=70
+        )
+        with self.profile.open("a") as file:
+            file.write(f"{stage}, 3 steps\n{table}\n")
 
     def refresh(self, step_seconds: float, share: float = 0.15) -> None:
         """Re-render a few pool entries, at most this share of the time."""
