@@ -40,5 +40,7 @@ THEME = gr.themes.Base(
     button_primary_text_color="#ffffff",
     button_primary_text_color_dark="#ffffff",
 )
-CSS = "\n".join(file.read_text(encoding="utf-8") for file in sorted(_CSS_DIR.glob("*.css")))
-HEAD = '<meta name="description" content="FlashWorld: a picture or words and a camera path into a 3D Gaussian scene.">'
+CSS = "\n".join(file.read_text(encoding="utf-8") for file in sorted(_CSS_DIR.glob("[1-9]*.css")))
+_OUTER = (_CSS_DIR / "head.css").read_text(encoding="utf-8")
+"""Rules for what encloses the page: Gradio puts its own prefix before `css`, which keeps them from matching."""
+HEAD = f"<style>{_OUTER}</style>" '<meta name="description" content="FlashWorld: a picture or words and a camera path into a 3D Gaussian scene.">'

@@ -6,6 +6,7 @@ Run as a program it serves the page: `python tests/browser/standin.py PORT SECON
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -44,6 +45,14 @@ class StandIn:
         return 2.0 + 0.1 * frames + 0.01 * video.frame_count(frames)
 
     def generate(self, request, *, session_dir: Path, ip_token=None) -> Iterator[Progress | Result]:
+        note(f"begun {request.text}")
+        try:
+            yield from self._steps(request, session_dir)
+        except GeneratorExit:
+            note(f"closed {request.text}")
+            raise
+
+    def _steps(self, request, session_dir: Path) -> Iterator[Progress | Result]:
         started = time.perf_counter()
         pause = (6.0 if "slow" in request.text else self.seconds) / len(PLAN)
         for stage, fraction, message in PLAN:
@@ -66,6 +75,13 @@ class StandIn:
         noise = np.random.default_rng(0).integers(0, 255, (request.height, request.width, 3))
         clear = np.full_like(noise, 160) if request.picture is None else request.picture
         return (fraction * clear + (1 - fraction) * noise).astype(np.uint8)
+
+
+def note(line: str) -> None:
+    """For tests that ask what the service saw."""
+    if "STANDIN_LOG" in os.environ:
+        with Path(os.environ["STANDIN_LOG"]).open("a") as log:
+            log.write(line + "\n")
 
 
 def main(port: int, seconds: float) -> None:

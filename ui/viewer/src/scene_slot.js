@@ -11,6 +11,7 @@ export class SceneSlot {
     this.#clear();
     this.abort?.abort();
     this.overlay.done();
+    this.url = file?.url ?? null;
     if (!file) return;
     const abort = (this.abort = new AbortController());
     try {

@@ -140,6 +140,7 @@ export class Stage {
   reset() {
     this.touched = false;
     this.controls.unit = this.unit;
+    this.world.camera.near = (this.slot.mesh ? 0.01 : 0.3) * this.unit; // cameras at the viewer's own place stay unseen
     if (this.slot.mesh && this.path.length) {
       this.controls.reach = this.state.focus_distance ?? 1.5 * this.unit;
       this.#look(this.path.at(this.state.picture_index));

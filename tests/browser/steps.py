@@ -1,0 +1,77 @@
+"""What visitors do, in words the tests share."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+import numpy as np
+from PIL import Image
+
+PATH_STAGE, SCENE_STAGE = "#fw-path-stage", "#fw-scene-stage"
+DONE = "#fw-video video"
+
+
+def stage_js(stage: str) -> str:
+    return f"document.querySelector('{stage} .fw-stage').stage"
+
+
+def open_tab(page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def wait_for_stage(page, stage: str) -> None:
+    page.locator(stage).scroll_into_view_if_needed()
+    page.wait_for_selector(f"{stage} canvas")
+    page.wait_for_function(f"{stage_js(stage)}?.path?.length > 0")
+
+
+def generate(page, text: str = "a room", seed: int | None = None) -> None:
+    page.fill("#fw-prompt textarea", text)
+    if seed is not None:
+        page.locator("#fw-randomize input").uncheck()
+        page.fill("#fw-seed input", str(seed))
+    page.locator("#fw-generate").dispatch_event("click")
+
+
+def generate_and_wait(page, text: str = "a room", seed: int | None = None) -> None:
+    generate(page, text, seed)
+    page.wait_for_selector(DONE, state="attached")
+    page.wait_for_selector("#fw-generate:not(.hidden)")
+
+
+def show_scene(page) -> None:
+    open_tab(page, "3D")
+    page.wait_for_function(f"{stage_js(SCENE_STAGE)}?.slot?.mesh")
+
+
+def camera_of(page, stage: str) -> list[float]:
+    return page.evaluate(
+        f"(() => {{ const c = {stage_js(stage)}.world.camera; return [...c.position.toArray(), ...c.quaternion.toArray()]; }})()"
+    )
+
+
+def keyframes_of(page, stage: str) -> list:
+    return page.evaluate(f"{stage_js(stage)}.keyframes.list")
+
+
+def canvas_pixels(page, stage: str) -> np.ndarray:
+    """The stage's own drawing buffer once it no longer changes, uint8 (H, W, 3)."""
+    script = f"(() => {{ const s = {stage_js(stage)}; s.world.draw(); return s.canvas.toDataURL(); }})()"
+    last = None
+    for _ in range(40):
+        now = page.evaluate(script)
+        if now == last:
+            break
+        last = now
+        page.wait_for_timeout(250)
+    return decode(base64.b64decode(now.split(",")[1]))
+
+
+def decode(data: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    error = ((a.astype(np.float64) - b.astype(np.float64)) ** 2).mean()
+    return float("inf") if error == 0 else float(10 * np.log10(255**2 / error))

@@ -1,0 +1,163 @@
+"""From Generate to the files: progress, results, Stop, failures, reloads, two visitors."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+
+import pytest
+from steps import DONE, SCENE_STAGE, generate, generate_and_wait, keyframes_of, open_tab, show_scene, stage_js
+
+
+def test_a_picture_becomes_a_video_a_scene_and_files(visit, photo, tmp_path):
+    page = visit()
+    page.set_input_files("#fw-image input[type=file]", photo)
+    page.wait_for_selector("#fw-crop img")
+    generate(page, "a red letter")
+    page.wait_for_selector(".fw-progress img")
+    assert "Painting the views" in page.inner_text(".fw-progress")
+    page.wait_for_selector(DONE, state="attached")
+    video = page.locator(DONE)
+    page.wait_for_function("document.querySelector('#fw-video video').readyState >= 3")
+    assert video.evaluate("(v) => [v.muted, v.loop, v.autoplay, v.paused, !!v.poster]") == [
+        True,
+        True,
+        True,
+        False,
+        True,
+    ]
+    seed = re.search(r"Seed (\d+)", page.inner_text("#fw-facts")).group(1)
+    assert page.input_value("#fw-seed input") == seed
+    for name, pattern in {"ply": r"PLY · [\d.]+ (MB|kB)", "video": r"MP4 · ", "zip": r"All \(ZIP\) · "}.items():
+        assert re.match(pattern, page.inner_text(f"#fw-download-{name}"))
+    with page.expect_download() as saved:
+        page.click("#fw-download-zip")
+    saved.value.save_as(tmp_path / "all.zip")
+    assert {"scene.ply", "video.mp4", "path.json"} <= set(zipfile.ZipFile(tmp_path / "all.zip").namelist())
+    show_scene(page)
+    page.locator(f"{SCENE_STAGE} .fw-scrub").fill("3")
+    assert page.evaluate(f"{stage_js(SCENE_STAGE)}.player.place") == 3
+    page.locator(SCENE_STAGE).get_by_role("button", name="Play the path").click()
+    page.wait_for_function(f"{stage_js(SCENE_STAGE)}.player.place > 3.1")
+    page.locator(SCENE_STAGE).get_by_role("button", name="Reset the view").click()
+    page.locator(f"{SCENE_STAGE} canvas").focus()
+    page.keyboard.press("k")
+    assert len(keyframes_of(page, SCENE_STAGE)) == 1
+    page.get_by_text("1 keyframe recorded").wait_for()
+
+
+def test_stop_stops_and_the_next_job_runs(visit, standin_log):
+    page = visit()
+    generate(page, "slow, stopped")
+    page.wait_for_selector("#fw-stop")
+    page.wait_for_selector(".fw-progress img, .fw-progress .fw-steps")
+    page.locator("#fw-stop").dispatch_event("click")
+    page.get_by_text("Stopped. Nothing was made").wait_for()
+    page.wait_for_selector("#fw-generate", state="visible")
+    page.wait_for_timeout(1500)
+    assert page.locator(DONE).count() == 0
+    assert "Stopped" in page.inner_text("#fw-progress")
+    assert "closed slow, stopped" in standin_log.read_text()
+    generate_and_wait(page)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [("broken", "Something went wrong on our side"), ("refused", "camera 3: <b>this</b> path cannot be used")],
+)
+def test_failures_are_one_plain_sentence(visit, prompt, text):
+    page = visit()
+    generate(page, prompt)
+    page.wait_for_selector("#fw-progress .fw-message.fw-bad")
+    assert text in page.inner_text("#fw-progress").replace("&lt;", "<").replace("&gt;", ">")
+    assert "secret" not in page.content()
+    assert page.locator("#fw-progress b").count() == 0
+    page.wait_for_selector("#fw-generate", state="visible")
+    assert page.input_value("#fw-prompt textarea") == prompt
+
+
+def test_reload_in_the_middle_frees_the_place_and_the_page_works(visit, watch, standin_log):
+    watch.expected = ("AbortError", "Connection errored out")  # Gradio's last words on the page that goes away
+    page = visit()
+    generate(page, "slow, reloaded")
+    page.wait_for_selector(".fw-progress .fw-steps")
+    page.reload()
+    page.wait_for_selector("#fw-generate", state="visible")
+    assert page.locator(".fw-progress").count() == 0
+    generate_and_wait(page)
+    assert "closed slow, reloaded" in standin_log.read_text()
+
+
+def test_two_visitors_at_once_get_their_own_scenes(visit):
+    first, second = visit(), visit()
+    generate(first, "slow one", seed=11)
+    generate(second, "another", seed=22)
+    for page, seed in ((second, 22), (first, 11)):
+        page.wait_for_selector(DONE, state="attached")
+        assert f"Seed {seed}" in page.inner_text("#fw-facts")
+    sources = [page.get_attribute(DONE, "src") for page in (first, second)]
+    assert sources[0] != sources[1]
+
+
+def test_ten_scenes_in_a_row_do_not_grow_memory(visit):
+    page = visit()
+    generate_and_wait(page)
+    show_scene(page)
+    measure = f"""(async () => {{ const s = {stage_js(SCENE_STAGE)}; const {{ url }} = s.slot;
+      for (let i = 0; i < 5; i += 1) {{ await s.setScene({{ url, kind: "spz", bytes: 0 }}); s.world.draw(); }}
+      gc(); await new Promise((r) => setTimeout(r, 300)); gc();
+      const i = s.world.renderer.info.memory;
+      return [performance.memory.usedJSHeapSize, i.geometries, i.textures, document.querySelectorAll("canvas").length]; }})()"""
+    page.evaluate(measure)  # warm: shaders, workers
+    after_five, after_ten = page.evaluate(measure), page.evaluate(measure)
+    assert after_ten[0] < after_five[0] * 1.05 + 1e6
+    assert after_ten[1:] == after_five[1:]
+
+
+def test_missing_and_damaged_scenes_say_so(visit, watch):
+    watch.expected = ("404",)
+    page = visit()
+    generate_and_wait(page)
+    show_scene(page)
+    failure = page.locator(f"{SCENE_STAGE} .fw-failure")
+    page.evaluate(
+        f"{stage_js(SCENE_STAGE)}.setScene({{ url: '/gradio_api/file=/nowhere/scene.spz', kind: 'spz', bytes: 0 }})"
+    )
+    failure.get_by_text("404").wait_for()
+    junk = "URL.createObjectURL(new Blob([new Uint8Array([31, 139, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8])]))"
+    page.evaluate(f"{stage_js(SCENE_STAGE)}.setScene({{ url: {junk}, kind: 'spz', bytes: 0 }})")
+    failure.get_by_text("damaged").wait_for()
+    watch.problems = [p for p in watch.problems if "403" not in p]
+
+
+def test_without_webgl_the_rest_of_the_page_works(server, watch):
+    import conftest
+
+    with conftest.playwright.sync_playwright() as play:
+        browser = play.chromium.launch(
+            executable_path=conftest.CHROMIUM, args=[*conftest.BASE_ARGS, "--disable-gpu", "--disable-3d-apis"]
+        )
+        page = browser.new_page()
+        watch.attach(page)
+        page.goto(server)
+        page.get_by_text("This browser cannot show 3D").first.wait_for()
+        generate_and_wait(page)
+        open_tab(page, "3D")
+        page.locator(SCENE_STAGE).get_by_text("This browser cannot show 3D").wait_for()
+        browser.close()
+
+
+def test_programs_use_the_same_page(server, photo):
+    from gradio_client import Client, handle_file
+
+    client = Client(server, verbose=False)
+    answer = client.predict(handle_file(photo), "a room", path="forward", seed=5, api_name="/generate")
+    assert answer["seed"] == 5
+    assert {"ply", "spz", "video", "zip"} <= set(answer["files"])
+    words = client.predict("a room", api_name="/generate_from_text")
+    assert words["gaussians"] > 0
+    with pytest.raises(ValueError, match="picture or a text"):
+        client.predict(None, "", api_name="/generate")
+    endpoints = json.loads(json.dumps(client.view_api(return_format="dict")))["named_endpoints"]
+    assert set(endpoints) == {"/generate", "/generate_from_text"}

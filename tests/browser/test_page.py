@@ -1,0 +1,187 @@
+"""The page before anything is generated: light, named, usable by keyboard, and deaf to what is typed elsewhere."""
+
+from __future__ import annotations
+
+import json
+
+from steps import PATH_STAGE, camera_of, generate, keyframes_of, open_tab, stage_js, wait_for_stage
+
+START_BYTES = 12_000_000
+NAMELESS = """() => [...document.querySelectorAll('button, input, textarea, select, canvas, video, [role=tab]')]
+  .filter((e) => e.offsetParent !== null && !e.closest('[hidden]'))
+  .filter((e) => !(e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.title || e.innerText?.trim()
+    || e.labels?.length || e.placeholder))
+  .map((e) => e.outerHTML.slice(0, 160))"""
+
+
+def test_page_is_light_and_every_control_has_a_name(visit, watch):
+    sizes: dict[str, int] = {}
+    page = visit()
+    wait_for_stage(page, PATH_STAGE)
+    entries = page.evaluate("performance.getEntriesByType('resource').map((e) => [e.name, e.transferSize])")
+    sizes.update(entries)
+    assert not [name for name in sizes if "splats.js" in name], "Spark is for scenes, not for the start"
+    assert sum(sizes.values()) < START_BYTES
+    assert page.evaluate(NAMELESS) == []
+    assert page.evaluate("document.querySelectorAll('h1').length") == 1
+
+
+def test_typing_moves_and_records_nothing_and_keys_work_in_the_view_alone(visit):
+    page = visit()
+    wait_for_stage(page, PATH_STAGE)
+    before = camera_of(page, PATH_STAGE)
+    page.locator("#fw-prompt textarea").focus()
+    page.keyboard.type("was qed k   wasd", delay=5)
+    open_tab(page, "From a file")
+    page.locator("#fw-path-text textarea").focus()
+    page.keyboard.type("wasd k ", delay=5)
+    page.wait_for_timeout(200)
+    assert camera_of(page, PATH_STAGE) == before
+    assert keyframes_of(page, PATH_STAGE) == []
+
+    canvas = page.locator(f"{PATH_STAGE} canvas")
+    canvas.focus()
+    assert (
+        page.evaluate(f"getComputedStyle(document.querySelector('{PATH_STAGE} .fw-view'), '::after').boxShadow")
+        != "none"
+    )
+    page.keyboard.press("k")
+    page.keyboard.down("d")
+    page.wait_for_timeout(300)
+    page.keyboard.up("d")
+    assert camera_of(page, PATH_STAGE) != before
+    assert len(keyframes_of(page, PATH_STAGE)) == 1
+    page.keyboard.press("Escape")
+    assert not page.evaluate(f"document.activeElement === {stage_js(PATH_STAGE)}.canvas")
+
+
+def test_wheel_scrolls_the_page_unless_the_view_has_the_focus(visit):
+    page = visit(viewport={"width": 1000, "height": 500})
+    wait_for_stage(page, PATH_STAGE)
+    page.evaluate(f"document.querySelector('{PATH_STAGE} canvas').scrollIntoView({{block: 'center'}})")
+    box = page.locator(f"{PATH_STAGE} canvas").bounding_box()
+    page.mouse.move(box["x"] + 100, box["y"] + 100)
+    view, top = camera_of(page, PATH_STAGE), page.evaluate("scrollY")
+    page.mouse.wheel(0, 120)
+    page.wait_for_function(f"scrollY !== {top}")
+    assert camera_of(page, PATH_STAGE) == view
+    page.locator(f"{PATH_STAGE} canvas").focus()
+    page.wait_for_timeout(300)
+    top = page.evaluate("scrollY")
+    page.mouse.wheel(0, -120)
+    page.wait_for_timeout(300)
+    assert page.evaluate("scrollY") == top
+    assert camera_of(page, PATH_STAGE) != view
+
+
+def test_only_the_knobs_of_a_template_show_and_keyboard_chooses_templates(visit):
+    page = visit()
+    tiles = page.locator("#fw-presets input")
+    page.locator("#fw-presets input[value=orbit_right]").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('#fw-preset input').value === 'Orbit up'")
+    assert tiles.count() == page.evaluate("document.querySelectorAll('#fw-presets input[aria-label*=\". \"]').length")
+    page.locator("#fw-presets input[value=zoom_in]").dispatch_event("click")
+    page.wait_for_selector("#fw-knob-factor input", state="visible")
+    page.wait_for_selector("#fw-knob-angle_deg", state="hidden")
+
+
+def test_path_json_goes_out_and_comes_back_unchanged(visit, tmp_path):
+    page = visit()
+    wait_for_stage(page, PATH_STAGE)
+    with page.expect_download() as saved:
+        page.click("#fw-path-download")
+    path = tmp_path / "path.json"
+    saved.value.save_as(path)
+    assert json.loads(path.read_text())["format"] == "flashworld-trajectory"
+    rows = page.evaluate(f"{stage_js(PATH_STAGE)}.state.cameras")
+    page.locator("#fw-presets input[value=forward]").dispatch_event("click")
+    page.wait_for_function(f"JSON.stringify({stage_js(PATH_STAGE)}.state.cameras) !== {json.dumps(json.dumps(rows))}")
+    open_tab(page, "From a file")
+    page.set_input_files("#fw-path-file input[type=file]", path)
+    page.wait_for_function(
+        f"""(() => {{ const rows = {json.dumps(rows)}; const now = {stage_js(PATH_STAGE)}.state.cameras;
+        return rows.length === now.length && rows.every((r, i) => r.every((v, j) => Math.abs(v - now[i][j]) < 2e-4)); }})()"""
+    )
+
+
+def test_recording_adds_replaces_moves_deletes_and_undoes(visit):
+    page = visit()
+    wait_for_stage(page, PATH_STAGE)
+    page.get_by_text("Record a path by hand").first.click()
+    recorder = page.locator(f"{PATH_STAGE} .fw-recorder")
+    canvas = page.locator(f"{PATH_STAGE} canvas")
+    for key in ("d", "w", None):
+        recorder.get_by_role("button", name="Add keyframe").click()
+        if key:
+            canvas.focus()
+            page.keyboard.down(key)
+            page.wait_for_timeout(250)
+            page.keyboard.up(key)
+    keys = keyframes_of(page, PATH_STAGE)
+    assert len(keys) == 3
+    assert keys[0] != keys[1] != keys[2]
+    recorder.get_by_role("button", name="Move keyframe 3 up").click()
+    assert keyframes_of(page, PATH_STAGE) == [keys[0], keys[2], keys[1]]
+    recorder.get_by_role("button", name="Replace keyframe 1 by this view").click()
+    assert keyframes_of(page, PATH_STAGE)[0] == keys[2]
+    recorder.get_by_role("button", name="Delete keyframe 2").click()
+    recorder.get_by_label("Field of view of keyframe 2, degrees").fill("35")
+    recorder.get_by_label("Field of view of keyframe 2, degrees").press("Enter")
+    assert [k["fov_y_deg"] for k in keyframes_of(page, PATH_STAGE)][1] == 35
+    for _ in range(4):
+        recorder.get_by_role("button", name="Undo").click()
+    assert keyframes_of(page, PATH_STAGE) == keys
+    recorder.get_by_role("button", name="Go to keyframe 1").click()
+    assert all(abs(a - b) < 1e-4 for a, b in zip(camera_of(page, PATH_STAGE)[:3], keys[0]["position"], strict=True))
+    page.wait_for_function(f"Math.abs({stage_js(PATH_STAGE)}.state.cameras[0][0] - {keys[0]['position'][0]}) < 1e-3")
+    page.get_by_text("3 keyframes recorded").wait_for()
+
+
+def test_refusals_come_before_the_queue_and_nothing_runs(visit, photo):
+    page = visit()
+    generate(page, text="")
+    page.wait_for_selector("#fw-refusal .fw-bad")
+    assert "picture or a text" in page.inner_text("#fw-refusal")
+    bad = photo.with_suffix(".png")
+    bad.write_bytes(b"not a picture at all")
+    page.set_input_files("#fw-image input[type=file]", bad)
+    page.wait_for_selector("#fw-crop .fw-bad")
+    assert "picture" in page.inner_text("#fw-crop")
+    open_tab(page, "From a file")
+    page.fill("#fw-path-text textarea", '{"cameras": [<b>')
+    page.wait_for_selector("#fw-path-note .fw-bad")
+    assert page.locator("#fw-path-note b").count() == 0
+    assert page.locator(".fw-progress").count() == 0
+
+
+def test_picture_crop_is_shown_and_stands_on_the_stage(visit, photo):
+    page = visit()
+    wait_for_stage(page, PATH_STAGE)
+    page.set_input_files("#fw-image input[type=file]", photo)
+    page.wait_for_selector("#fw-crop img")
+    assert "cut off at the left and right" in page.inner_text("#fw-crop")
+    page.wait_for_function(f"{stage_js(PATH_STAGE)}.picture !== null && {stage_js(PATH_STAGE)}.picture !== undefined")
+
+
+def test_phone_has_no_sideways_scroll_and_records_by_touch(visit):
+    page = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, color_scheme="dark")
+    wait_for_stage(page, PATH_STAGE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_text("Record a path by hand").first.tap()
+    button = page.locator(PATH_STAGE).get_by_role("button", name="Add keyframe")
+    button.tap()
+    button.tap()
+    assert len(keyframes_of(page, PATH_STAGE)) == 2
+    sizes = page.evaluate(
+        f"[...document.querySelectorAll('{PATH_STAGE} button')].filter((b) => b.offsetParent).map((b) => b.offsetHeight)"
+    )
+    assert min(sizes) >= 36
+
+
+def test_link_restores_the_settings(visit):
+    page = visit("?text=a%20%3Cb%3Ehall%3C%2Fb%3E&path=spiral&knobs=%7B%22turns%22%3A3%7D&seed=77&fov=45")
+    page.wait_for_function("document.querySelector('#fw-preset input').value === 'Spiral'")
+    assert page.input_value("#fw-prompt textarea") == "a <b>hall</b>"
+    page.wait_for_function("document.querySelector('#fw-knob-turns input[type=number]').value === '3'")
+    assert page.input_value("#fw-seed input") == "77"
