@@ -46,7 +46,7 @@ def connect_examples(part: ExamplesPart, inputs: InputsPart, path: PathPart, run
         return
     form = [
         inputs.image, inputs.prompt, path.source, path.tabs, path.recording, path.file_text, path.loop, path.easing,
-        path.fov, path.image_index, run.size, run.frames, run.seed, run.randomize,
+        path.fov, path.image_index, run.size, run.frames, run.seed, run.randomize, run.fps, run.seconds,
     ]  # fmt: skip
     template = [path.picker, path.preset, path.caption, *path.knobs]
     outputs = [part.picker, *form, *template, result.progress, *result.outputs]
@@ -67,6 +67,7 @@ def _form(example: Example, sizes: list[str], run: RunPart) -> list:
     request = example.request
     preset, params, file_text = _path(request.get("trajectory"))
     loop = next((title for title, value in LOOPS.items() if value is params.get("loop")), AS_USUAL)
+    video = request.get("video") or {}
     size = size_title(request["height"], request["width"]) if "height" in request else ""
     return [
         None if example.picture is None else str(example.picture),
@@ -83,6 +84,8 @@ def _form(example: Example, sizes: list[str], run: RunPart) -> list:
         min(request.get("frames", run.frames.value), run.frames.maximum),
         request.get("seed", 0),
         False,
+        video.get("fps") or gr.skip(),
+        video.get("seconds") or gr.skip(),
     ]
 
 

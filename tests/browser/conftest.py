@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -84,11 +84,23 @@ def _wait_until_up(url: str, process: subprocess.Popen, log) -> None:
 
 
 @pytest.fixture(scope="session")
-def chromium():
+def launch() -> Iterator[Callable]:
+    """A function that starts Chromium with some switches."""
+    browsers = []
     with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=[*BASE_ARGS, *GPU_ARGS, *MEMORY_ARGS])
-        yield browser
-        browser.close()
+
+        def launch(*args: str):
+            browsers.append(play.chromium.launch(executable_path=CHROMIUM, args=[*BASE_ARGS, *args]))
+            return browsers[-1]
+
+        yield launch
+        for browser in browsers:
+            browser.close()
+
+
+@pytest.fixture(scope="session")
+def chromium(launch):
+    return launch(*GPU_ARGS, *MEMORY_ARGS)
 
 
 class Watch:

@@ -9,7 +9,7 @@ from steps import PATH_STAGE, camera_of, generate, keyframes_of, open_tab, stage
 START_BYTES = 12_000_000
 NAMELESS = """() => [...document.querySelectorAll('button, input, textarea, select, canvas, video, [role=tab]')]
   .filter((e) => e.offsetParent !== null && !e.closest('[hidden]'))
-  .filter((e) => !(e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.title || e.innerText?.trim()
+  .filter((e) => !(e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.title || e.textContent?.trim()
     || e.labels?.length || e.placeholder))
   .map((e) => e.outerHTML.slice(0, 160))"""
 

@@ -2,10 +2,7 @@
 
 export class SceneError extends Error {}
 
-const REASONS = {
-  403: "The scene file may not be read (403). Generate it again.",
-  404: "The scene file is gone (404): results are kept for an hour. Generate it again.",
-};
+const GONE = "The scene file is gone: results are kept for an hour. Generate it again.";
 
 /** Bytes of a file; `onProgress(loaded, total)` with total 0 when unknown. Throws SceneError with a readable text. */
 export async function download(url, { signal, onProgress }) {
@@ -16,7 +13,7 @@ export async function download(url, { signal, onProgress }) {
     if (error.name === "AbortError") throw error;
     throw new SceneError("The scene could not be fetched. Check the connection and try again.");
   }
-  if (!response.ok) throw new SceneError(REASONS[response.status] ?? `The scene could not be fetched (${response.status}).`);
+  if (!response.ok) throw new SceneError([403, 404].includes(response.status) ? GONE : `The scene could not be fetched (${response.status}).`);
   const total = Number(response.headers.get("content-length")) || 0;
   const reader = response.body.getReader();
   const parts = [];
