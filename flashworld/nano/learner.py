@@ -19,6 +19,7 @@ from flashworld.config import GAUSSIAN_HEAD_WIDTH, ModelConfig
 from flashworld.models.gaussian_decoder import FIELDS
 from flashworld.models.networks import Networks, random_networks
 from flashworld.nano.grammar import build_tokenizer
+from flashworld.nano.handover import hand_over
 from flashworld.nano.losses import scale_bias
 
 SHARD_BYTES = 15_000_000
@@ -85,6 +86,14 @@ class Learner:
         for name, module in self.modules.items():
             mine, theirs = list(self.ema[name].parameters()), list(module.parameters())
             torch._foreach_lerp_(mine, theirs, 1 - decay)
+
+    def hand_over(self) -> None:
+        """Go from stage 1 to stage 2: averaged weights become the weights, and the transformer starts as a copier."""
+        for name, module in self.modules.items():
+            module.load_state_dict(self.ema[name].state_dict())
+        hand_over(self.modules, self.config)
+        for name, module in self.modules.items():
+            self.ema[name].load_state_dict(module.state_dict())
 
     def save(self, folder: Path, progress: dict[str, object]) -> None:
         """Write a checkpoint."""

@@ -73,6 +73,7 @@ def main(arguments: list[str] | None = None, renderer: Rasterizer = rasterize) -
         minutes = min(left(), args.autoencoder_minutes) if args.stage == "auto" else left()
         trainer.train("autoencoder", minutes, max_steps=args.max_steps, save=save)
         trainer.measure_latents()
+        learner.hand_over()
         save()
     if args.stage in ("auto", "generator"):
         trainer.train("generator", left(), begin=args.begin, end=args.end, max_steps=args.max_steps, save=save)
