@@ -11,7 +11,7 @@ import logging
 import re
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -232,15 +232,3 @@ def attention_ops(package: bytes) -> list[str]:
     with zipfile.ZipFile(BytesIO(package)) as archive:
         sources = [archive.read(name).decode(errors="replace") for name in archive.namelist() if name.endswith(".cpp")]
     return sorted({match for source in sources for match in ATTENTION_OP.findall(source)})
-
-
-def compile_missing(plans: Iterable[BlockPlan], options: CompileOptions) -> list[CompiledPackage]:
-    """Compile one network after the other; one that fails is logged and left out."""
-    packages = []
-    for plan in plans:
-        try:
-            packages.append(compile_plan(plan, options))
-        except (CompiledBlockError, RuntimeError):
-            # One network that cannot be compiled must not cost the others their graphs; it will run eagerly.
-            logger.exception("%s is not compiled", plan.name)
-    return packages

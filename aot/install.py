@@ -22,7 +22,7 @@ from torch import nn
 from torch.utils._pytree import tree_map_only
 
 from aot.artifacts import CONSTANTS_NAME, Artifact
-from aot.keys import constants_of, device_arch, layout_of
+from aot.keys import constants_of, device_arch, device_is_emulated, layout_of
 from aot.shapes import CallSpec
 from flashworld.errors import CompiledBlockError
 
@@ -91,6 +91,7 @@ class CompiledGraph:
         self.batch_argument: str | None = artifact.metadata.get("batch_argument")
         self.extras = _read_extras(artifact)
         self.broken: str | None = None
+        self.library_checked_in: int | None = None
         check_constants(artifact, module)
 
     @property
@@ -112,6 +113,14 @@ class CompiledGraph:
             return package.model(**tensors, **self.spec.constants)
 
     def _ready(self) -> LoadedPackage:
+        """The library, checked against the device that is really here."""
+        if self.library_checked_in == os.getpid():
+            return loaded_package(self.artifact)
+        try:
+            check_machine(self.artifact, self.module)
+        except CompiledBlockError as error:
+            self.broken = str(error)
+            raise
         try:
             package = loaded_package(self.artifact)
         except RuntimeError as error:
@@ -121,6 +130,7 @@ class CompiledGraph:
         if missing:
             self.broken = f"its library asks for unknown tensors {sorted(missing)[:3]}"
             raise CompiledBlockError(f"{self.artifact.slug}: {self.broken}")
+        self.library_checked_in = os.getpid()
         return package
 
     def _weights(self, names: frozenset[str]) -> dict[str, torch.Tensor]:
@@ -275,7 +285,8 @@ def apply(block: str, module: nn.Module, artifacts: Sequence[Artifact], *, stric
     graphs, problems = [], []
     for artifact in artifacts:
         try:
-            _check_arch(artifact, module)
+            if not device_is_emulated(next(module.parameters()).device):
+                check_machine(artifact, module)
             graphs.append(CompiledGraph(artifact, module))
         except CompiledBlockError as error:
             logger.warning("%s", error)
@@ -288,7 +299,12 @@ def apply(block: str, module: nn.Module, artifacts: Sequence[Artifact], *, stric
     return Installed(block, (), "; ".join(problems) or None)
 
 
-def _check_arch(artifact: Artifact, module: nn.Module) -> None:
+def check_machine(artifact: Artifact, module: nn.Module) -> None:
+    """Compare what a graph was made for with this torch and the device the module is on.
+
+    Raises:
+        CompiledBlockError: they differ.
+    """
     wanted, torch_version = device_arch(next(module.parameters()).device), torch.__version__
     found = (artifact.key.get("arch"), artifact.key.get("torch"))
     if found != (wanted, torch_version):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import multiprocessing
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -122,6 +123,13 @@ def device_arch(device: torch.device | str) -> str:
         major, minor = torch.cuda.get_device_capability(device)
         return f"sm_{major}{minor}"
     return f"cpu_{torch.backends.cpu.get_cpu_capability().lower()}"
+
+
+def device_is_emulated(device: torch.device | str) -> bool:
+    """Whether this is ZeroGPU's main process, where "cuda" is a stand-in and the real GPU is only believed to be known."""
+    from spaces.config import Config
+
+    return torch.device(device).type == "cuda" and Config.zero_gpu and multiprocessing.parent_process() is None
 
 
 def python_tag() -> str:

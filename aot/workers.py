@@ -44,7 +44,8 @@ class WorkerWatch:
             raise  # the visitor left; the worker stays
         except BaseException:
             with self._lock:
-                self._known.discard(watch.pid or 0)
+                # Without a report it could have been any of them; asking for a cold start too often is harmless.
+                self._known = self._known - {watch.pid} if watch.pid else set()
             watch.pid = None
             raise
         finally:

@@ -246,6 +246,16 @@ def test_worker_whose_call_failed_is_not_counted_on():
         assert watch.expect_cold()
 
 
+def test_call_that_failed_without_a_report_makes_every_worker_doubtful(process):
+    watch = WorkerWatch()
+    with watch.call() as call:
+        call.ran_in(process.pid)
+    with pytest.raises(ValueError, match="worker error"), watch.call():
+        raise ValueError("worker error")
+    with watch.call():
+        assert watch.expect_cold()
+
+
 def test_worker_survives_a_visitor_who_leaves():
     watch = WorkerWatch()
 

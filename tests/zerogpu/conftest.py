@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.zerogpu.device_api import Rules
+from tests.zerogpu.harness import ZeroGpuApp
+
+
+@pytest.fixture(scope="session")
+def running_app():
+    with ZeroGpuApp("tests.zerogpu.small_app:demo", gpus=2) as app:
+        yield app
+
+
+@pytest.fixture
+def app(running_app):
+    """The running app with a platform that has one free GPU, no memory of workers and no bad intentions."""
+    running_app.api.rules = Rules()
+    running_app.api.use(1)
+    running_app.api.calls.clear()
+    return running_app
+
+
+@pytest.fixture
+def stages():
+    """The JSON texts an endpoint gave, read."""
+    return lambda visit: [json.loads(text) for text in visit.outputs]
