@@ -75,7 +75,7 @@ def connect_api(service: Service, sessions: Sessions) -> None:
         Returns:
             Files by name (ply, spz, video, path, zip, ...) with their links, the seed, and the number of Gaussians.
         """
-        name = image["path"] if isinstance(image, dict) else getattr(image, "path", image)
+        name = str(image["path"]) if isinstance(image, dict) else image.path if image else None
         return run(
             request, name, text, path, knobs, path_json, image_index=image_index, seed=seed, frames=frames,
             height=height, width=width, fov_y_deg=fov_y_deg,

@@ -79,7 +79,7 @@ def parse_path_text(text: str) -> Mapping[str, object]:
     """
     if not text.strip():
         raise TrajectoryError("path file: upload or paste the JSON of a camera path first")
-    data = read_json(text, "path file")
+    data = read_json(text, "path file", TrajectoryError)
     if not isinstance(data, dict):
         raise TrajectoryError(f"path file: expected a JSON object, got {type(data).__name__}")
     return data

@@ -5,7 +5,7 @@ The page knows these types and nothing of torch, spaces or weights. All values a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -118,7 +118,7 @@ class Service(Protocol):
 
     def generate(
         self, request: GenerationRequest, *, session_dir: Path, ip_token: str | None = None
-    ) -> Iterator[Progress | Result]:
+    ) -> Generator[Progress | Result, None, None]:
         """Yield progress and, last, the result.
 
         Closing the iterator stops the work. Raises `FlashWorldError`; an `InputError`'s text is shown to the visitor.

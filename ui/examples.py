@@ -97,7 +97,9 @@ def _load_result(folder: Path) -> Result | None:
         cameras = parse_trajectory(facts["cameras"], **size, fov_y_deg=60.0).cameras
     except InputError as error:
         raise ValueError(str(error)) from error
-    files = {name: folder / file for name, file in RESULT_FILES.items() if (folder / file).is_file()}
+    files: dict[FileName, Path] = {
+        name: folder / file for name, file in RESULT_FILES.items() if (folder / file).is_file()
+    }
     return Result(
         files=files,
         seed=facts["seed"],

@@ -35,7 +35,9 @@ def build_examples() -> ExamplesPart:
     examples = {example.name: example for example in load_examples()}
     if not examples:
         return ExamplesPart(None, {})
-    choices = [Choice(e.name, e.title, e.caption, e.thumbnail) for e in examples.values()]
+    choices = [
+        Choice(e.name, e.title, e.caption, e.thumbnail, words=e.request.get("text") or "") for e in examples.values()
+    ]
     picker = Picker(choices, legend="Start from an example", group="example", elem_id="fw-examples")
     return ExamplesPart(picker, examples)
 
@@ -50,7 +52,7 @@ def connect_examples(part: ExamplesPart, inputs: InputsPart, path: PathPart, run
     ]  # fmt: skip
     template = [path.picker, path.preset, path.caption, *path.knobs]
     outputs = [part.picker, *form, *template, result.progress, *result.outputs]
-    sizes = [value for _, value in run.size.choices]
+    sizes = [str(choice[1]) for choice in run.size.choices if isinstance(choice, tuple)]
 
     def picked(event: gr.EventData) -> list:
         name = event._data.get("name") if isinstance(event._data, dict) else None

@@ -25,7 +25,8 @@ class PictureInput(gr.Image):
         """The uploaded file's path; Gradio has checked that it lies in its upload folder."""
         if payload is not None and payload.path and not (payload.url or "").startswith("data:"):
             return payload.path
-        return super().preprocess(payload)
+        pixels = super().preprocess(payload)
+        return pixels if isinstance(pixels, str) else None
 
     def get_block_name(self) -> str:
         """The front end knows it as an image."""

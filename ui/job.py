@@ -11,6 +11,7 @@ from html import escape
 
 import gradio as gr
 
+from flashworld.config import ModelConfig
 from flashworld.errors import Cancelled, FlashWorldError, InputError
 from flashworld.inputs import GenerationRequest, build_request
 from flashworld.limits import MAX_SEED
@@ -115,3 +116,9 @@ def run_job(
         raise visitor_error(error) from error
     except Exception as error:
         raise visitor_error(error) from error
+
+
+def default_model(service: Service) -> ModelConfig:
+    """The service's frames and size in the form `build_request` takes them."""
+    d = service.defaults
+    return ModelConfig(service.model_name, frames=d.frames, height=d.height, width=d.width)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
@@ -96,7 +97,7 @@ def _connect_choices(path: PathPart, result: ResultPart, refresh: dict) -> None:
     def picked(event: gr.EventData) -> list:
         name = event._data.get("name") if isinstance(event._data, dict) else None
         known = [value for _, value in path.preset.choices]
-        return choose(name) if name in known else [gr.skip()] * (4 + len(path.knobs))
+        return choose(str(name)) if name in known else [gr.skip()] * (4 + len(path.knobs))
 
     outputs = [path.picker, path.preset, path.caption, result.tabs, *path.knobs]
     path.picker.pick(picked, None, outputs, **QUIET)
@@ -158,7 +159,7 @@ def _connect_picture(inputs: InputsPart, path: PathPart, run: RunPart) -> None:
 
 
 def _titles(run: RunPart) -> list[str]:
-    return [value for _, value in run.size.choices]
+    return [str(choice[1]) for choice in run.size.choices if isinstance(choice, tuple)]
 
 
 def _cameras(image: str | None, size: str, frames: float, fov: float, values: tuple) -> tuple:
@@ -206,7 +207,7 @@ def _path_text(image: str | None, size: str, frames: float, fov: float, index: f
     return json.dumps(trajectory_to_json(cameras, height=height, width=width), indent=1)
 
 
-def _estimate(service: Service, *values: object) -> str:
+def _estimate(service: Service, *values: Any) -> str:
     try:
         return estimate_html(service, read_settings(*values))
     except InputError as error:

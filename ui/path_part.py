@@ -9,7 +9,7 @@ import gradio as gr
 
 from flashworld.limits import MAX_FOV_DEG, MIN_FOV_DEG
 from flashworld.trajectories import EASINGS, PRESETS
-from ui.camera_path import EMPTY_RECORDING, PathForm
+from ui.camera_path import EMPTY_RECORDING, PathForm, Source
 from ui.contract import Defaults
 from ui.picker import Picker
 from ui.thumbnails import preset_choices
@@ -50,7 +50,7 @@ class PathPart:
 
 
 def read_form(
-    source: str, preset: str, loop: str, easing: str, recording: dict | None, file_text: str, *knobs: float
+    source: Source, preset: str, loop: str, easing: str, recording: dict | None, file_text: str, *knobs: float
 ) -> PathForm:
     """The controls' values as a form. Only the knobs that the template has are taken."""
     values = dict(zip(KNOB_NAMES, knobs, strict=True))

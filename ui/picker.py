@@ -25,6 +25,7 @@ class Choice:
         caption: What a screen reader says as well, and the tooltip.
         picture: A file below a static folder; animated where the visitor allows motion.
         still: The same without motion.
+        words: Shown where there is no picture.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Choice:
     caption: str
     picture: Path | None = None
     still: Path | None = None
+    words: str = ""
 
 
 class Picker(gr.HTML):
@@ -64,7 +66,7 @@ def _template(choices: list[Choice], legend: str, group: str) -> str:
 
 def _tile(choice: Choice, group: str) -> str:
     name, title, caption = escape(choice.name), escape(choice.title), escape(choice.caption)
-    picture = ""
+    picture = f'<span class="fw-tile-words" aria-hidden="true">{escape(choice.words)}</span>'
     if choice.picture is not None:
         still = choice.still or choice.picture
         picture = (

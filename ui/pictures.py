@@ -55,4 +55,4 @@ def crop_html(photo: Photo, height: int, width: int) -> str:
 
 def error_html(message: str) -> str:
     """A sentence in red for beside a control."""
-    return f'<p class="fw-note fw-bad" role="alert">{escape(message)}</p>'
+    return f'<p class="fw-note fw-bad" role="alert">{escape(message[:1].upper() + message[1:])}</p>'

@@ -39,7 +39,8 @@ def waiting_html(ahead: str = "") -> str:
 def message_html(text: str, *, bad: bool = False) -> str:
     """One sentence in the place of the progress: stopped, or failed."""
     role = "alert" if bad else "status"
-    return f'<p class="fw-message{" fw-bad" if bad else ""}" role="{role}">{escape(text)}</p>'
+    sentence = text[:1].upper() + text[1:]
+    return f'<p class="fw-message{" fw-bad" if bad else ""}" role="{role}">{escape(sentence)}</p>'
 
 
 def preview_of(progress: Progress, last: str | None) -> str | None:

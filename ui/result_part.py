@@ -99,7 +99,7 @@ def build_result_part(first_view: dict) -> ResultPart:
             scene_stage = Stage(origin="scene", elem_id="fw-scene-stage")
         with gr.Tab("Plain 3D", id="plain") as plain_tab:
             plain = gr.Model3D(
-                label="Plain preview", interactive=False, height=400, buttons=[], elem_id="fw-plain", show_label=False
+                label="Plain preview", interactive=False, height=520, buttons=[], elem_id="fw-plain", show_label=False
             )
             plain_file = gr.State(None)
             gr.HTML(

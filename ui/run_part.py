@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from flashworld.inputs import VideoSettings
+from flashworld.inputs import VideoQuality, VideoSettings
 from flashworld.limits import MAX_FPS, MAX_FRAMES, MAX_SEED, MAX_VIDEO_SECONDS, MIN_FRAMES
 from ui.contract import Defaults, Service
 
@@ -51,7 +51,7 @@ class Settings:
     video: VideoSettings
 
 
-def read_settings(size: str, frames: float, fps: float, seconds: float, quality: str) -> Settings:
+def read_settings(size: str, frames: float, fps: float, seconds: float, quality: VideoQuality) -> Settings:
     """The controls' values.
 
     Raises:

@@ -96,5 +96,5 @@ def _flat_colours(scene: Gaussians, eye: torch.Tensor) -> torch.Tensor:
         xy * x * y, -xy * y * z, zz * (3 * z * z - 1), -xy * x * z, xx * (x * x - y * y),
     ]  # fmt: skip
     used = min(len(basis), scene.sh.shape[1])
-    colour = sum(basis[k][:, None] * scene.sh[:, k] for k in range(used))
+    colour = torch.einsum("kn,nkc->nc", torch.stack(basis[:used]), scene.sh[:, :used])
     return (colour / SH_C0)[:, None]

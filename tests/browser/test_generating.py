@@ -64,7 +64,7 @@ def test_stop_stops_and_the_next_job_runs(visit, standin_log):
 
 @pytest.mark.parametrize(
     ("prompt", "text"),
-    [("broken", "Something went wrong on our side"), ("refused", "camera 3: <b>this</b> path cannot be used")],
+    [("broken", "Something went wrong on our side"), ("refused", "Camera 3: <b>this</b> path cannot be used")],
 )
 def test_failures_are_one_plain_sentence(visit, prompt, text):
     page = visit()

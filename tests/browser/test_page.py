@@ -147,7 +147,7 @@ def test_refusals_come_before_the_queue_and_nothing_runs(visit, photo):
     bad.write_bytes(b"not a picture at all")
     page.set_input_files("#fw-image input[type=file]", bad)
     page.wait_for_selector("#fw-crop .fw-bad")
-    assert "picture" in page.inner_text("#fw-crop")
+    assert "Picture" in page.inner_text("#fw-crop")
     open_tab(page, "From a file")
     page.fill("#fw-path-text textarea", '{"cameras": [<b>')
     page.wait_for_selector("#fw-path-note .fw-bad")

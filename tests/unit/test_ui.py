@@ -1,0 +1,145 @@
+"""The page's parts that need no browser."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flashworld.errors import TrajectoryError
+from ui import examples, share, thumbnails
+from ui.camera_path import PathForm, check_recording, parse_path_text
+from ui.contract import STAGES, Progress
+from ui.progress_view import message_html, progress_html
+from ui.sessions import Sessions
+
+KEY = {"position": [0, 0, 0], "quat_wxyz": [1, 0, 0, 0], "fov_y_deg": 60}
+anything = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(["keyframes", "position", "mode"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@given(data=anything)
+@settings(max_examples=60, deadline=None)
+def test_any_recording_is_taken_or_refused_in_words(data):
+    try:
+        assert set(check_recording(data)) == {"keyframes", "mode", "loop", "origin"}
+    except TrajectoryError as error:
+        assert str(error)
+
+
+def test_recording_becomes_a_path_and_one_keyframe_does_not():
+    moved = {**KEY, "position": [1, 0, 0]}
+    form = PathForm("record", "orbit_right", recording=check_recording({"keyframes": [KEY, moved], "mode": "linear"}))
+    cameras = form.cameras(5, 96, 128, 60.0)
+    np.testing.assert_allclose(cameras.positions[:, 0], [0, 0.25, 0.5, 0.75, 1], atol=1e-6)
+    with pytest.raises(TrajectoryError, match="at least 2"):
+        PathForm("record", "", recording=check_recording({"keyframes": [KEY]})).trajectory()
+
+
+def test_too_many_keyframes_and_numbers_that_are_none_are_refused():
+    with pytest.raises(TrajectoryError, match="at most 64"):
+        check_recording({"keyframes": [KEY] * 65})
+    form = PathForm("record", "", recording=check_recording({"keyframes": [{**KEY, "position": ["a", 0, 0]}, KEY]}))
+    with pytest.raises(TrajectoryError, match="keyframe 0"):
+        form.cameras(4, 96, 128, 60.0)
+
+
+@pytest.mark.parametrize("text", ["", "  ", "[1]", "{", '{"cameras": NaN}'])
+def test_path_text_that_is_no_object_is_refused(text):
+    with pytest.raises(TrajectoryError):
+        parse_path_text(text)
+
+
+def test_sweep_takes_old_folders_but_never_one_in_use(tmp_path):
+    sessions = Sessions(tmp_path / "root", keep_seconds=60)
+    with sessions.new_folder("old visitor") as first:
+        pass
+    with sessions.new_folder("gone visitor") as second:
+        pass
+    sessions.close("gone visitor")
+    with sessions.new_folder("busy visitor") as third:
+        for folder in (first, second, third):
+            os.utime(folder, (0, 0))
+        assert sessions.sweep() == [second]
+        assert first.exists(), "its page is still open"
+        assert third.exists(), "it is being written"
+    with sessions.new_folder("old visitor"):
+        pass
+    os.utime(first, (0, 0))
+    assert first in sessions.sweep(), "a newer result has replaced it"
+
+
+def test_failed_and_stopped_jobs_leave_no_folder(tmp_path):
+    sessions = Sessions(tmp_path / "root")
+    for error in (RuntimeError, GeneratorExit):
+        with pytest.raises(error), sessions.new_folder("visitor") as folder:
+            (folder / "half.ply").write_text("ply")
+            raise error
+        assert not folder.exists()
+
+
+def test_folder_names_cannot_be_guessed_or_chosen(tmp_path):
+    sessions = Sessions(tmp_path / "root")
+    with sessions.new_folder("../../etc/passwd") as folder:
+        assert folder.parent == sessions.root
+    assert sessions.root.stat().st_mode & 0o077 == 0
+
+
+def test_share_link_round_trip():
+    shared = share.Shared(
+        "a <hall> & more", "spiral", share.knobs_text({"turns": 3.0}), 7, 45.5, 12, "704×480 landscape"
+    )
+    from urllib.parse import parse_qsl
+
+    back = share.read_query(dict(parse_qsl(share.share_query(shared))))
+    assert back == shared
+    assert share.read_knobs(back)["turns"] == 3
+
+
+@pytest.mark.parametrize(
+    "query", [{"path": "nope"}, {"seed": "x"}, {"seed": "-5"}, {"knobs": "[", "path": "spiral"}, {"fov": ""}]
+)
+def test_wrong_links_are_forgiven(query):
+    shared = share.read_query(query)
+    assert shared.seed is None
+    if shared.path:
+        assert share.read_knobs(shared)
+
+
+def test_thumbnails_were_drawn_from_the_presets_of_today():
+    assert thumbnails.KEY_FILE.read_text().strip() == thumbnails.current_key(), "run: python -m ui.thumbnails"
+    for choice in thumbnails.preset_choices():
+        assert choice.picture.is_file()
+        assert choice.still.is_file()
+
+
+def test_examples_load_and_say_whose_pictures_they_are():
+    found = examples.load_examples()
+    assert len(found) >= 8
+    assert len({json.dumps(e.request["trajectory"]) for e in found}) >= 5
+    for example in found:
+        if example.picture is not None:
+            assert example.caption.count(".") >= 1
+
+
+def test_damaged_example_is_left_out(tmp_path):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "request.json").write_text("{")
+    assert examples.load_examples(tmp_path) == []
+
+
+def test_progress_escapes_and_marks_one_step():
+    html = progress_html(Progress("denoise", 0.5, "<script>"), None)
+    assert "<script>" not in html
+    assert html.count("aria-current") == 1
+    assert html.count("<li") == len(STAGES)
+    assert "<b>" not in message_html("<b>", bad=True)

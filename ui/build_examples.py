@@ -1,0 +1,71 @@
+"""Make the results that are shipped with the examples: `python -m ui.build_examples SERVICE [NAME ...]`.
+
+SERVICE is "module:attribute" of a service (see `ui.contract`), such as "app:SERVICE". Each result is copied into
+`examples/NAME/result/`: what `ui.examples.RESULT_FILES` lists, and `result.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
+
+from flashworld.request_json import load_request_file
+from flashworld.trajectory_json import trajectory_to_json
+from ui.contract import Result, Service
+from ui.examples import EXAMPLES_DIR, RESULT_FILES
+
+logger = logging.getLogger(__name__)
+
+
+def build(service: Service, folder: Path) -> None:
+    """Run one example and keep what is small enough to ship.
+
+    Raises:
+        InputError: the example's request is not valid.
+    """
+    from ui.job import default_model
+
+    request = load_request_file(folder / "request.json", defaults=default_model(service))
+    with tempfile.TemporaryDirectory() as session:
+        steps = service.generate(request, session_dir=Path(session))
+        result = next(step for step in steps if isinstance(step, Result))
+        keep(result, folder / "result")
+    logger.info("%s: %d Gaussians", folder.name, result.gaussians)
+
+
+def keep(result: Result, target: Path) -> None:
+    """Copy a result's files and write down what the page shows beside them."""
+    target.mkdir(exist_ok=True)
+    for name, file in RESULT_FILES.items():
+        if name in result.files and not (name == "spz" and "viewer" in result.files):
+            shutil.copyfile(result.files[name], target / file)
+    facts = {
+        "seed": result.seed,
+        "gaussians": result.gaussians,
+        "height": result.height,
+        "width": result.width,
+        "image_index": result.image_index,
+        "focus_distance": result.focus_distance,
+        "timings": {name: round(seconds, 2) for name, seconds in result.timings.items()},
+        "cameras": trajectory_to_json(result.cameras, height=result.height, width=result.width),
+    }
+    (target / "result.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def main(arguments: list[str]) -> None:
+    """Command line."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    module, _, attribute = arguments[0].partition(":")
+    service = getattr(import_module(module), attribute)
+    names = arguments[1:] or [path.parent.name for path in sorted(EXAMPLES_DIR.glob("*/request.json"))]
+    for name in names:
+        build(service, EXAMPLES_DIR / name)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
