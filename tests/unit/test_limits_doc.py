@@ -1,0 +1,56 @@
+"""`docs/limits.md` says what the code does: every constant, every limit, every sentence."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from docs.limits_rows import all_rows
+from docs.make_limits import TARGET, cell, code, constants, generate, sentence_of
+from flashworld import limits
+
+ROOT = Path(__file__).parents[2]
+NO_INPUT = {"ANONYMOUS_GPU_SECONDS"}
+"""Not a limit on anything a visitor gives."""
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    return all_rows(tmp_path_factory.mktemp("limits"))
+
+
+@pytest.fixture(scope="module")
+def written() -> str:
+    return TARGET.read_text(encoding="utf-8")
+
+
+def test_every_sentence_in_the_file_is_what_a_refusal_says(rows, written):
+    for row in rows:
+        line = f"| {cell(row.what)} | {cell(row.limit)} | {code(sentence_of(row))} |"
+        assert line in written, f"run `python -m docs.make_limits`: {line}"
+
+
+def test_what_lies_at_the_limit_is_accepted(rows):
+    for row in rows:
+        if row.accept is not None:
+            row.accept()
+
+
+def test_every_constant_of_the_code_has_a_row_with_its_value(rows, written):
+    names = {name for name in vars(limits) if name.isupper()}
+    table = dict(re.findall(r"^\| `([A-Z_]+)` \| ([^|]+) \|", written, re.MULTILINE))
+    assert table.keys() == names == constants().keys()
+    for name, value in table.items():
+        assert float(value) == getattr(limits, name), name
+    assert {name for row in rows for name in row.constants} == names - NO_INPUT
+
+
+def test_the_file_is_the_generated_one(written):
+    assert written == generate(), "run `python -m docs.make_limits`"
+
+
+def test_the_pages_own_limit_is_the_one_stated(written):
+    (size,) = re.findall(r'"max_file_size": "(\d+)mb"', (ROOT / "ui" / "page.py").read_text())
+    assert f"uploads of up to {size} MB" in written
