@@ -25,7 +25,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flashworld.config import SPATIAL_FACTOR
+from aot.costs import H200_COSTS, StageCosts, Work
 from flashworld.limits import ANONYMOUS_GPU_SECONDS
 
 logger = logging.getLogger(__name__)
@@ -51,103 +51,6 @@ NEW_GPU_MARGIN = 3.5
 ABORTED_BACKOFF = 1.6
 """Asked for more, by this factor, after each call of a kind in a row that was cut short."""
 MAX_ABORTED = 3
-DIT_STEPS = 4
-RENDERED_STEPS = 3
-
-
-@dataclass(frozen=True)
-class Work:
-    """What decides how long a call takes.
-
-    Attributes:
-        frames: Views of the scene.
-        height: In pixels.
-        width: In pixels.
-        video_frames: Pictures of the video, 0 for none.
-        compiled: Whether the networks run as compiled graphs.
-        cold: Whether a new worker must first load the weights.
-        cold_bytes: How many bytes that is.
-    """
-
-    frames: int
-    height: int
-    width: int
-    video_frames: int = 0
-    compiled: bool = True
-    cold: bool = False
-    cold_bytes: float = 13e9
-
-    @property
-    def bucket(self) -> str:
-        """Calls of one bucket have nearly one ratio: scene in half octaves, video in octaves, cold or warm."""
-        size = round(2 * math.log2(self.frames * self.height * self.width))
-        video = round(math.log2(self.video_frames)) if self.video_frames else "no"
-        return f"{size} {video} {self.kind}"
-
-    @property
-    def kind(self) -> str:
-        """What calls of other sizes must share to say anything about this one."""
-        return f"{'cold' if self.cold else 'warm'} {'compiled' if self.compiled else 'eager'}"
-
-
-@dataclass(frozen=True)
-class StageCosts:
-    """Seconds on one H200 (sm_90, torch 2.11), each divided by what the stage is proportional to.
-
-    Measured with random full-size weights at 24 x 480 x 704, compiled, FP8 block linears; what is assumed says so and
-    is put right by observation.
-    """
-
-    fixed: float = 0.15
-    """Fork or queue, pickling of arguments, a preview a step."""
-    text: float = 0.036
-    per_token: float = 89e-3 / 7920
-    """DiT without self-attention: 69.8 TFLOP at 7,920 tokens."""
-    per_token_pair: float = 40e-3 / 7920**2
-    """DiT self-attention: 24.6 TFLOP."""
-    per_decoded_pixel: float = 127e-3 / (24 * 480 * 704)
-    per_encoded_pixel: float = 30e-3 / (24 * 480 * 704)
-    per_gaussian_view: float = 2.45e-3 / 4_055_040
-    """Rasterizing, in batches of 8 views."""
-    per_video_pixel: float = 3e-9
-    """Turning a video frame into bytes on the host (assumed)."""
-    per_result_byte: float = 1 / 1.5e9
-    """Packing the scene and carrying it to the main process (assumed)."""
-    per_cold_byte: float = 1 / 2.5e9
-    """From the pack file to the GPU (assumed)."""
-    cold_fixed: float = 2.0
-    """CUDA start-up, loading the graphs' libraries (assumed)."""
-    eager_factor: float = 1.7
-    """Networks without compiled graphs."""
-    bytes_per_gaussian: float = 82.0
-    visible_share: float = 0.75
-    """Of the Gaussians, after pruning."""
-
-    def seconds(self, work: Work) -> dict[str, float]:
-        """Seconds by stage."""
-        pixels = work.frames * work.height * work.width
-        tokens = pixels / (2 * SPATIAL_FACTOR) ** 2
-        gaussians = pixels / 2
-        slower = 1.0 if work.compiled else self.eager_factor
-        return {
-            "fixed": self.fixed,
-            "text": self.text,
-            "transformer": DIT_STEPS * slower * tokens * (self.per_token + self.per_token_pair * tokens),
-            "gaussian_decoder": DIT_STEPS * slower * self.per_decoded_pixel * pixels,
-            "vae_encoder": RENDERED_STEPS * slower * self.per_encoded_pixel * pixels,
-            "render": RENDERED_STEPS * self.per_gaussian_view * gaussians * work.frames,
-            "video": work.video_frames
-            * (self.per_gaussian_view * gaussians + self.per_video_pixel * work.height * work.width),
-            "result": self.per_result_byte * self.bytes_per_gaussian * self.visible_share * gaussians,
-            "cold": (self.cold_fixed + self.per_cold_byte * work.cold_bytes) if work.cold else 0.0,
-        }
-
-    def total(self, work: Work) -> float:
-        """Seconds of the whole call."""
-        return sum(self.seconds(work).values())
-
-
-H200_COSTS = StageCosts()
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +10,7 @@ from aot.artifacts import METADATA_NAME, PACKAGE_NAME, ArtifactStore
 from aot.hub import FolderPlace, HubPlace, open_place, pull, push
 from aot.keys import ArtifactKey, WheelKey, parse_key
 from flashworld.errors import CompiledBlockError
-
-_spec = importlib.util.spec_from_file_location("standin_hub", Path(__file__).with_name("standin_hub.py"))
-standin = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(standin)
+from tests.unit.standin_hub import standin_hub
 
 GRAPH = ArtifactKey("transformer", "2.11.0+cu130", "sm_120", "fp8", "f2-32_h64-1024_w64-1024", "0123456789abcdef")
 WHEEL = WheelKey("1.5.3", "2.11.0+cu130", "cp312", "9.0;12.0")
@@ -25,7 +21,7 @@ def place(request, tmp_path, monkeypatch):
     """The same tests against a folder and against the real Hub client talking to a Hub on localhost."""
     if request.param == "hub":
         monkeypatch.setenv("HF_TOKEN", "hf_standin")
-        with standin.standin_hub() as hub:
+        with standin_hub() as hub:
             hub.create("someone/graphs", "main", "v2")
             yield lambda revision="main": open_place("someone/graphs", revision, endpoint=hub.url)
         return
@@ -98,7 +94,7 @@ def test_entry_under_a_false_name_is_not_let_in(store, tmp_path):
 
 
 def test_hub_faults_are_one_sentence(store, tmp_path):
-    with standin.standin_hub() as hub:
+    with standin_hub() as hub:
         hub.create("someone/graphs", "main")
         for repo, revision in (("someone/else", "main"), ("someone/graphs", "v9")):
             place = HubPlace(repo, revision, hub.url)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from aot.durations import FILE_NAME, H200_COSTS, DurationModel, StageCosts, Work, weighted_median
+from aot.costs import H200_COSTS, StageCosts, Work
+from aot.durations import FILE_NAME, DurationModel, weighted_median
 from aot.workers import WorkerWatch
 from flashworld.limits import ANONYMOUS_GPU_SECONDS
 

@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock
 from torch import nn
 
-from aot import install
+from aot import graph, install
 from aot.artifacts import CONSTANTS_NAME, METADATA_NAME, Artifact, ArtifactStore
 from aot.blocks import BlockPlan
 from aot.compile import CompileOptions, compile_plan, key_for, split_constants
@@ -214,7 +214,7 @@ def test_two_modules_share_one_library_without_mixing_weights(artifact, call):
         install.apply("tiny", module, [artifact], strict=True)
     for module, wanted in zip((one, two, one), expected, strict=True):
         torch.testing.assert_close(module(**call), wanted, rtol=1e-5, atol=1e-6)
-    assert install.loaded_package(artifact) is install.loaded_package(artifact)
+    assert graph.loaded_package(artifact) is graph.loaded_package(artifact)
 
 
 @needs_compiler

@@ -16,7 +16,7 @@ from pathlib import Path
 import gradio as gr
 import torch
 
-from aot import install
+from aot import graph, install
 from aot.shapes import SizeRange
 from aot.startup import STARTUP_SECONDS, Settings, prepare, resident
 from flashworld.config import WAN_LATENTS_MEAN, WAN_LATENTS_STD, ModelConfig, TextConfig, TransformerConfig, VaeConfig
@@ -59,7 +59,7 @@ def on_gpu(frames: int) -> Iterator[dict[str, object]]:
         "counts": counts,
         "seconds": seconds,
         "error": float((mean - expected).norm() / expected.norm()),
-        "libraries": len(install._loaded),
+        "libraries": len(graph._loaded),
     }
 
 
