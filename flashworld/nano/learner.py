@@ -116,7 +116,7 @@ class Learner:
         (folder / "progress.json").write_text(text)
 
     def load(self, folder: Path) -> dict[str, object]:
-        """Read a checkpoint's weights and configuration; returns its progress."""
+        """Read a checkpoint's weights and configuration; returns its progress. Without raw weights the average goes on."""
         progress = json.loads((folder / "progress.json").read_text())
         self.config = ModelConfig.from_json(json.dumps(progress.pop("config")))
         tensors: dict[str, torch.Tensor] = {}
@@ -126,7 +126,8 @@ class Learner:
             for kind, modules in (("ema", self.ema), ("raw", self.modules)):
                 for name, module in modules.items():
                     for key, parameter in module.named_parameters():
-                        parameter.copy_(tensors[f"{kind}.{name}.{key}"])
+                        found = tensors.get(f"{kind}.{name}.{key}")
+                        parameter.copy_(tensors[f"ema.{name}.{key}"] if found is None else found)
         return progress
 
 

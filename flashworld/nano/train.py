@@ -68,6 +68,7 @@ def main(arguments: list[str] | None = None, renderer: Rasterizer = rasterize) -
     def left() -> float:
         return args.minutes - (time.monotonic() - began + END_SECONDS) / 60
 
+    trainer.shares["text"] = args.text_share
     progress["history"] = [*progress["history"], " ".join(sys.argv[1:] if arguments is None else arguments)]
     if args.stage in ("auto", "autoencoder"):
         minutes = min(left(), args.autoencoder_minutes) if args.stage == "auto" else left()
@@ -93,6 +94,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--autoencoder-minutes", type=float, default=3.0, help="share of stage 1 under --stage auto")
     parser.add_argument("--begin", type=float, default=0.0, help="where on the learning rate's cosine stage 2 starts")
     parser.add_argument("--end", type=float, default=1.0, help="where on it stage 2 ends")
+    parser.add_argument("--text-share", type=float, default=0.25, help="weight of scenes that see only words")
     parser.add_argument("--photos", type=Path, help="file made by flashworld.nano.photos")
     parser.add_argument("--seed", type=int, default=0, help="also chooses the training worlds: use a new one to resume")
     parser.add_argument("--max-steps", type=int, default=10**9, help="of each stage")

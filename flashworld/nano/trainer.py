@@ -44,7 +44,7 @@ STEP_SHARES = (0.34, 0.18, 0.18, 0.30)
 """How often each of the four steps is trained; the last one makes the result."""
 FIRST_STEP_ONLY = 0.4
 """Share of stage 2 that trains the first step alone: it costs no unrolling, and the later steps build on it."""
-WEIGHTS = {"depth": 0.4, "holes": 0.2, "opacity": 0.003, "size": 0.01, "latent": 0.05, "kl": 5e-4, "input": 0.6}
+WEIGHTS = {"depth": 0.4, "holes": 0.2, "opacity": 0.003, "size": 0.01, "latent": 0.05, "kl": 5e-4, "input": 1.0}
 LOG_EVERY = 25
 SAVE_SECONDS = 150.0
 PROFILE_STEP = 40
@@ -148,6 +148,7 @@ class Trainer:
         self.refresh_seconds = 0.0  # of one pool entry, measured while filling
         self.owed = 0.0
         self.progress = 0.0
+        self.shares = dict(CONDITIONS)
         self.profile: Path | None = None
 
     def choose(self, shares: list[float]) -> int:
@@ -275,7 +276,7 @@ class Trainer:
         """Random conditions of a batch: the fixed channels, who sees a picture, and the true latents of all frames."""
         count, frames = len(batch.rgb), len(batch.cameras) // len(batch.rgb)
         kinds = torch.multinomial(
-            torch.tensor(list(CONDITIONS.values())), count, replacement=True, generator=self.generator
+            torch.tensor(list(self.shares.values())), count, replacement=True, generator=self.generator
         )
         kinds = kinds.to(batch.rgb.device)
         has_image = (kinds != 2) | ~batch.captioned
