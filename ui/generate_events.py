@@ -14,7 +14,7 @@ from ui.inputs_part import InputsPart
 from ui.job import Wish, draw_seed, run_job, visitor_error
 from ui.path_events import QUIET
 from ui.path_part import PathPart, read_form
-from ui.progress_view import message_html, preview_of, progress_html, waiting_html
+from ui.progress_view import message_html, plain_text, preview_of, progress_html, waiting_html
 from ui.result_part import ResultPart, result_updates
 from ui.run_part import RunPart, read_settings
 from ui.sessions import Sessions
@@ -75,7 +75,7 @@ def connect_generate(
                 elif isinstance(step, Result):
                     yield ["", *idle, step.seed, *result_updates(step)]
         except gr.Error as error:
-            yield [message_html(str(error.message), bad=True), *idle, *keep]
+            yield [message_html(plain_text(str(error.message)), bad=True), *idle, *keep]
             raise
 
     def stopped() -> list:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from html import escape
+import re
+from html import escape, unescape
 
 from ui.contract import STAGES, Progress
 from ui.pictures import data_url
@@ -41,6 +42,11 @@ def message_html(text: str, *, bad: bool = False) -> str:
     role = "alert" if bad else "status"
     sentence = text[:1].upper() + text[1:]
     return f'<p class="fw-message{" fw-bad" if bad else ""}" role="{role}">{escape(sentence)}</p>'
+
+
+def plain_text(message: str) -> str:
+    """A message that may hold HTML (ours is escaped, ZeroGPU's has links) as the text a visitor would read."""
+    return unescape(re.sub(r"<[^<>]{0,400}>", "", message)).strip()
 
 
 def preview_of(progress: Progress, last: str | None) -> str | None:

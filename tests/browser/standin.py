@@ -87,7 +87,7 @@ def note(line: str) -> None:
 def main(port: int, seconds: float) -> None:
     from ui import build_page, launch_options
 
-    build_page(StandIn(seconds)).launch(server_port=port, server_name="127.0.0.1", **launch_options())
+    build_page(StandIn(seconds)).launch(server_port=port, server_name="127.0.0.1", mcp_server=True, **launch_options())
 
 
 if __name__ == "__main__":

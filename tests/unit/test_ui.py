@@ -14,7 +14,7 @@ from flashworld.errors import TrajectoryError
 from ui import examples, share, thumbnails
 from ui.camera_path import PathForm, check_recording, parse_path_text
 from ui.contract import STAGES, Progress
-from ui.progress_view import message_html, progress_html
+from ui.progress_view import message_html, plain_text, progress_html
 from ui.sessions import Sessions
 
 KEY = {"position": [0, 0, 0], "quat_wxyz": [1, 0, 0, 0], "fov_y_deg": 60}
@@ -143,3 +143,9 @@ def test_progress_escapes_and_marks_one_step():
     assert html.count("aria-current") == 1
     assert html.count("<li") == len(STAGES)
     assert "<b>" not in message_html("<b>", bad=True)
+
+
+def test_messages_lose_tags_but_not_words():
+    quota = "You have exceeded your GPU quota (60s requested vs. 0s left). <a href='https://x'>Sign in</a> for more"
+    assert plain_text(quota) == "You have exceeded your GPU quota (60s requested vs. 0s left). Sign in for more"
+    assert plain_text("camera 3: &lt;b&gt;this&lt;/b&gt; &amp; 2 &lt; 3") == "camera 3: <b>this</b> & 2 < 3"
