@@ -1,0 +1,61 @@
+"""How networks are rearranged before they are compiled. The app and the command line must agree, so both ask here.
+
+Rearranging happens in the main process, on networks that hold their weights; what the GPU can multiply in eight bits
+has to be asked where the GPU is (`probe_precision`).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from flashworld.models.folded import fold_doublings
+from flashworld.models.fp8 import Fp8Mode, probe_fp8
+from flashworld.models.fused import fuse_networks
+from flashworld.models.networks import Networks
+
+logger = logging.getLogger(__name__)
+
+PROBE_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Choices that change speed, not the model.
+
+    Attributes:
+        fused: One product for q, k and v; the text's keys and values once a scene.
+        folded: The Gaussian decoder's doublings from 4/9 of the products.
+        fp8: Granularity of eight-bit block linears; None leaves them in the networks' dtype. Needs `fused`.
+    """
+
+    fused: bool = True
+    folded: bool = True
+    fp8: Fp8Mode | None = None
+
+    def apply(self, networks: Networks) -> Networks:
+        """The same model, rearranged and for inference only; let go of the argument to free what was replaced."""
+        if self.fused or self.fp8:
+            networks = fuse_networks(networks, self.fp8)
+        if self.folded:
+            networks = replace(networks, gaussian_decoder=fold_doublings(networks.gaussian_decoder))
+        for module in networks.modules.values():
+            module.requires_grad_(False)
+        return networks
+
+
+def probe_precision(
+    on_gpu: Callable[[Callable[[], Fp8Mode | None]], Callable[[], Fp8Mode | None]],
+) -> Fp8Mode | None:
+    """What the GPU multiplies in eight bits, asked where it is; None if it cannot or does not answer.
+
+    Args:
+        on_gpu: Makes a function run there, e.g. `spaces.GPU(duration=PROBE_SECONDS)`.
+    """
+    try:
+        return on_gpu(lambda: probe_fp8("cuda"))()
+    except Exception:
+        # Eight bits are an extra: without an answer the app starts in bfloat16.
+        logger.exception("the GPU was not asked about eight-bit products; bfloat16 it is")
+        return None

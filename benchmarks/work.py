@@ -1,0 +1,103 @@
+"""How much arithmetic and memory traffic a stage cannot do without, counted, not guessed.
+
+Operations are counted by PyTorch on networks without memory ("meta"), from the plain networks: fusing does not change
+them, folding the decoder's doublings lowers them, so the folded decoder's floor is still an honest one for the plain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.machine import Machine
+from flashworld.config import SPATIAL_FACTOR, ModelConfig
+from flashworld.gaussians import VECTOR_WIDTH
+from flashworld.models.networks import Networks, build_networks
+from flashworld.models.transformer import materialize_rope, velocity_and_features
+
+ATTENTION_OPS = ("attention", "bmm")
+"""Without memory PyTorch spells attention out as batched products, which nothing else in these networks uses."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one call of a stage must do at least.
+
+    Attributes:
+        products: Operations of matrix products and convolutions.
+        attention: Operations of attention.
+        memory: Bytes read and written.
+        to_host: Bytes brought to the host.
+        eight_bit: Whether the products may be done in eight bits.
+    """
+
+    products: float = 0.0
+    attention: float = 0.0
+    memory: float = 0.0
+    to_host: float = 0.0
+    eight_bit: bool = False
+
+    def floor_seconds(self, machine: Machine) -> float:
+        """The shortest time on a machine: arithmetic or memory, whichever is longer, plus what goes to the host."""
+        rate = machine.fp8 if self.eight_bit and machine.fp8 else machine.matmul
+        arithmetic = self.products / rate + self.attention / machine.attention
+        return max(arithmetic, self.memory / machine.memory) + self.to_host / machine.to_host
+
+
+def count(call: Callable[[], object]) -> Work:
+    """Operations of a call."""
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        call()
+    by_op = counter.get_flop_counts().get("Global", {})
+    attention = sum(flops for op, flops in by_op.items() if any(name in str(op) for name in ATTENTION_OPS))
+    return Work(products=float(sum(by_op.values()) - attention), attention=float(attention))
+
+
+def network_work(config: ModelConfig, frames: int, height: int, width: int, *, eight_bit: bool) -> dict[str, Work]:
+    """Work of the DiT, the Gaussian decoder and the VAE encoder, one call each on all frames."""
+    networks = build_networks(config, "meta")
+    materialize_rope(networks.transformer)
+    rows, columns = height // SPATIAL_FACTOR, width // SPATIAL_FACTOR
+
+    def meta(*shape: int) -> torch.Tensor:
+        return torch.empty(shape, device="meta")
+
+    dit = count(
+        lambda: velocity_and_features(
+            networks.transformer, meta(1, config.in_channels, frames, rows, columns), meta(1),
+            meta(1, config.text.max_tokens, config.transformer.text_dim), latent_channels=config.vae.z_dim,
+        )
+    )  # fmt: skip
+    decoder = count(
+        lambda: networks.gaussian_decoder(
+            meta(frames, config.feature_dim, rows, columns), meta(frames, config.vae.z_dim, rows, columns)
+        )
+    )
+    return {
+        "transformer": Work(dit.products, dit.attention, eight_bit=eight_bit),
+        "gaussian_decoder": decoder,
+        "vae_encoder": count(lambda: networks.vae_encoder(meta(frames, 3, height, width))),
+    }
+
+
+def text_work(networks: Networks) -> Work:
+    """A short prompt reads every weight of the encoder once, but only a few rows of its embedding table."""
+    encoder = networks.text.encoder
+    table = encoder.shared.weight
+    weights = sum(p.numel() * p.element_size() for p in encoder.parameters())
+    return Work(memory=float(weights - table.numel() * table.element_size()))
+
+
+def render_work(gaussians: int, views: int, height: int, width: int) -> Work:
+    """Every view reads every Gaussian once and writes three float32 colours a pixel."""
+    return Work(memory=4.0 * views * (gaussians * VECTOR_WIDTH + 3 * height * width))
+
+
+def film_work(gaussians: int, frames: int, height: int, width: int) -> Work:
+    """Rendering, and one byte a colour to the host."""
+    rendering = render_work(gaussians, frames, height, width)
+    return Work(memory=rendering.memory, to_host=3.0 * frames * height * width)

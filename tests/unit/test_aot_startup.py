@@ -1,0 +1,275 @@
+"""Finding, pulling, making and doing without graphs; the graphs here are never called, so they hold no code."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from aot import install
+from aot.__main__ import main
+from aot.artifacts import PACKAGE_NAME, ArtifactStore
+from aot.blocks import BLOCKS, plan_block
+from aot.compile import CompiledPackage, CompileOptions, capture, key_for
+from aot.hub import FolderPlace
+from aot.keys import constants_of, layout_of
+from aot.shapes import EVERY_SIZE, SizeRange, call_spec
+from aot.startup import Settings, compile_all, prepare, resident
+from aot.variants import Variant, probe_precision
+from flashworld.config import ModelConfig
+from flashworld.errors import CompiledBlockError
+from flashworld.models.networks import random_networks
+from flashworld.nano.sizes import TINY
+
+SMALL = SizeRange.exactly(3, 64, 96)
+OPTIONS = CompileOptions()
+
+
+@pytest.fixture
+def networks():
+    return Variant().apply(random_networks(replace(TINY, frames=3, height=64, width=96)))
+
+
+def empty_graph(networks, name: str, sizes: SizeRange = EVERY_SIZE) -> CompiledPackage:
+    """What compiling would give, without the code."""
+    plan = plan_block(networks, name, sizes)
+    arguments = capture(plan.module, plan.example)
+    spec = call_spec(arguments, plan.axes, budget=plan.budget, budget_limit=plan.sizes.max_pixels)
+    metadata = {
+        "inputs": spec.to_json(),
+        "constants": {k: layout_of(t) for k, t in constants_of(plan.module).items()},
+        "extras": [],
+        "batch_argument": plan.batch_argument,
+    }
+    return CompiledPackage(key_for(plan, OPTIONS), {PACKAGE_NAME: b"no code"}, json.loads(json.dumps(metadata)))
+
+
+def refuse(_function):
+    raise AssertionError("the GPU must not be asked")
+
+
+def test_graphs_in_the_store_are_used_without_asking_the_gpu(networks, tmp_path):
+    for name in BLOCKS:
+        empty_graph(networks, name).save(ArtifactStore(tmp_path))
+    reports = prepare(networks, Settings(root=tmp_path), on_gpu=refuse)
+    assert [report.block for report in reports] == list(BLOCKS)
+    assert all(report.active for report in reports)
+    assert all(isinstance(networks.modules[name].forward, install.Dispatcher) for name in BLOCKS)
+
+
+def test_graphs_are_pulled_where_the_store_has_none(networks, tmp_path):
+    place = FolderPlace(tmp_path / "shared", "v1")
+    for name in BLOCKS:
+        place.push(empty_graph(networks, name).save(ArtifactStore(tmp_path / "made")))
+    settings = Settings(root=tmp_path / "mine", place=str(tmp_path / "shared"), revision="v1")
+    assert all(report.active for report in prepare(networks, settings, on_gpu=refuse))
+    assert len(list(ArtifactStore(tmp_path / "mine").entries())) == len(BLOCKS)
+    other = Settings(root=tmp_path / "other", place=str(tmp_path / "shared"), revision="v2")
+    assert not any(report.active for report in prepare(networks, other))
+
+
+def test_missing_graphs_are_made_in_one_call_and_kept(networks, tmp_path):
+    empty_graph(networks, "transformer").save(ArtifactStore(tmp_path))
+    calls = []
+
+    def on_gpu(_function):
+        def run(wanted):
+            calls.append(wanted)
+            return [empty_graph(networks, name) for name, _ in wanted]
+
+        return run
+
+    assert all(report.active for report in prepare(networks, Settings(root=tmp_path), on_gpu=on_gpu))
+    assert [[name for name, _ in wanted] for wanted in calls] == [["gaussian_decoder", "vae_encoder"]]
+    assert all(report.active for report in prepare(networks, Settings(root=tmp_path), on_gpu=refuse))
+
+
+def test_without_a_gpu_call_everything_runs_eagerly_and_says_why(networks, tmp_path):
+    reports = prepare(networks, Settings(root=tmp_path))
+    assert not any(report.active for report in reports)
+    assert all("no " in report.reason for report in reports)
+    assert all("eager" in str(report) for report in reports)
+    plan_block(networks, "vae_encoder", SMALL).example()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("GPU task aborted"), MemoryError(), OSError("no space left")])
+def test_failing_to_compile_does_not_stop_the_app(networks, tmp_path, error):
+    def on_gpu(_function):
+        def run(_wanted):
+            raise error
+
+        return run
+
+    reports = prepare(networks, Settings(root=tmp_path), on_gpu=on_gpu)
+    assert all(type(error).__name__ in report.reason for report in reports)
+
+
+def test_one_network_that_fails_leaves_the_others_their_graphs(networks, tmp_path):
+    def on_gpu(_function):
+        return lambda wanted: [empty_graph(networks, name) for name, _ in wanted if name != "gaussian_decoder"]
+
+    active = {report.block: report for report in prepare(networks, Settings(root=tmp_path), on_gpu=on_gpu)}
+    assert not active["gaussian_decoder"].active
+    assert "log" in active["gaussian_decoder"].reason
+    assert active["transformer"].active
+    assert active["vae_encoder"].active
+
+
+def test_network_that_cannot_be_compiled_is_left_out(networks):
+    broken = replace(networks, vae_encoder=torch.nn.Linear(2, 2))
+    assert compile_all(broken, [("vae_encoder", SMALL)], OPTIONS) == []
+
+
+def test_store_that_cannot_be_written_does_not_stop_the_app(networks, tmp_path):
+    (tmp_path / "file").write_text("")
+
+    def on_gpu(_function):
+        return lambda wanted: [empty_graph(networks, name) for name, _ in wanted]
+
+    reports = prepare(networks, Settings(root=tmp_path / "file"), on_gpu=on_gpu)
+    assert not any(report.active for report in reports)
+
+
+def test_damaged_graph_is_set_aside_and_made_again(networks, tmp_path):
+    store = ArtifactStore(tmp_path)
+    for name in BLOCKS:
+        empty_graph(networks, name).save(store)
+    victim = key_for(plan_block(networks, "transformer", EVERY_SIZE), OPTIONS).slug
+    (tmp_path / victim / PACKAGE_NAME).write_bytes(b"n")
+
+    def on_gpu(_function):
+        return lambda wanted: [empty_graph(networks, name) for name, _ in wanted]
+
+    assert all(report.active for report in prepare(networks, Settings(root=tmp_path), on_gpu=on_gpu))
+    assert (tmp_path / f"{victim}.bad").is_dir()
+
+
+def test_several_sizes_give_several_graphs_in_order(networks, tmp_path):
+    sizes = (SMALL, SizeRange.exactly(3, 96, 64))
+    for size in sizes:
+        empty_graph(networks, "vae_encoder", size).save(ArtifactStore(tmp_path))
+    (report,) = prepare(networks, Settings(root=tmp_path, sizes=sizes, blocks=("vae_encoder",)), on_gpu=refuse)
+    assert [label.split()[-1] for label in report.graphs] == ["f3_h64_w96", "f3_h96_w64"]
+
+
+def test_keys_tell_variants_and_options_apart(networks):
+    plain = random_networks(networks.config)
+    keys = {
+        key_for(plan_block(n, "transformer", size), options).slug
+        for n in (networks, plain)
+        for size in (EVERY_SIZE, SMALL)
+        for options in (OPTIONS, CompileOptions("tuned"))
+    }
+    assert len(keys) == 8
+
+
+def test_settings_come_from_the_environment(monkeypatch):
+    monkeypatch.setenv("FLASHWORLD_AOT_REPO", "someone/graphs")
+    monkeypatch.setenv("FLASHWORLD_AOT_REVISION", "abc")
+    monkeypatch.setenv("FLASHWORLD_AOT_INDUCTOR", "tuned")
+    settings = Settings.from_environment()
+    assert (settings.place, settings.revision, settings.options.inductor) == ("someone/graphs", "abc", "tuned")
+
+
+def test_resident_networks_say_where_their_weights_are(networks):
+    assert resident(replace(networks, device=torch.device("cuda"))).device == torch.device("cpu")
+
+
+def test_rearranged_networks_compute_the_same(networks):
+    plain = random_networks(networks.config)
+    with torch.inference_mode():
+        results = []
+        for n in (plain, networks):
+            parts = []
+            for name in BLOCKS:
+                torch.manual_seed(0)
+                result = plan_block(n, name, SMALL).example()
+                parts += list(result) if isinstance(result, tuple) else [result]
+            results.append(torch.cat([p.flatten() for p in parts]))
+    torch.testing.assert_close(results[0], results[1], rtol=1e-3, atol=1e-4)
+
+
+def test_precision_is_asked_on_the_gpu_and_defaults_to_none():
+    def killed(_function):
+        def run():
+            raise RuntimeError("GPU task aborted")
+
+        return run
+
+    assert probe_precision(lambda _function: lambda: "per_row") == "per_row"
+    assert probe_precision(killed) is None
+
+
+def run(capsys, *argv: str) -> tuple[int, str, str]:
+    code = main(argv)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_command_line_lists_pushes_and_pulls(networks, tmp_path, capsys):
+    store, other, place = str(tmp_path / "a"), str(tmp_path / "b"), str(tmp_path / "place")
+    assert run(capsys, "list", "--store", store)[:2] == (0, "nothing\n")
+    saved = empty_graph(networks, "vae_encoder").save(ArtifactStore(store))
+    code, out, _ = run(capsys, "push", place, "--store", store, "--revision", "v1", "--json")
+    assert (code, json.loads(out)["pushed"]) == (0, [saved.slug])
+    assert run(capsys, "list", place, "--revision", "v1")[1].strip() == saved.slug
+    assert run(capsys, "pull", place, saved.slug, "--store", other, "--revision", "v1", "--quiet")[0] == 0
+    code, out, _ = run(capsys, "list", "--store", other, "--json")
+    assert [row["slug"] for row in json.loads(out)["entries"]] == [saved.slug]
+    (tmp_path / "b" / saved.slug / PACKAGE_NAME).write_bytes(b"x")
+    code, out, _ = run(capsys, "list", "--store", other)
+    assert code == 0
+    assert "damaged" in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "words"),
+    [
+        (("pull", "./nowhere"), 1, "nothing to pull"),
+        (("push", "./nowhere", "--store", "/nowhere"), 1, "nothing to push"),
+        (("pull", "three/part/name"), 1, "owner/name"),
+        (("gsplat", "--arch", "sm_90"), 1, "expected architectures"),
+        (("verify", "--model", "/nowhere.json"), 2, "--model"),
+        (("compile", "--blocks", "text_encoder"), 2, "--blocks"),
+    ],
+)
+def test_command_line_errors_are_one_sentence_with_an_exit_code(capsys, argv, code, words):
+    found, out, err = run(capsys, *argv)
+    assert found == code
+    assert words in err
+    assert len(err.strip().splitlines()) == 1
+    assert out == ""
+
+
+def test_command_line_refuses_unknown_options(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["list", "--bogus"])
+    assert stopped.value.code == 2
+    capsys.readouterr()
+
+
+def test_verify_without_a_graph_fails_and_says_what_is_missing(tmp_path, capsys, networks):
+    config = tmp_path / "config.json"
+    config.write_text(networks.config.to_json())
+    argv = ("verify", "--model", str(config), "--device", "cpu", "--store", str(tmp_path), "--blocks", "vae_encoder")
+    code, _, err = run(capsys, *argv, "--shapes", "3x64x96")
+    assert code == 1
+    assert "no vae_encoder" in err
+    code, _, err = run(capsys, *argv, "--shapes", "big")
+    assert code == 2
+    assert "--shapes" in err
+
+
+def test_configuration_that_is_none_is_an_error(tmp_path, capsys):
+    (tmp_path / "config.json").write_text("{}")
+    code, _, err = run(capsys, "verify", "--model", str(tmp_path / "config.json"))
+    assert code == 1
+    assert "configuration" in err
+    assert ModelConfig.from_json(TINY.to_json()) == TINY
+
+
+def test_graph_for_sizes_the_model_cannot_have_is_refused():
+    with pytest.raises(CompiledBlockError, match="multiples"):
+        SizeRange.exactly(24, 481, 704)
