@@ -87,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    config = MODELS[args.model]
+    config = MODELS[args.model or ("full" if device.type == "cuda" else "nano")]
     height, width = args.size or (max(config.height, MIN_SIDE_PX), max(config.width, MIN_SIDE_PX))
     frames = args.frames or [config.frames]
 
@@ -124,7 +124,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.stages", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", choices=MODELS, default="full")
+    parser.add_argument("--model", choices=MODELS, help="default: full on a GPU, else nano")
     parser.add_argument("--device", choices=("cuda", "cpu"))
     parser.add_argument("--frames", type=_numbers, help="numbers of views, e.g. 8,16,24,32")
     parser.add_argument("--size", type=_size, help="height x width, e.g. 480x704")
