@@ -125,11 +125,13 @@ def test_commands_run(sandbox, capsys):
     assert (sandbox / "transforms.json").is_file()
 
 
-def test_commands_for_the_full_model_parse():
-    for words in library_commands("bash"):
-        build_parser().parse_args(words)
-    for words in commands("bash"):
-        assert words[:3] == ["python", "-m", "flashworld"], words
+def test_commands_for_a_gpu_parse():
+    from aot.__main__ import build_parser as aot_parser
+
+    parsers = {"flashworld": build_parser(), "aot": aot_parser()}
+    for python, option, program, *words in commands("bash"):
+        assert (python, option) == ("python", "-m")
+        parsers[program].parse_args(words)
 
 
 @pytest.mark.slow
