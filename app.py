@@ -1,0 +1,256 @@
+"""The app: a model, the page in front of it, and the one function that runs on the GPU.
+
+    python app.py [--model full|nano|PATH] [--ckpt FILE] [--offload text,vae,transformer] [--host H] [--port P]
+
+On ZeroGPU the networks are put on "cuda" here, when the module loads; each generation runs in a forked worker, which
+gets a checked request and gives back a packed scene and the video's pictures. Checking happens before it, files are
+written after it, both in this process. Without a GPU the small model is loaded while the page is already open.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import os
+import threading
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import torch
+
+if os.environ.get("SPACES_ZERO_GPU"):
+    import torch._dynamo.device_interface
+import spaces  # isort: skip
+import gradio as gr
+
+from aot.costs import H200_COSTS, Work
+from aot.durations import DurationModel, platform_factor
+from flashworld.cli.models import add_model_options, chosen_offload, chosen_source, load_pipeline
+from flashworld.cli.output import Output
+from flashworld.config import ModelConfig
+from flashworld.delivery import NAMES, deliver, focus_distance
+from flashworld.errors import CheckpointError, ExportError, FlashWorldError
+from flashworld.inputs import GenerationRequest, VideoSettings
+from flashworld.limits import MAX_SIDE_PX, MIN_SIDE_PX, SIZE_MULTIPLE
+from flashworld.loading import model_config
+from flashworld.pipeline import FlashWorldPipeline, Stage
+from flashworld.result import SceneResult
+from flashworld.sampling import STEPS
+from flashworld.transfer import PackedResult, pack_result
+from ui import build_page, launch_options
+from ui.contract import Defaults, Progress, Result
+
+logger = logging.getLogger("flashworld.app")
+
+GPU_SHARE = 0.85
+"""Share of the progress bar that stands for the GPU's part."""
+CPU_SLOWNESS = 60.0
+"""How many times the H200's seconds two CPU cores need, until calls have been seen."""
+OUT_OF_MEMORY = "The GPU ran out of memory. Take fewer views or a smaller picture and try again."
+NO_CAP = 86400.0
+"""Seconds; whoever owns the GPU may use it."""
+TOTAL = "total"
+ZERO_GPU = bool(spaces.config.Config.zero_gpu)
+
+
+def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
+    """Options of `python app.py`."""
+    parser = argparse.ArgumentParser(description="Open the FlashWorld app.")
+    add_model_options(parser)
+    parser.add_argument("--host", default=None, help="default: this machine only; 0.0.0.0 for everybody")
+    parser.add_argument("--port", type=int, default=None, help="default: 7860")
+    return parser.parse_args(argv)
+
+
+class Model:
+    """The pipeline: on a GPU it is there when this is made, on a CPU it arrives in the background."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.source = chosen_source(options)
+        self.config: ModelConfig = model_config(self.source)
+        self.on_gpu = (options.device or ("cuda" if torch.cuda.is_available() else "cpu")) == "cuda" and (
+            self.source != "nano" or options.device == "cuda"
+        )
+        self.compiled = False
+        self.note = ""
+        self._options = options
+        self._pipeline: FlashWorldPipeline | None = None
+        self._error: CheckpointError | None = None
+        self._thread = threading.Thread(target=self._load, name="load-model", daemon=True)
+        if self.on_gpu:
+            self._load()
+            self._compile()
+        else:
+            self._thread.start()
+            self.note = "the small built-in model" if self.source == "nano" else "running on the CPU"
+
+    @property
+    def pipeline(self) -> FlashWorldPipeline:
+        """The loaded model.
+
+        Raises:
+            CheckpointError: its weights cannot be used.
+        """
+        if self._pipeline is None and self._thread.is_alive():
+            self._thread.join()
+        if self._error is not None:
+            raise self._error
+        if self._pipeline is None:
+            raise CheckpointError("the model could not be loaded, see the log")
+        return self._pipeline
+
+    def _load(self) -> None:
+        start = time.perf_counter()
+        try:
+            self._pipeline = load_pipeline(self._options, Output(json_wanted=False, quiet=False))
+        except CheckpointError as error:
+            self._error = error
+            if self.on_gpu:
+                raise SystemExit(f"flashworld: {error}") from error
+            logger.exception("the model cannot be loaded")
+        else:
+            logger.info("model %s loaded in %.1f s", self._pipeline.name, time.perf_counter() - start)
+
+    def _compile(self) -> None:
+        """Patch in compiled graphs, made now if there are none; without them everything runs, slower."""
+        if os.environ.get("FLASHWORLD_AOT") == "off" or chosen_offload(self._options):
+            self.note = "running eagerly"
+            return
+        from aot.startup import STARTUP_SECONDS, Settings, prepare
+
+        reports = prepare(
+            self.pipeline.networks, Settings.from_environment(), on_gpu=spaces.GPU(duration=STARTUP_SECONDS)
+        )
+        self.compiled = all(report.active for report in reports)
+        self.note = "compiled graphs active" if self.compiled else "running eagerly: " + "; ".join(map(str, reports))
+
+
+logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+OPTIONS = parse_options() if __name__ == "__main__" else parse_options([])
+MODEL = Model(OPTIONS)
+DURATIONS = DurationModel(
+    torch.cuda.get_device_name() if MODEL.on_gpu else f"cpu {MODEL.config.name}",
+    folder=os.environ.get("FLASHWORLD_DATA_DIR") or None,
+    factor=platform_factor(),
+    cap_s=NO_CAP if not ZERO_GPU else float(os.environ.get("FLASHWORLD_MAX_GPU_SECONDS", "120")),
+    costs=H200_COSTS
+    if MODEL.on_gpu
+    else dataclasses.replace(
+        H200_COSTS, **{f.name: getattr(H200_COSTS, f.name) * CPU_SLOWNESS for f in dataclasses.fields(H200_COSTS)
+                       if f.name.startswith("per_") and f.name not in ("per_result_byte", "per_gaussian_view")}
+    ),
+)  # fmt: skip
+
+
+def work_of(frames: int, height: int, width: int, video: VideoSettings) -> Work:
+    """What a request makes the GPU do; on ZeroGPU a worker may always be a new one."""
+    pictures = video.frame_count(frames) if video.enabled else 0
+    return Work(frames, height, width, pictures, compiled=MODEL.compiled, cold=ZERO_GPU)
+
+
+def gpu_seconds(request: GenerationRequest, *_args: object, **_kwargs: object) -> int:
+    """What to reserve for a request; the page shows the same number."""
+    return DURATIONS.estimate_seconds(work_of(request.frames, request.height, request.width, request.video))
+
+
+@spaces.GPU(duration=gpu_seconds, size=os.environ.get("FLASHWORLD_GPU_SIZE") or "large")  # type: ignore[call-overload]
+def generate_on_gpu(request: GenerationRequest) -> Iterator[Stage | PackedResult]:
+    """Run the model; the only code that touches the GPU. Yields stages, and last the packed result.
+
+    Raises:
+        gr.Error: the only kind of error whose text leaves a ZeroGPU worker.
+    """
+    start = time.perf_counter()
+    try:
+        for stage in MODEL.pipeline.stages(request):
+            if isinstance(stage, SceneResult):
+                packed = pack_result(stage)
+                packed.timings[TOTAL] = time.perf_counter() - start
+                yield packed
+            else:
+                yield stage
+    except torch.OutOfMemoryError as error:
+        logger.exception("out of memory")
+        torch.cuda.empty_cache()
+        raise gr.Error(OUT_OF_MEMORY, print_exception=False) from error
+    except FlashWorldError as error:
+        logger.exception("generation failed")
+        raise gr.Error(str(error), print_exception=False) from error
+
+
+class Service:
+    """What the page asks for; see `ui.contract.Service`."""
+
+    queue_size = 30
+    concurrency = 1
+    uses_gpu_quota = ZERO_GPU
+
+    def __init__(self, model: Model) -> None:
+        size = (model.config.height, model.config.width)
+        self.model_name = "FlashWorld" if model.config.name == "full" else f"FlashWorld {model.config.name}"
+        self.model_note = model.note
+        self.defaults = Defaults(
+            frames=model.config.frames,
+            height=size[0],
+            width=size[1],
+            sizes=(size, size[::-1], square_like(*size)),
+            fps=24,
+        )
+
+    def estimate_seconds(self, frames: int, height: int, width: int, video: VideoSettings) -> float:
+        """Seconds such a request takes: what `duration=` asks for on ZeroGPU, what is expected elsewhere."""
+        estimate = DURATIONS.estimate(work_of(frames, height, width, video))
+        return float(estimate.request_s) if ZERO_GPU else estimate.expected_s
+
+    def generate(
+        self, request: GenerationRequest, *, session_dir: Path, ip_token: str | None = None
+    ) -> Generator[Progress | Result, None, None]:
+        """Follow the GPU's part, then write the files."""
+        packed = None
+        for stage in generate_on_gpu(request):
+            if isinstance(stage, PackedResult):
+                packed = stage
+            else:
+                yield progress_of(stage)
+        if packed is None:
+            raise ExportError("the GPU gave nothing back")
+        DURATIONS.record(work_of(request.frames, request.height, request.width, request.video), packed.timings[TOTAL])
+        result = packed.unpack(request)
+        files = {}
+        for name, path in deliver(result, session_dir, frames=packed.frames):
+            files[name] = path
+            yield Progress("files", GPU_SHARE + (1 - GPU_SHARE) * len(files) / (len(NAMES) + 1), path.name)
+        yield Result(
+            files=files,
+            seed=request.seed,
+            gaussians=len(result.scene),
+            cameras=result.cameras,
+            height=request.height,
+            width=request.width,
+            image_index=request.image_index,
+            focus_distance=focus_distance(result.scene, result.cameras[request.image_index]),
+            timings=result.timings,
+        )
+
+
+def square_like(height: int, width: int) -> tuple[int, int]:
+    """A square of about the same area, in whole steps."""
+    side = round((height * width) ** 0.5 / SIZE_MULTIPLE) * SIZE_MULTIPLE
+    side = min(max(side, MIN_SIDE_PX), MAX_SIDE_PX)
+    return side, side
+
+
+def progress_of(stage: Stage) -> Progress:
+    """A pipeline's stage in the page's words: what is going on now."""
+    if stage.name == "scene":
+        return Progress("render", stage.fraction * GPU_SHARE, "", stage.preview)
+    coming = min(int(stage.fraction * (STEPS + 1)) + 1, STEPS)
+    return Progress("denoise", stage.fraction * GPU_SHARE, f"step {coming} of {STEPS}", stage.preview)
+
+
+SERVICE = Service(MODEL)
+
+if __name__ == "__main__":
+    build_page(SERVICE).launch(server_name=OPTIONS.host, server_port=OPTIONS.port, mcp_server=True, **launch_options())
