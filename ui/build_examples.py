@@ -20,6 +20,8 @@ from ui.contract import Result, Service
 from ui.examples import EXAMPLES_DIR, RESULT_FILES
 
 logger = logging.getLogger(__name__)
+MAX_SHIPPED_BYTES = 1_800_000
+"""Larger files stay out of the repository; the page then shows the example's video alone."""
 
 
 def build(service: Service, folder: Path) -> None:
@@ -42,8 +44,9 @@ def keep(result: Result, target: Path) -> None:
     """Copy a result's files and write down what the page shows beside them."""
     target.mkdir(exist_ok=True)
     for name, file in RESULT_FILES.items():
-        if name in result.files and not (name == "spz" and "viewer" in result.files):
-            shutil.copyfile(result.files[name], target / file)
+        source = result.files.get(name)
+        if source and not (name == "spz" and "viewer" in result.files) and source.stat().st_size <= MAX_SHIPPED_BYTES:
+            shutil.copyfile(source, target / file)
     facts = {
         "seed": result.seed,
         "gaussians": result.gaussians,

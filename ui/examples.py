@@ -23,10 +23,9 @@ RESULT_FILES: dict[FileName, str] = {
     "poster": "poster.webp",
     "viewer": "scene.spz",
     "spz": "scene.spz",
-    "plain": "scene.splat",
     "path": "path.json",
 }
-"""What is small enough to ship. PLY and ZIP are made by generating the example."""
+"""What is shipped where it is small enough. The other files are made by generating the example."""
 
 logger = logging.getLogger(__name__)
 
