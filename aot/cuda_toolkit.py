@@ -50,7 +50,10 @@ class Toolkit:
     release: str
 
     def environment(self, scratch: Path) -> dict[str, str]:
-        """Variables for a build: where the compiler is, and a name the linker knows the CUDA runtime by.
+        """Variables for a build: the compiler, a name the linker knows the CUDA runtime by, and headers it may lack.
+
+        Small toolkits have no headers of cuSPARSE and its like, which torch's own headers ask for; torch's wheels bring
+        them. The compiler looks there last.
 
         Args:
             scratch: A folder for a link; wheels bring `libcudart.so.13` only, the linker looks for `libcudart.so`.
@@ -59,20 +62,22 @@ class Toolkit:
             DependencyError: there is no CUDA runtime library at all.
         """
         folders = (self.home / "lib64", self.home / "lib", site_packages() / WHEEL_TREE / "lib")
+        headers = site_packages() / WHEEL_TREE / "include"
+        found = {"CUDA_HOME": str(self.home), "CPATH": _joined("CPATH", headers)}
         for folder in folders:
             if (folder / RUNTIME_LIBRARY).exists():
-                return {"CUDA_HOME": str(self.home), "LIBRARY_PATH": _joined(folder)}
+                return found | {"LIBRARY_PATH": _joined("LIBRARY_PATH", folder)}
         for folder in folders:
             if versioned := sorted(folder.glob(f"{RUNTIME_LIBRARY}.*")):
                 link = scratch / RUNTIME_LIBRARY
                 link.unlink(missing_ok=True)
                 link.symlink_to(versioned[0])
-                return {"CUDA_HOME": str(self.home), "LIBRARY_PATH": _joined(scratch)}
+                return found | {"LIBRARY_PATH": _joined("LIBRARY_PATH", scratch)}
         raise DependencyError(f"no {RUNTIME_LIBRARY} in {', '.join(map(str, folders))}: install nvidia-cuda-runtime")
 
 
-def _joined(folder: Path) -> str:
-    return os.pathsep.join(filter(None, [str(folder), os.environ.get("LIBRARY_PATH")]))
+def _joined(variable: str, folder: Path) -> str:
+    return os.pathsep.join(filter(None, [str(folder), os.environ.get(variable)]))
 
 
 def site_packages() -> Path:

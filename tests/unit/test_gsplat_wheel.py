@@ -215,6 +215,7 @@ def test_build_process_gets_compiler_architectures_and_jobs(tmp_path):
     assert environment["CUDA_HOME"] == str(home)
     assert environment["TORCH_CUDA_ARCH_LIST"] == "9.0;12.0"
     assert environment["MAX_JOBS"] == "3"
+    assert environment["CPATH"].split(os.pathsep)[0].endswith("nvidia/cu13/include")  # what small toolkits lack
     command = build_command(tmp_path / "sources", tmp_path / "build")
     assert command[1:3] == ["-m", "aot.gsplat_build"]
 
