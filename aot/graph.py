@@ -2,7 +2,8 @@
 
 Weights are not copied: a graph reads the very tensors of the module, bound by name. The library is loaded once a
 process and graph, not once a request, and without torch's probe of the CPU's instruction sets (13 to 30 s in a fresh
-process, and only for a warning). Where weights have moved since, they are bound again.
+process, and only for a warning). Where weights have moved since (another `data` of the same parameter), they are bound
+again; after exchanging parameters themselves, install the graph anew.
 """
 
 from __future__ import annotations
@@ -45,12 +46,18 @@ class LoadedPackage:
         self.lock = threading.Lock()
         self.bound: tuple[int, ...] = ()
 
+    def reads(self, tensors: Mapping[str, torch.Tensor]) -> bool:
+        """Whether the library reads these very tensors."""
+        return self.bound == _places(tensors)
+
     def bind(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Make the library read these tensors, unless it already does."""
-        places = tuple(tensor.data_ptr() for tensor in tensors.values())
-        if places != self.bound:
-            self.model.load_constants(dict(tensors), check_full_update=True, user_managed=True)
-            self.bound = places
+        """Make the library read these tensors."""
+        self.model.load_constants(dict(tensors), check_full_update=True, user_managed=True)
+        self.bound = _places(tensors)
+
+
+def _places(tensors: Mapping[str, torch.Tensor]) -> tuple[int, ...]:
+    return tuple(tensor.data_ptr() for tensor in tensors.values())
 
 
 def loaded_package(artifact: Artifact) -> LoadedPackage:
@@ -86,6 +93,7 @@ class CompiledGraph:
         self.extras = _read_extras(artifact)
         self.broken: str | None = None
         self.library_checked_in: int | None = None
+        self.tensors: dict[str, torch.Tensor] = {}
         check_constants(artifact, module)
 
     @property
@@ -103,7 +111,11 @@ class CompiledGraph:
         tensors = {name: arguments[name].contiguous() for name in self.spec.tensors}
         package = self._ready()
         with package.lock, torch.no_grad():
-            package.bind(self._weights(package.names))
+            weights = self._weights(package.names)
+            if not package.reads(weights):  # the first call, or they have been moved, perhaps cast, since
+                check_machine(self.artifact, self.module)
+                check_constants(self.artifact, self.module)
+                package.bind(weights)
             return package.model(**tensors, **self.spec.constants)
 
     def _ready(self) -> LoadedPackage:
@@ -128,10 +140,13 @@ class CompiledGraph:
         return package
 
     def _weights(self, names: frozenset[str]) -> dict[str, torch.Tensor]:
-        named = constants_of(self.module)
-        device = next(self.module.parameters()).device
-        self.extras = {name: tensor.to(device) for name, tensor in self.extras.items()}
-        return {name: named[name] if name in named else self.extras[name] for name in names}
+        """The tensors the library asks for. Looked up once: walking a large network costs more than a millisecond."""
+        if not self.tensors:
+            named = constants_of(self.module)
+            device = next(self.module.parameters()).device
+            self.extras = {name: tensor.to(device) for name, tensor in self.extras.items()}
+            self.tensors = {name: named[name] if name in named else self.extras[name] for name in names}
+        return self.tensors
 
 
 def check_constants(artifact: Artifact, module: nn.Module) -> None:

@@ -207,6 +207,16 @@ def test_weights_are_shared_and_followed_when_they_move(artifact, call):
 
 
 @needs_compiler
+def test_weights_that_were_cast_later_are_not_read_as_what_they_were(artifact, call):
+    module = tiny()
+    install.apply("tiny", module, [artifact], strict=True)
+    module(**call)
+    module.layer.weight.data = module.layer.weight.data.double()
+    with pytest.raises(CompiledBlockError, match="float64"):
+        module(**call)
+
+
+@needs_compiler
 def test_two_modules_share_one_library_without_mixing_weights(artifact, call):
     one, two = tiny(1), tiny(2)
     expected = [m(**call) for m in (one, two, one)]
