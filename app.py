@@ -23,6 +23,7 @@ import torch
 if os.environ.get("SPACES_ZERO_GPU"):
     import torch._dynamo.device_interface
 import spaces  # isort: skip
+from spaces import config as spaces_config  # isort: skip
 import gradio as gr
 
 from aot.costs import H200_COSTS, Work
@@ -52,7 +53,7 @@ OUT_OF_MEMORY = "The GPU ran out of memory. Take fewer views or a smaller pictur
 NO_CAP = 86400.0
 """Seconds; whoever owns the GPU may use it."""
 TOTAL = "total"
-ZERO_GPU = bool(spaces.config.Config.zero_gpu)
+ZERO_GPU = bool(spaces_config.Config.zero_gpu)
 
 
 def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
@@ -103,6 +104,8 @@ class Model:
 
     def _load(self) -> None:
         start = time.perf_counter()
+        if self.on_gpu:
+            self._have_kernels()
         try:
             self._pipeline = load_pipeline(self._options, Output(json_wanted=False, quiet=False))
         except CheckpointError as error:
@@ -112,6 +115,17 @@ class Model:
             logger.exception("the model cannot be loaded")
         else:
             logger.info("model %s loaded in %.1f s", self._pipeline.name, time.perf_counter() - start)
+
+    def _have_kernels(self) -> None:
+        """Find, fetch or build gsplat's CUDA kernels now, never in a visitor's call."""
+        from aot.artifacts import ArtifactStore
+        from aot.gsplat_startup import ensure_gsplat
+        from aot.hub import open_place
+        from aot.startup import Settings
+
+        settings = Settings.from_environment()
+        place = open_place(settings.place, settings.revision) if settings.place else None
+        logger.info("%s", ensure_gsplat(ArtifactStore(settings.root), place))
 
     def _compile(self) -> None:
         """Patch in compiled graphs, made now if there are none; without them everything runs, slower."""
@@ -188,14 +202,14 @@ class Service:
     uses_gpu_quota = ZERO_GPU
 
     def __init__(self, model: Model) -> None:
-        size = (model.config.height, model.config.width)
+        height, width = model.config.height, model.config.width
         self.model_name = "FlashWorld" if model.config.name == "full" else f"FlashWorld {model.config.name}"
         self.model_note = model.note
         self.defaults = Defaults(
             frames=model.config.frames,
-            height=size[0],
-            width=size[1],
-            sizes=(size, size[::-1], square_like(*size)),
+            height=height,
+            width=width,
+            sizes=((height, width), (width, height), square_like(height, width)),
             fps=24,
         )
 

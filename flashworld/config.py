@@ -9,6 +9,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from flashworld.errors import CheckpointError
 
@@ -108,7 +109,7 @@ class ModelConfig:
         """
         try:
             data = json.loads(text)
-            vae = {k: tuple(v) if isinstance(v, list) else v for k, v in data.pop("vae").items()}
+            vae: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.pop("vae").items()}
             return cls(
                 transformer=TransformerConfig(**data.pop("transformer")),
                 vae=VaeConfig(**vae),

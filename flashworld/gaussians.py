@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -74,12 +75,10 @@ class Gaussians:
         """The model's flat form (degree 2 only). (N, 38)"""
         return torch.cat([self.means, self.opacities[:, None], self.scales, self.quats_wxyz, self.sh.flatten(1)], dim=1)
 
-    def to(self, *args: torch.device | torch.dtype | str) -> Gaussians:
+    def to(self, *args: Any) -> Gaussians:  # noqa: ANN401 - whatever `torch.Tensor.to` takes
         """The same scene on another device or in another dtype."""
-        return Gaussians(
-            self.means.to(*args), self.quats_wxyz.to(*args), self.scales.to(*args),
-            self.opacities.to(*args), self.sh.to(*args),
-        )  # fmt: skip
+        fields = (self.means, self.quats_wxyz, self.scales, self.opacities, self.sh)
+        return Gaussians(*(field.to(*args) for field in fields))
 
     def scaled(self, factor: float) -> Gaussians:
         """Grow positions and sizes about the origin."""

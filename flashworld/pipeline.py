@@ -91,7 +91,7 @@ class FlashWorldPipeline:
         """
         from flashworld.loading import load_networks
 
-        wanted = set(offload)
+        wanted: set[str] = set(offload)
         if wanted - set(get_args(Offload)):
             raise InputError(f"offload must be among {', '.join(get_args(Offload))}, got {sorted(wanted)}")
         device = torch.device(device or default_device(source))

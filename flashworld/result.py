@@ -101,7 +101,7 @@ class SceneResult:
             InputError: an unknown output.
             ExportError: the scene is empty or not finite, or a file cannot be written.
         """
-        wanted = list(outputs)
+        wanted: list[Output] = list(outputs)
         unknown = [name for name in wanted if name not in FILE_NAMES]
         if unknown:
             raise InputError(f"outputs must be among {', '.join(ALL_OUTPUTS)}, got {unknown[0]!r}")
@@ -109,7 +109,7 @@ class SceneResult:
         folder = make_folder(folder)
         if not self.request.video.enabled:
             wanted = [name for name in wanted if name not in ("video", "depth")]
-        paths = {name: folder / FILE_NAMES[name] for name in wanted}
+        paths: dict[Output, Path] = {name: folder / FILE_NAMES[name] for name in wanted}
         for name, path in paths.items():
             self._write(name, path, frames)
         return paths

@@ -9,9 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flashworld.cli.models import add_model_options, load_pipeline
+from flashworld.cli.models import add_model_options, chosen_source, load_pipeline
 from flashworld.cli.output import Output
+from flashworld.config import ModelConfig
 from flashworld.errors import InputError
+from flashworld.inputs import GenerationRequest, VideoSettings, build_request
+from flashworld.loading import model_config
+from flashworld.pipeline import FlashWorldPipeline
+from flashworld.request_json import load_request_file
+from flashworld.result import Output as FileKind
+from flashworld.result import SceneResult
+from flashworld.sampling import STEPS
 
 REQUEST_FILE = "request.json"
 
@@ -47,17 +55,13 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
 
 def run(args: argparse.Namespace, output: Output) -> None:
     """Check every request first, then load the model once and make the scenes one after the other."""
-    from flashworld.cli.models import chosen_source
-    from flashworld.loading import model_config
-
     config = model_config(chosen_source(args))
     jobs = list(_jobs(args, config))
     pipeline = load_pipeline(args, output)
     done = []
     for folder, request in jobs:
         start = time.perf_counter()
-        bar = output.bar(pipeline.stages(request), 6, folder.name)
-        result = [stage for stage in bar][-1]
+        result = _make(pipeline, request, output, folder.name)
         paths = result.save(folder, _outputs(args))
         seconds = time.perf_counter() - start
         done.append(
@@ -75,20 +79,25 @@ def run(args: argparse.Namespace, output: Output) -> None:
     output.result({"scenes": done}, "\n".join(lines))
 
 
-def _outputs(args: argparse.Namespace) -> list[str]:
+def _make(pipeline: FlashWorldPipeline, request: GenerationRequest, output: Output, name: str) -> SceneResult:
+    """Run the model behind a progress bar."""
+    for stage in output.bar(pipeline.stages(request), STEPS + 2, name):
+        if isinstance(stage, SceneResult):
+            return stage
+    raise AssertionError("the pipeline always ends in a result")
+
+
+def _outputs(args: argparse.Namespace) -> list[FileKind]:
     """Files to write: those named, or the default ones."""
     named = [name for name in ("ply", "spz", "splat", "video") if getattr(args, name)]
-    wanted = named or ["ply", "spz", "video"]
+    wanted: list[Any] = named or ["ply", "spz", "video"]
     if args.no_video:
         wanted = [name for name in wanted if name != "video"]
     return [*wanted, *(["depth"] if args.depth else []), "preview", "request"]
 
 
-def _jobs(args: argparse.Namespace, config: Any) -> Iterator[tuple[Path, Any]]:  # noqa: ANN401
+def _jobs(args: argparse.Namespace, config: ModelConfig) -> Iterator[tuple[Path, GenerationRequest]]:
     """Each request with the folder its files go to."""
-    from flashworld.inputs import VideoSettings, build_request
-    from flashworld.request_json import load_request_file
-
     out = Path(args.out)
     changes = _video_changes(args)
     where = args.requests or args.input_dir
@@ -116,13 +125,13 @@ def _request_files(where: Path, out: Path) -> list[tuple[Path, Path]]:
     if not where.is_dir():
         raise InputError(f"{where}: expected a request file or a folder, found nothing there")
     nested = [(out / p.parent.name, p) for p in sorted(where.glob(f"*/{REQUEST_FILE}"))]
-    found = [(out / p.stem, p) for p in sorted(where.glob("*.json"))] or nested
+    found = nested or [(out / p.stem, p) for p in sorted(where.glob("*.json"))]
     if not found:
         raise InputError(f"{where}: expected *.json request files or */{REQUEST_FILE}, found none")
     return found
 
 
-def _video_changes(args: argparse.Namespace) -> dict[str, object]:
+def _video_changes(args: argparse.Namespace) -> dict[str, Any]:
     changes = {
         "fps": args.video_fps,
         "seconds": args.video_seconds,
@@ -133,11 +142,11 @@ def _video_changes(args: argparse.Namespace) -> dict[str, object]:
     return {name: value for name, value in changes.items() if value is not None}
 
 
-def _path_and_size(args: argparse.Namespace) -> dict[str, object]:
+def _path_and_size(args: argparse.Namespace) -> dict[str, Any]:
     """Arguments of `build_request` that need parsing."""
     from flashworld.cli.trajectory import parse_params, path_source
 
-    wish: dict[str, object] = {}
+    wish: dict[str, Any] = {}
     if args.trajectory:
         wish["trajectory"] = path_source(args.trajectory)
     if args.param:

@@ -17,6 +17,7 @@ Everything set here is trained afterwards like any other weight.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -38,7 +39,7 @@ GAIN = 10.0
 
 
 @torch.no_grad()
-def hand_over(modules: Mapping[str, nn.Module], config: ModelConfig) -> None:
+def hand_over(modules: Mapping[str, Any], config: ModelConfig) -> None:
     """Set the weights; `config` holds the latent statistics of stage 1."""
     transformer, latents = modules["transformer"], config.vae.z_dim
     held = len(PATCH) * latents
@@ -49,7 +50,7 @@ def hand_over(modules: Mapping[str, nn.Module], config: ModelConfig) -> None:
     _read_features(modules["gaussian_decoder"], config)
 
 
-def _silence(transformer: nn.Module) -> None:
+def _silence(transformer: Any) -> None:
     """Residual branches add nothing, the clock hardly speaks."""
     transformer.condition_embedder.time_embedder.linear_2.weight.mul_(0.05)
     for block in transformer.blocks:
@@ -66,7 +67,7 @@ def _lay_out(weight: torch.Tensor, latents: int, held: int) -> None:
             weight[place * latents + channel, first + channel, 0, row, column] = 1
 
 
-def _look_at_same_place(attention: nn.Module, config: ModelConfig, held: int) -> None:
+def _look_at_same_place(attention: Any, config: ModelConfig, held: int) -> None:
     width = config.transformer.attention_head_dim
     per_side = 2 * (width // 6)
     fastest = [width - 2 * per_side + i for i in (0, 2)] + [width - per_side + i for i in (0, 2)]
@@ -94,7 +95,7 @@ def _hand_out(projection: nn.Linear, config: ModelConfig, held: int) -> None:
             projection.weight[row, place * latents + channel] = STREAM_DEVIATION
 
 
-def _read_features(decoder: nn.Module, config: ModelConfig) -> None:
+def _read_features(decoder: Any, config: ModelConfig) -> None:
     """Fold statistics, `post_quant_conv` and `conv_in` into the feature convolution's first channels."""
     latents = config.vae.z_dim
     before, entry, features = decoder.post_quant_conv, decoder.decoder.conv_in, decoder.extra_conv_in

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -84,7 +86,8 @@ class Learner:
         self.averaged += 1
         decay = min(EMA_DECAY, self.averaged / (self.averaged + 10))
         for name, module in self.modules.items():
-            mine, theirs = list(self.ema[name].parameters()), list(module.parameters())
+            mine: list[torch.Tensor] = list(self.ema[name].parameters())
+            theirs: list[torch.Tensor] = list(module.parameters())
             torch._foreach_lerp_(mine, theirs, 1 - decay)
 
     def hand_over(self) -> None:
@@ -132,7 +135,7 @@ class Learner:
 
 
 @torch.no_grad()
-def set_start_values(modules: dict[str, nn.Module]) -> None:
+def set_start_values(modules: Mapping[str, Any]) -> None:
     """From random weights to a quiet start: opaque small Gaussians at a middle distance, features not yet heard."""
     decoder, encoder = modules["gaussian_decoder"], modules["vae_encoder"]
     head = decoder.gs_head.gs_proj

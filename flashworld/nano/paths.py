@@ -7,6 +7,7 @@ Sizes follow the worlds: the nearest object is about 1 to 2 scene units ahead, m
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,7 +68,8 @@ def build_paths(count: int, seed: int, presets_only: bool = False) -> PathBank:
             made.append(smooth_path(rng, lens))
         else:
             name = names[int(rng.choice(len(names), p=weights / weights.sum()))]
-            made.append(build_trajectory(name, frames=VIEWS, intrinsics=lens, loop=False, **random_knobs(rng, name)))
+            knobs: dict[str, Any] = random_knobs(rng, name)
+            made.append(build_trajectory(name, frames=VIEWS, intrinsics=lens, loop=False, **knobs))
     focal = torch.stack([c.intrinsics[:, 1] / lens[1] for c in made])
     return PathBank(torch.stack([c.quats_wxyz for c in made]), torch.stack([c.positions for c in made]), focal)
 

@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -52,7 +53,7 @@ def main(arguments: list[str] | None = None, renderer: Rasterizer = rasterize) -
     torch.manual_seed(args.seed)
     torch.set_float32_matmul_precision("high")
     learner = Learner(config, args.seed, device)
-    progress: dict[str, object] = learner.load(args.resume) if args.resume else {"history": []}
+    progress: dict[str, Any] = learner.load(args.resume) if args.resume else {"history": []}
     held_out = photos.unpack(args.photos, "held_out") if args.photos else {}
     training, check = build_pools(banks, settings, args, device, learner)
     journal = Journal(args.out / "log.jsonl")

@@ -16,8 +16,9 @@ import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -95,7 +96,9 @@ class Journal:
     """Running means of what steps report, to the log and to a file of JSON lines."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.sums, self.count, self.since = path, defaultdict(float), defaultdict(int), time.monotonic()
+        self.path, self.since = path, time.monotonic()
+        self.sums: dict[str, Any] = defaultdict(float)
+        self.count: dict[str, int] = defaultdict(int)
 
     def add(self, values: dict[str, torch.Tensor]) -> None:
         """Remember a step's values; nothing is read from the device yet."""
@@ -112,7 +115,7 @@ class Journal:
         self.count.clear()
         self.since = time.monotonic()
 
-    def write(self, values: dict[str, object]) -> None:
+    def write(self, values: Mapping[str, object]) -> None:
         """One line."""
         rounded = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in values.items()}
         log.info("%s", " ".join(f"{k}={v}" for k, v in rounded.items()))
@@ -208,8 +211,9 @@ class Trainer:
         table = profiler.key_averages().table(
             sort_by="self_cuda_time_total", row_limit=PROFILE_ROWS, max_name_column_width=70
         )
-        with self.profile.open("a") as file:
-            file.write(f"{stage}, 3 steps\n{table}\n")
+        if self.profile is not None:
+            with self.profile.open("a") as file:
+                file.write(f"{stage}, 3 steps\n{table}\n")
 
     def refresh(self, step_seconds: float, share: float = 0.15) -> None:
         """Re-render a few pool entries, at most this share of the time."""

@@ -202,13 +202,13 @@ class _Builder:
         self.rng = np.random.default_rng([spec.seed, 2])
         surfaces = PLANES + SOLIDS
         self.a: dict[str, np.ndarray] = {
-            "plane_normal": np.tile(np.float32([0, 1, 0]), (PLANES, 1)),
+            "plane_normal": np.tile(np.array([0, 1, 0], np.float32), (PLANES, 1)),
             "plane_offset": np.zeros(PLANES, np.float32),
-            "plane_u": np.tile(np.float32([[1, 0, 0], [0, 0, 1]]), (PLANES, 1, 1)),
+            "plane_u": np.tile(np.array([[1, 0, 0], [0, 0, 1]], np.float32), (PLANES, 1, 1)),
             "plane_active": np.zeros(PLANES, np.float32),
-            "center": np.tile(np.float32([0, -50, 0]), (SOLIDS, 1)),
+            "center": np.tile(np.array([0, -50, 0], np.float32), (SOLIDS, 1)),
             "half": np.full((SOLIDS, 3), 0.1, np.float32),
-            "turn": np.tile(np.float32([1, 0]), (SOLIDS, 1)),
+            "turn": np.tile(np.array([1, 0], np.float32), (SOLIDS, 1)),
             "active": np.zeros(SOLIDS, np.float32),
             "texture": np.zeros(surfaces, np.int64),
             "low": np.zeros((surfaces, 3), np.float32),
@@ -255,7 +255,7 @@ class _Builder:
 
     def paint(self, surface: int, material: str, colour: str | None, *, shade: float = 1.0) -> None:
         m = MATERIALS[material]
-        base = np.float32(m.colour if m.colour else COLOURS[colour or "grey"])
+        base = np.array(m.colour if m.colour else COLOURS[colour or "grey"], np.float32)
         high = np.clip(base * self.rng.uniform(0.92, 1.06) * shade + self.rng.uniform(-0.02, 0.02, 3), 0.02, 0.97)
         self.a["texture"][surface] = pattern_index(m.pattern, int(self.rng.integers(PATTERN_VARIANTS)))
         # masks darken: 0 is the named colour, 1 the darker shade (lighter for black, which cannot darken visibly)
@@ -280,8 +280,8 @@ class _Builder:
         """Add a plane; `normal` is turned by `yaw` about y."""
         c, s = math.cos(yaw), math.sin(yaw)
         x, y, z = normal
-        n = np.float32([c * x + s * z, y, -s * x + c * z])
-        u = np.float32([1, 0, 0]) if abs(y) > 0.9 else np.cross([0, 1, 0], n).astype(np.float32)
+        n = np.array([c * x + s * z, y, -s * x + c * z], np.float32)
+        u = np.array([1, 0, 0], np.float32) if abs(y) > 0.9 else np.cross([0, 1, 0], n).astype(np.float32)
         u /= np.linalg.norm(u)
         self.a["plane_normal"][slot], self.a["plane_offset"][slot] = n, offset
         self.a["plane_u"][slot] = [u, np.cross(n, u)]
