@@ -15,10 +15,10 @@ from flashworld.nano.unroll import Computing, Conditions, first_state
 from flashworld.raymaps import raymap
 from flashworld.trajectories import build_trajectory
 
-ROWS, COLUMNS = 6, 9
+ROWS, COLUMNS = 6, 10
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def learner() -> Learner:
     learner = Learner(NANO, 0, torch.device("cpu"))
     generator = torch.Generator().manual_seed(1)
