@@ -42,31 +42,45 @@ def soft_splat(scenes: Gaussians, cameras: Cameras, count: int, height: int, wid
     return (painted + 1e-4) / (total + 1e-4)[:, :, None], total / (total + 1e-3)
 
 
-def losses(folder, stage):
+STEPS = 24
+"""Of each stage; the log averages every quarter."""
+
+
+def losses(folder, stage, name):
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    return [line["picture"] for line in lines if line.get("stage") == stage]
+    return [line[name] for line in lines if line.get("stage") == stage]
 
 
 @pytest.fixture
 def one_easy_problem(monkeypatch):
-    """Pools of two fixed worlds, pictures as the only condition: what is left to do is to overfit."""
-    monkeypatch.setattr(trainer, "LOG_EVERY", 10)
+    """One fixed world and path a picture size, pictures as the only condition: what is left to do is to overfit."""
+    monkeypatch.setattr(trainer, "LOG_EVERY", STEPS // 4)
     monkeypatch.setattr(trainer, "FRAMES", {3: 1.0})
     monkeypatch.setattr(trainer, "CONDITIONS", {"both": 0.0, "image": 1.0, "text": 0.0})
-    monkeypatch.setattr(trainer, "WARM_UP_STEPS", 8)
+    monkeypatch.setattr(trainer, "FIRST_STEP_ONLY", 0.0)
+    monkeypatch.setattr(trainer, "STEP_SHARES", (0.6, 0.4, 0.0, 0.0))
+    monkeypatch.setattr(trainer, "WARM_UP_STEPS", 4)
     monkeypatch.setattr(trainer.Trainer, "refresh", lambda *_: None)
-    monkeypatch.setattr(train, "TINY_SETTINGS", dataclasses.replace(trainer.TINY_SETTINGS, pool=2))
+    small = dataclasses.replace(trainer.TINY_SETTINGS, worlds=4, pool=1, frames_per_step=3, views_per_step=3)
+    monkeypatch.setattr(train, "TINY_SETTINGS", small)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.mark.usefixtures("one_easy_problem")
 def test_training_lowers_both_losses_and_resumes(tmp_path):
-    torch.set_num_threads(1)
     first = tmp_path / "first"
     common = ["--minutes", "20", "--autoencoder-minutes", "10", "--tiny", "--workers", "1"]
-    trained = train.main(["--out", str(first), "--max-steps", "40", *common], soft_splat)
-    for stage in ("autoencoder", "generator"):
-        found = losses(first, stage)
-        assert found[-1] < 0.8 * found[1], (stage, found)  # entry 0 is one step, the others are means of ten
+    trained = train.main(["--out", str(first), "--max-steps", str(STEPS), *common], soft_splat)
+    # Stage 2 starts with a transformer that hands the picture on, so that its pictures improve slowly at first.
+    for stage, name, share in (
+        ("autoencoder", "picture", 0.8), ("autoencoder", "depth", 0.8),
+        ("generator", "picture", 0.95), ("generator", "depth", 0.8),
+    ):  # fmt: skip
+        found = losses(first, stage, name)
+        assert found[-1] < share * found[1], (stage, name, found)  # entry 0 is one step, the others are means
     assert (first / "worlds.jpg").stat().st_size > 1000
     assert trained.learner.config.vae.latents_std != TINY.vae.latents_std
 
