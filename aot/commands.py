@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves
 
 from aot import install
 from aot.artifacts import Artifact, ArtifactStore
-from aot.blocks import BlockPlan, plan_block
+from aot.blocks import MIN_BATCH, BlockPlan, plan_block
 from aot.compile import CompileOptions, compile_plan, key_for
 from aot.hub import open_place, pull, push
 from aot.shapes import EVERY_SIZE, SizeRange
@@ -169,10 +169,11 @@ def flat(result: object) -> torch.Tensor:
 def sizes_to_try(plan: BlockPlan, config: ModelConfig) -> Iterator[tuple[int, int, int]]:
     """Sizes for `verify`: the model's own and those of `VERIFY_SIZES` that the graph serves."""
     own = (config.frames, config.height, config.width)
-    least = plan.sizes.frames[0] if plan.batch_argument is None else 1
+    low, high = plan.sizes.frames
+    doubles = plan.batch_argument is not None and low < high
     for frames, height, width in dict.fromkeys((own, *VERIFY_SIZES)):
-        served = max(frames, plan.sizes.frames[0])
-        if frames >= least and plan.sizes.contains(served, height, width):
+        served = max(low, MIN_BATCH) if frames == 1 and doubles else frames
+        if plan.sizes.contains(served, height, width):
             yield frames, height, width
 
 

@@ -113,6 +113,9 @@ def main(argv: list[str] | None = None) -> int:
     }
     if args.json != "-":
         print(table(machine, rows, f"{config.name}, {height} x {width}, {precision}, graphs: {args.graphs}"))
+        for name, module in networks.modules.items():
+            if counts := call_counts(module):
+                print(f"{name}: calls {counts}")
         for name, made in graphs.items():
             print(f"{name}: {made}")
     write(report, args.json)
@@ -189,8 +192,15 @@ def compile_graphs(
                 "package_mb": len(package.files["package.pt2"]) / 1e6,
                 "attention": package.metadata["attention"],
             }
-        install.apply(name, networks.modules[name], artifacts, strict=True)
+        install.apply(name, networks.modules[name], artifacts)
     return made
+
+
+def call_counts(module: torch.nn.Module) -> dict[str, int]:
+    """Which graph, or eager, a network's calls went to."""
+    from aot import install
+
+    return install.counts(module)
 
 
 def measure(case: Case, machine: Machine, *, eight_bit: bool) -> list[Row]:
