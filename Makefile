@@ -7,7 +7,7 @@ UV_VERSION := 0.13.9
 EXAMPLE ?= examples/coffee
 OUT ?= out
 
-.PHONY: run scene test test-device lint lock bench clean help
+.PHONY: run scene test test-slow test-device lint lock bench clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -20,7 +20,10 @@ scene: $(VENV)/.run-ready  ## one example picture and a preset path into scene f
 
 test: $(VENV)/.test-ready chromium  ## unit, golden, ZeroGPU and browser tests
 	$(BIN)/python -m pytest tests/unit tests/golden -n 2
-	$(BIN)/python -m pytest tests/zerogpu tests/browser
+	$(BIN)/python -m pytest tests/zerogpu tests/browser -m "not slow"
+
+test-slow: $(VENV)/.test-ready  ## compiled graphs through two ZeroGPU workers, minutes
+	$(BIN)/python -m pytest tests/zerogpu -m slow
 
 test-device: $(VENV)/.test-ready  ## tests that need a CUDA device
 	$(BIN)/python -m pytest tests/device
