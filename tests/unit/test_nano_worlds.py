@@ -1,0 +1,157 @@
+"""Procedural worlds: functions of their seed, seen the same alone or in a batch, with depth that obeys their geometry."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flashworld.cameras import Cameras, concatenate, intrinsics_from_fov
+from flashworld.nano import photos
+from flashworld.nano.batches import SEEDS_TRAINING
+from flashworld.nano.raycast import cast, hit_solids, nearest_hit, solid_tables
+from flashworld.nano.unseen import (
+    PATHS,
+    SEEDS,
+    build_world,
+    first_camera,
+    hit_present,
+    look,
+    make_trial,
+    nearest,
+    surfaces,
+    unseen_atlas,
+)
+from flashworld.nano.worlds import BOXES, ELLIPSOIDS, PLANES, SKY_DISTANCE, WorldBatch, build_worlds, sample_spec
+from flashworld.raymaps import ray_directions
+
+SIZES = [(48, 80), (80, 48)]
+
+
+@pytest.fixture(scope="module")
+def atlas():
+    return unseen_atlas({})
+
+
+def camera_of(world: WorldBatch, height: int, width: int) -> Cameras:
+    return first_camera(world, intrinsics_from_fov(60.0, height, width))
+
+
+def fields_of(worlds: WorldBatch) -> list[torch.Tensor]:
+    return [getattr(worlds, field.name) for field in dataclasses.fields(worlds)]
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31))
+def test_a_seed_is_a_world(seed):
+    assert sample_spec(seed) == sample_spec(seed)
+    first, again, other = (fields_of(build_world(sample_spec(s))) for s in (seed, seed, seed + 1))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def test_benchmark_seeds_are_not_training_seeds():
+    assert SEEDS.stop <= SEEDS_TRAINING
+
+
+def test_worlds_together_look_as_they_do_alone(atlas):
+    specs = [sample_spec(seed) for seed in range(6)]
+    together = build_worlds(specs, atlas.first_picture, 16)
+    cameras = concatenate([camera_of(build_world(spec), 24, 36) for spec in specs])
+    rgb, distance = cast(together, cameras, atlas, 24, 36, samples=2)
+    for i, spec in enumerate(specs):
+        alone = build_worlds([spec], atlas.first_picture, 16)
+        for one, all_of_them in zip(fields_of(alone), fields_of(together), strict=True):
+            assert torch.equal(one[0], all_of_them[i])
+        single, single_distance = cast(alone, cameras[i], atlas, 24, 36, samples=2)
+        torch.testing.assert_close(single[0], rgb[i], rtol=0, atol=1e-5)
+        torch.testing.assert_close(single_distance[0], distance[i], rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(look(alone, cameras[i], atlas, 24, 36).movedim(-1, 0), rgb[i], rtol=0, atol=1e-5)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 9999))
+def test_skipping_absent_solids_changes_no_hit(seed):
+    world = build_world(sample_spec(seed))
+    rays = ray_directions(camera_of(world, 16, 24), 16, 24).flatten(1, 2)
+    tables, origin = solid_tables(world), torch.zeros(1, 1, 3)
+    assert torch.equal(hit_present(*tables, origin, rays), hit_solids(*tables, origin, rays))
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_hits_lie_on_their_surfaces(height, width):
+    on_planes = on_balls = 0
+    for seed in range(12):
+        world = build_world(sample_spec(seed))
+        camera = camera_of(world, height, width)
+        rays = ray_directions(camera, height, width).flatten(1, 2)
+        distance, surface, normal, _ = nearest_hit(world, camera.positions[:, None], rays, hit_solids)
+        seen = distance[0] < SKY_DISTANCE
+        point, number = (camera.positions + distance[0, :, None] * rays[0])[seen], surface[0, seen]
+
+        flat = number < PLANES
+        planes = number[flat]
+        height_above = (world.plane_normal[0, planes] * point[flat]).sum(-1) - world.plane_offset[0, planes]
+        torch.testing.assert_close(height_above, torch.zeros_like(height_above), rtol=0, atol=2e-5)
+
+        slot = number[~flat] - PLANES
+        round_ones = (slot >= BOXES) & (slot < BOXES + ELLIPSOIDS)
+        c, s = world.turn[0, slot[round_ones]].unbind(-1)
+        x, y, z = (point[~flat][round_ones] - world.center[0, slot[round_ones]]).unbind(-1)
+        local = torch.stack([c * x - s * z, y, s * x + c * z], -1) / world.half[0, slot[round_ones]]
+        torch.testing.assert_close(local.norm(dim=-1), torch.ones(len(local)), rtol=0, atol=2e-3)
+        on_planes, on_balls = on_planes + int(flat.sum()), on_balls + len(local)
+        away = (normal[0, seen] * rays[0, seen]).sum(-1) > 1e-3
+        assert float(away.float().mean()) < 1e-3, "normals face the camera, but for the rims of cylinders and cones"
+    assert on_planes > 1000 and on_balls > 100
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_depth_is_along_the_optical_axis(height, width):
+    spec = dataclasses.replace(sample_spec(3, 0.0), objects=())
+    world = build_world(spec)
+    camera = camera_of(world, height, width)
+    depth, surface = surfaces(world, camera, height, width)
+    ray_distance, _ = nearest(world, camera, height, width)
+    assert bool((depth[surface >= 0] <= ray_distance[surface >= 0] + 1e-6).all())
+    # back through a pinhole written out once more
+    fx, fy, cx, cy = camera.intrinsics[0] * torch.tensor([width, height, width, height])
+    v, u = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    local = torch.stack([(u - cx) / fx * depth, -(v - cy) / fy * depth, -depth], -1)
+    point = local @ camera.c2w[0, :3, :3].T
+    flat = (surface >= 0) & (surface < PLANES)
+    number = surface[flat]
+    above = (world.plane_normal[0, number] * point[flat]).sum(-1) - world.plane_offset[0, number]
+    torch.testing.assert_close(above, torch.zeros_like(above), rtol=0, atol=5e-5)
+
+
+def test_a_wider_picture_shows_the_same_middle(atlas):
+    world = build_world(sample_spec(1))
+    tall, wide = (look(world, camera_of(world, 48, width), atlas, 48, width) for width in (32, 80))
+    torch.testing.assert_close(wide[:, 24:56], tall, rtol=0, atol=2e-4)
+    for picture in (tall, wide):
+        assert bool(picture.isfinite().all()) and 0 <= float(picture.min()) and float(picture.max()) <= 1
+        assert float(picture.std()) > 0.02
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_a_trial_is_a_function_of_its_seed_and_stays_clear(atlas, height, width):
+    first, again = (make_trial(5, atlas, frames=4, height=height, width=width) for _ in range(2))
+    assert torch.equal(first.rgb, again.rgb) and first.path in dict(PATHS)
+    assert first.rgb.shape == (7, height, width, 3) and first.depth.shape == (7, height, width)
+    np.testing.assert_allclose(first.all_cameras.positions[::2], first.cameras.positions, atol=1e-6)
+    assert float(first.all_cameras.positions.norm(dim=-1).max()) <= 0.53
+    assert not bool((first.depth < 0.1).any())
+
+
+def test_photographs_are_held_out_and_their_licences_known():
+    assert len(photos.HELD_OUT) == 8 and not set(photos.HELD_OUT) & set(photos.TRAINING)
+    every = [*photos.HELD_OUT.values(), *photos.TRAINING.values()]
+    assert len({(photo.package, photo.path) for photo in every}) == len(every)
+    for photo in every:
+        assert photo.licence.startswith(("CC0", "CC BY", "public domain", "no known copyright restrictions"))
+        assert min(photos.read_photo(photo).size) >= 200
