@@ -54,11 +54,11 @@ def draw_curves(paths: list[Path], out: Path) -> None:
     points = read_logs(paths)
     figure = Figure(figsize=(9, 5), layout="constrained")
     for axis, (title, names) in zip(figure.subplots(2, 2).ravel(), PANELS.items(), strict=True):
-        for name in names:
-            if name in points:
-                minutes, values = zip(*points[name], strict=True)
-                axis.plot(minutes, values, linewidth=1, label=name)
-        if len(names) > 1:
+        known = [name for name in names if name in points]
+        for name in known:
+            minutes, values = zip(*points[name], strict=True)
+            axis.plot(minutes, values, linewidth=1, label=name)
+        if len(known) > 1:
             axis.legend(fontsize=7)
         axis.set_title(title, fontsize=9)
         axis.set_xlabel("minutes of training", fontsize=8)

@@ -1,0 +1,142 @@
+"""The benchmark's own yardsticks: right on the truth, right on things whose score is known, strict otherwise."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from flashworld.nano import contestants
+from flashworld.nano.claims import SURFACE_SHARE, Claim
+from flashworld.nano.colour_names import BANDS, is_named, to_hsv
+from flashworld.nano.contact_sheet import MAX_JPEG_BYTES, labelled, save_jpeg
+from flashworld.nano.curves import draw_curves, read_logs
+from flashworld.nano.judged_requests import expected
+from flashworld.nano.judged_worlds import WorldScores
+from flashworld.nano.materials import COLOURS, MATERIALS
+from flashworld.nano.measures import Views, consistency, depth_errors, psnr
+from flashworld.nano.report import Row, table
+from flashworld.nano.unseen import FIRST_CAPTION_SEED, make_trial, unseen_atlas
+from flashworld.nano.worlds import SKY_DISTANCE, sample_spec
+
+HEIGHT, WIDTH = 64, 96
+TRUTH_SHARE = 0.97
+"""Of the claims that the caption's own world must fulfil."""
+
+
+@pytest.fixture(scope="module")
+def atlas():
+    return unseen_atlas({})
+
+
+@pytest.fixture(scope="module", params=[0, 2], ids=["room", "outdoors"])
+def trial(request, atlas):
+    return make_trial(request.param, atlas, frames=4, height=HEIGHT, width=WIDTH, gallery_share=0.0)
+
+
+def truth_of(trial) -> Views:
+    return Views(trial.rgb, trial.depth.nan_to_num(SKY_DISTANCE), torch.ones_like(trial.depth))
+
+
+def test_the_truth_is_perfect(trial):
+    views = truth_of(trial)
+    assert all(psnr(a, b) > 99 for a, b in zip(views.rgb, trial.rgb, strict=True))
+    for errors in depth_errors(views, trial.depth):
+        assert float(errors.max()) < 1e-6
+
+
+def test_depth_errors_know_scale_and_holes(trial):
+    views = truth_of(trial)
+    doubled, aligned = depth_errors(dataclasses.replace(views, depth=views.depth * 2), trial.depth)
+    assert float(doubled.median()) == pytest.approx(1.0) and float(aligned.max()) < 1e-5
+    nothing, _ = depth_errors(dataclasses.replace(views, depth=torch.zeros_like(views.depth)), trial.depth)
+    assert bool((nothing == 1).all())
+
+
+def test_consistency_is_high_for_the_truth_and_low_for_wrong_depth(trial):
+    views, pairs = truth_of(trial), [(0, 6), (6, 0)]
+    right, share = consistency(views, trial.all_cameras, pairs)
+    wrong, _ = consistency(dataclasses.replace(views, depth=views.depth * 1.5), trial.all_cameras, pairs)
+    assert right > 26 and share > 0.5  # 64 rows: edges weigh more than at full size
+    assert wrong < right - 3
+    empty = Views(views.rgb, torch.zeros_like(views.depth), torch.zeros_like(views.depth))
+    assert consistency(empty, trial.all_cameras, pairs) == (0.0, 0.0)
+
+
+def test_the_billboard_is_exact_where_it_stands_and_flat(trial):
+    views = contestants.billboard(trial)
+    given = torch.from_numpy(trial.picture).float() / 255
+    assert psnr(views.rgb[0], given) > 90
+    median = float(trial.depth[0].nanmedian())
+    torch.testing.assert_close(views.depth[0], torch.full_like(views.depth[0], median), rtol=1e-4, atol=1e-4)
+    assert psnr(views.rgb[-1], trial.rgb[-1]) < 35, "it cannot know what moves"
+    scores = WorldScores()
+    found = scores.add(trial, "billboard", views)
+    assert found["consistency"] > 45 and found["novel"] < 35 and found["depth"] > 0.05
+
+
+@pytest.mark.parametrize("name", COLOURS)
+def test_colours_in_light_and_shade_keep_their_names(name):
+    for light in (1.0, 0.75, 0.55):
+        patch = np.full((2, 2, 3), COLOURS[name], np.float32) * light
+        assert is_named(patch, name).all(), (name, light)
+    others = [n for n in COLOURS if is_named(np.full((1, 1, 3), COLOURS[name], np.float32), n).any()]
+    assert len(others) <= 2, others
+
+
+def test_hsv_agrees_with_the_standard_library():
+    import colorsys
+
+    pixels = np.random.default_rng(0).random((50, 3)).astype(np.float32)
+    found = np.stack(to_hsv(pixels), -1) / [360, 1, 1]
+    np.testing.assert_allclose(found, [colorsys.rgb_to_hsv(*pixel) for pixel in pixels.tolist()], atol=1e-5)
+    assert {m for m, material in MATERIALS.items() if material.colour} - {"leaves", "bark"} <= set(BANDS)
+
+
+def test_the_truth_fulfils_its_captions_and_other_worlds_do_not(atlas):
+    asked, shown = [], []
+    for seed in range(FIRST_CAPTION_SEED, FIRST_CAPTION_SEED + 40):
+        statements, view = expected(sample_spec(seed, 0.0), atlas, HEIGHT, WIDTH)
+        asked.append(statements)
+        shown.append(view)
+    own = [claim.holds(view) for claims, view in zip(asked, shown, strict=True) for claim in claims]
+    other = [claim.holds(shown[i - 7]) for i, claims in enumerate(asked) for claim in claims]
+    assert np.mean(own) >= TRUTH_SHARE and np.mean(other) < 0.5, (np.mean(own), np.mean(other))
+    assert sum(claim.kind == "thing" for claims in asked for claim in claims) > 20
+
+
+def test_a_claim_is_about_its_part_of_the_picture():
+    picture = np.zeros((40, 60, 3), np.uint8)
+    picture[30:] = (40, 150, 40)
+    assert Claim("ground", "grass", (0.75, 1, 0, 1), SURFACE_SHARE).holds(picture)
+    assert not Claim("ground", "grass", (0, 0.7, 0, 1), SURFACE_SHARE).holds(picture)
+
+
+def test_the_table_says_which_bar_is_met():
+    rows = [
+        Row("a", "dB", {"nano": 28.5, "truth": 100.0}, 24, 28), Row("b", "error", {"nano": 0.1}, 0.15, 0.08),
+        Row("c", "%", {"nano": 0.5}, 0.8, 0.95), Row("d", "yes", {"nano": 1.0}, 1), Row("e", "dB", {"nano": 3.0}),
+    ]  # fmt: skip
+    assert [row.verdict for row in rows] == ["aim", "must", "missed", "must", ""]
+    lines = table(rows).splitlines()
+    assert len(lines) == 7 and {line.count("|") for line in lines} == {9}
+    assert "28.5 dB" in lines[2] and "exact" in lines[2] and "50.0 %" in lines[4]
+    json.dumps([row.to_dict() for row in rows])
+
+
+def test_sheets_stay_small_and_curves_join_runs(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (192, 288, 3), dtype=np.uint8)
+    save_jpeg(labelled([[noise] * 6] * 12, list("abcdef"), ["a red ball"] * 12), tmp_path / "sheet.jpg")
+    assert (tmp_path / "sheet.jpg").stat().st_size <= MAX_JPEG_BYTES
+    logs = [tmp_path / "one.jsonl", tmp_path / "two.jsonl"]
+    lines = [{"stage": s, "step": i, "picture": 0.5, "seconds": 60.0 * i} for s in ("a", "b") for i in (1, 2)]
+    for path in logs:
+        path.write_text("\n".join(json.dumps(line) for line in [*lines, {"look": "end", "input": 20.0}]))
+    points = read_logs(logs)
+    assert [minutes for minutes, _ in points["picture"]] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert points["input"] == [(4, 20.0), (8, 20.0)]
+    draw_curves(logs, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 5000
