@@ -11,8 +11,6 @@ Image sizes are always (height, width).
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 import torch
 
@@ -30,6 +28,3 @@ Images = torch.Tensor
 """RGB in [-1, 1], channel first, (N, 3, H, W)."""
 Frame = np.ndarray
 """RGB picture, uint8, (H, W, 3)."""
-
-DeviceKind = Literal["cuda", "cpu"]
-OffloadMode = Literal["none", "text", "vae", "all"]
