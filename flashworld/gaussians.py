@@ -99,8 +99,11 @@ def require_finite(scene: Gaussians, where: str) -> None:
 
 
 def prune_by_opacity(scene: Gaussians, threshold: float) -> Gaussians:
-    """Keep Gaussians with opacity >= threshold (0 keeps all)."""
-    return scene if threshold <= 0 else scene[scene.opacities >= threshold]
+    """Keep Gaussians with opacity >= threshold (0 keeps all); the scene itself if that is all of them."""
+    if threshold <= 0:
+        return scene
+    kept = torch.nonzero(scene.opacities >= threshold).squeeze(1)  # once, not once a field
+    return scene if len(kept) == len(scene) else scene[kept]
 
 
 def prune_to_count(scene: Gaussians, count: int, cameras: Cameras) -> Gaussians:

@@ -24,8 +24,8 @@ def ray_directions(cameras: Cameras, height: int, width: int, uv_offset: torch.T
     Returns:
         Directions of length 1. (N, height, width, 3)
     """
-    size = cameras.intrinsics.new_tensor([width, height, width, height])
-    fx, fy, cx, cy = (cameras.intrinsics * size)[:, None, None, :].unbind(-1)
+    fx, fy, cx, cy = cameras.intrinsics[:, None, None, :].unbind(-1)
+    fx, fy, cx, cy = fx * width, fy * height, cx * width, cy * height  # a tensor of sizes would wait for the GPU
     columns = torch.arange(width, dtype=fx.dtype, device=fx.device) + 0.5
     rows = (torch.arange(height, dtype=fx.dtype, device=fx.device) + 0.5)[:, None]
     u, v = columns.expand(height, width), rows.expand(height, width)

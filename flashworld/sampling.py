@@ -169,7 +169,7 @@ def sample(
         NumericalError: a stage produced NaN or infinity.
     """
     vae, device, dtype = networks.config.vae, networks.device, networks.dtype
-    cameras = cameras.to(device)
+    views, cameras = cameras, cameras.to(device)  # the renderer prepares its views where they are: on the CPU
     rows, columns = height // SPATIAL_FACTOR, width // SPATIAL_FACTOR
     shape = (1, vae.z_dim, len(cameras), rows, columns)
     mean, std = latent_statistics(vae, device)
@@ -211,17 +211,18 @@ def sample(
             yield StepResult(step, noisy, velocity, features, clean, scene)
             return
         with during("render"):
-            images = render(scene, cameras, height, width)
+            images = render(scene, views, height, width)
         with during("vae_encoder"):
             center, logvar = encode(networks.vae_encoder, images.to(dtype), frames_per_chunk)
         raw = sample_posterior(center, logvar, noise.posterior(step, tuple(center.shape), device))
         rendered = to_video((raw - mean) / std)
+        fresh = noise.renoise(step, shape, device)  # before the wait below: drawn while the GPU still encodes
         require_finite(
             step,
             {"denoiser": clean, "Gaussian decoder": field_sums(scene), "renderer": images, "VAE encoder": rendered},
         )
         yield StepResult(step, noisy, velocity, features, clean, scene, images, center, rendered)
-        noisy = renoise(rendered, noise.renoise(step, shape, device), STEP_SIGMAS[step + 1])
+        noisy = renoise(rendered, fresh, STEP_SIGMAS[step + 1])
 
 
 def renoise(clean: Latents, noise: Latents, sigma: float) -> Latents:

@@ -15,6 +15,7 @@ multiplies by the focal length, the pixel offset counts in units of the principa
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import cast
 
@@ -154,8 +155,8 @@ def gaussians_from_maps(maps: torch.Tensor, cameras: Cameras) -> Gaussians:
 
     distance = depth.exp()
     means = owners.positions[:, None, None, :] + distance * ray_directions(owners, rows, columns, uv)
-    focal_px = owners.intrinsics[:, :2] / owners.intrinsics.new_tensor([columns, rows])
-    pixel_size = focal_px.norm(dim=-1)[:, None, None, None] * distance
+    focal = torch.stack([owners.intrinsics[:, 0] / columns, owners.intrinsics[:, 1] / rows], dim=-1)
+    pixel_size = focal.norm(dim=-1)[:, None, None, None] * distance
     return Gaussians(
         means=means.reshape(-1, 3),
         quats_wxyz=F.normalize(rotation, dim=-1).reshape(-1, 4),
@@ -179,6 +180,13 @@ def join(parts: list[Gaussians]) -> Gaussians:
         opacities=torch.cat([p.opacities for p in parts]),
         sh=torch.cat([p.sh for p in parts]),
     )
+
+
+def design_bias() -> torch.Tensor:
+    """The head's bias before training: every Gaussian one pixel wide, which rendering time depends on. (76,)"""
+    one_point = torch.zeros(GAUSSIAN_HEAD_WIDTH)
+    one_point[-7:-4] = -math.log(MAX_SCALE_PX - 1)  # sigmoid gives 1 / 16
+    return one_point.repeat(GAUSSIANS_PER_PIXEL)
 
 
 def design_lrs_mul() -> torch.Tensor:

@@ -16,7 +16,7 @@ from torch import nn
 
 from flashworld.config import ModelConfig
 from flashworld.models import gaussian_decoder, transformer
-from flashworld.models.gaussian_decoder import GaussianDecoder, design_lrs_mul
+from flashworld.models.gaussian_decoder import GaussianDecoder, design_bias, design_lrs_mul
 from flashworld.models.text_encoder import TextConditioner, build_text_encoder, tie_embedding, tiny_tokenizer
 from flashworld.models.transformer import build_transformer, materialize_rope
 from flashworld.models.vae_encoder import StillFrameEncoder
@@ -180,6 +180,8 @@ def _random_tensor(name: str, shape: torch.Size, generator: torch.Generator) -> 
     device = generator.device
     if name == "gs_head.lrs_mul":
         return design_lrs_mul().to(device)
+    if name == "gs_head.gs_proj.bias":
+        return design_bias().to(device)
     if "norm" in name and not name.endswith("bias"):
         return torch.ones(shape, device=device)
     if name.endswith("bias") and len(shape) == 1:

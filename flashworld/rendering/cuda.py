@@ -10,7 +10,7 @@ a value sits on a threshold, by one Gaussian's 1/255.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
@@ -104,10 +104,10 @@ def _rasterize(
 ) -> Rendering:
     """One gsplat call, which cannot take an empty scene."""
     device = scene.means.device
-    w2c = views.w2c[batch].to(device, torch.float32)
+    w2c = _sent(views.w2c[batch], device)
     if len(scene) == 0:
         alpha = w2c.new_zeros(len(w2c), views.height, views.width)
-        rgb = w2c.new_tensor(views.background).expand(*alpha.shape, 3).clone()
+        rgb = _filled(views.background, alpha)
         return Rendering(rgb, alpha, torch.zeros_like(alpha) if want_depth else None)
     colors, alpha, _ = rasterization(
         means=scene.means,
@@ -116,15 +116,26 @@ def _rasterize(
         opacities=scene.opacities,
         colors=scene.sh,
         viewmats=w2c,
-        Ks=views.K_px[batch].to(device, torch.float32),
+        Ks=_sent(views.K_px[batch], device),
         width=views.width,
         height=views.height,
         near_plane=views.near,
         far_plane=views.far,
         sh_degree=scene.sh_degree,
-        backgrounds=w2c.new_tensor(views.background).expand(len(w2c), 3),
+        backgrounds=_filled(views.background, w2c[:, 0, 0]),
         packed=False,  # faster here, and the packed path refuses backgrounds of this shape
         render_mode="RGB+D" if want_depth else "RGB",  # gsplat gives depth no background
         rasterize_mode="classic",
     )
     return Rendering(colors[..., :3], alpha[..., 0], colors[..., 3] if want_depth else None)
+
+
+def _sent(matrices: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Float32 on the device, without waiting for what the device is doing, as a copy from ordinary memory would."""
+    matrices = matrices.to(torch.float32)
+    return matrices if matrices.is_cuda else matrices.pin_memory().to(device, non_blocking=True)
+
+
+def _filled(color: Sequence[float], like: torch.Tensor) -> torch.Tensor:
+    """One colour for every element of `like`, made where it is. (..., 3)"""
+    return torch.stack([torch.full_like(like, value) for value in color], dim=-1)

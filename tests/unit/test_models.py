@@ -171,6 +171,16 @@ def test_scene_is_ordered_by_frame_point_row_column(tiny_networks, decoder_input
     torch.testing.assert_close(opacities[2, 1], maps[2, 38 + 30].sigmoid())
 
 
+def test_random_decoder_makes_gaussians_about_a_pixel_wide(tiny_networks, decoder_inputs, cameras):
+    """As before training; what rendering them costs depends on it."""
+    with torch.inference_mode():
+        scene = tiny_networks.gaussian_decoder.gaussians(*decoder_inputs, cameras)
+    distance = (scene.means.unflatten(0, (FRAMES, -1)) - cameras.positions[:, None]).norm(dim=-1)
+    focal = cameras.intrinsics[:, :2] / torch.tensor([8 * COLUMNS, 8 * ROWS])
+    pixel = (focal.norm(dim=-1)[:, None] * distance).flatten()
+    assert 0.5 < float((scene.scales / pixel[:, None]).median()) < 2
+
+
 def test_encoding_a_batch_is_encoding_one_by_one(tiny_networks):
     images = torch.rand(FRAMES, 3, 64, 96) * 2 - 1
     with torch.inference_mode():

@@ -143,6 +143,15 @@ def test_preview_is_one_view_no_higher_than_asked_for():
     assert (small == 255).all()
 
 
+def test_pruned_scene_is_not_copied_again(result):
+    """A scene that comes from a worker is pruned already; four files are written from it."""
+    from dataclasses import replace
+
+    pruned = replace(result, scene=result.visible())
+    assert pruned.visible() is pruned.scene
+    assert 0 < len(pruned.scene) <= len(result.scene)
+
+
 def test_video_path_starts_and_ends_with_the_views(result):
     path = result.video_cameras()
     assert isinstance(path, Cameras)

@@ -76,6 +76,33 @@ def test_noise_is_drawn_in_the_documented_order(tiny_networks, path):
         assert asked == [*first, latent, *[frames, latent] * 3]
 
 
+def test_next_noise_is_drawn_before_the_loop_waits_for_the_device(tiny_networks, path):
+    """The check for NaN waits; drawing after it would leave the device idle."""
+
+    class Watched(SeededNoise):
+        drawn = 0
+
+        def renoise(self, *args):
+            self.drawn += 1
+            return super().renoise(*args)
+
+    noise = Watched(torch.Generator().manual_seed(0))
+    with torch.inference_mode(), pytest.raises(NumericalError, match="renderer"):
+        next(
+            sample(
+                tiny_networks, path, tiny_networks.text("a lake"), noise,
+                lambda *a: flat_renderer(*a) * float("nan"), height=HEIGHT, width=WIDTH,
+            )
+        )  # fmt: skip
+    assert noise.drawn == 1
+
+
+def test_renderer_gets_the_cameras_where_they_were_built(tiny_networks, path):
+    seen = []
+    next(run(tiny_networks, path, render=lambda *a: seen.append(a[1]) or flat_renderer(*a)))
+    assert seen[0] is path
+
+
 def test_image_and_its_place_matter(tiny_networks, path):
     image = torch.rand(3, HEIGHT, WIDTH) * 2 - 1
     runs = [{}, {"image": image}, {"image": image, "image_index": 2}, {"image": -image}]
