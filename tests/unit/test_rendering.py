@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -391,7 +392,17 @@ def test_kernels_compile_where_no_cache_folder_can_be_written(caplog):
 def test_missing_gsplat_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "gsplat", None)
     with pytest.raises(DependencyError, match=r"pip install gsplat==1\.5\.3"):
-        cuda._load_rasterization()
+        cuda._load_gsplat()
+
+
+def test_colours_for_gsplat_are_its_own_seen_from_the_camera(scene, evaluate_sh):
+    from gsplat.cuda._torch_impl import _spherical_harmonics
+
+    gsplat = SimpleNamespace(spherical_harmonics=_spherical_harmonics)
+    center = torch.tensor([0.3, -0.2, 1.0])
+    direction = torch.nn.functional.normalize(scene.means - center, dim=1)
+    wanted = (evaluate_sh(scene.sh, direction) + 0.5).clamp(min=0)
+    torch.testing.assert_close(cuda._colors(gsplat, scene, center), wanted, rtol=1e-4, atol=1e-5)
 
 
 @given(gaussians=st.integers(0, 20_000_000), views=st.integers(1, 400))
