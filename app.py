@@ -12,13 +12,22 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import multiprocessing
 import os
+import shutil
+import signal
 import threading
 import time
 from collections.abc import Generator, Iterator
+from html import escape
 from pathlib import Path
+from types import FrameType
 
 import torch
+
+from flashworld.private_folder import private_folder
+
+os.environ.setdefault("GRADIO_TEMP_DIR", str(private_folder() / "uploads"))  # read when gradio is imported
 
 if os.environ.get("SPACES_ZERO_GPU"):
     import torch._dynamo.device_interface
@@ -32,7 +41,7 @@ from flashworld.cli.models import add_model_options, chosen_offload, chosen_sour
 from flashworld.cli.output import Output
 from flashworld.config import ModelConfig
 from flashworld.delivery import NAMES, deliver, focus_distance
-from flashworld.errors import CheckpointError, ExportError, FlashWorldError
+from flashworld.errors import CheckpointError, ExportError, FlashWorldError, InputError, NumericalError
 from flashworld.inputs import GenerationRequest, VideoSettings
 from flashworld.limits import MAX_SIDE_PX, MIN_SIDE_PX, SIZE_MULTIPLE
 from flashworld.loading import model_config
@@ -42,6 +51,7 @@ from flashworld.sampling import STEPS
 from flashworld.transfer import PackedResult, pack_result
 from ui import build_page, launch_options
 from ui.contract import Defaults, Progress, Result
+from ui.job import BROKEN
 
 logger = logging.getLogger("flashworld.app")
 
@@ -49,7 +59,10 @@ GPU_SHARE = 0.85
 """Share of the progress bar that stands for the GPU's part."""
 CPU_SLOWNESS = 60.0
 """How many times the H200's seconds two CPU cores need, until calls have been seen."""
-OUT_OF_MEMORY = "The GPU ran out of memory. Take fewer views or a smaller picture and try again."
+OUT_OF_MEMORY = "There was not enough memory. Take fewer views or a smaller picture and try again."
+NOT_FINITE = "The model gave no usable numbers for this request. Try another seed, or change the words or the picture."
+NOT_LOADED = "The model is not ready and will not be: the owner of this app finds the reason in its log."
+NOT_STARTED = "flashworld: port {port} of {host} cannot be used, is another app running there? Choose one with --port"
 NO_CAP = 86400.0
 """Seconds; whoever owns the GPU may use it."""
 TOTAL = "total"
@@ -66,7 +79,11 @@ def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 class Model:
-    """The pipeline: on a GPU it is there when this is made, on a CPU it arrives in the background."""
+    """The pipeline. It is there when this is made, but for nano on a CPU, which arrives behind the open page.
+
+    Raises:
+        FlashWorldError: options or weights cannot be used.
+    """
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.source = chosen_source(options)
@@ -79,13 +96,17 @@ class Model:
         self._options = options
         self._pipeline: FlashWorldPipeline | None = None
         self._error: CheckpointError | None = None
-        self._thread = threading.Thread(target=self._load, name="load-model", daemon=True)
+        self._thread = threading.Thread(target=self._load_behind_the_page, name="load-model", daemon=True)
         if self.on_gpu:
+            self._have_kernels()
             self._load()
             self._compile()
-        else:
+        elif self.source == "nano":
             self._thread.start()
-            self.note = "the small built-in model" if self.source == "nano" else "running on the CPU"
+            self.note = "the small built-in model"
+        else:
+            self._load()
+            self.note = "running on the CPU"
 
     @property
     def pipeline(self) -> FlashWorldPipeline:
@@ -102,19 +123,17 @@ class Model:
             raise CheckpointError("the model could not be loaded, see the log")
         return self._pipeline
 
-    def _load(self) -> None:
-        start = time.perf_counter()
-        if self.on_gpu:
-            self._have_kernels()
+    def _load_behind_the_page(self) -> None:
         try:
-            self._pipeline = load_pipeline(self._options, Output(json_wanted=False, quiet=False))
+            self._load()
         except CheckpointError as error:
             self._error = error
-            if self.on_gpu:
-                raise SystemExit(f"flashworld: {error}") from error
             logger.exception("the model cannot be loaded")
-        else:
-            logger.info("model %s loaded in %.1f s", self._pipeline.name, time.perf_counter() - start)
+
+    def _load(self) -> None:
+        start = time.perf_counter()
+        self._pipeline = load_pipeline(self._options, Output(json_wanted=False, quiet=False))
+        logger.info("model %s loaded in %.1f s", self._pipeline.name, time.perf_counter() - start)
 
     def _have_kernels(self) -> None:
         """Find, fetch or build gsplat's CUDA kernels now, never in a visitor's call."""
@@ -141,9 +160,18 @@ class Model:
         self.note = "compiled graphs active" if self.compiled else "running eagerly: " + "; ".join(map(str, reports))
 
 
+def load_model(options: argparse.Namespace) -> Model:
+    """The model, or the end of the process in one sentence."""
+    try:
+        return Model(options)
+    except FlashWorldError as error:
+        shutil.rmtree(private_folder(), ignore_errors=True)
+        raise SystemExit(f"flashworld: {error}") from None
+
+
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 OPTIONS = parse_options() if __name__ == "__main__" else parse_options([])
-MODEL = Model(OPTIONS)
+MODEL = load_model(OPTIONS)
 DURATIONS = DurationModel(
     torch.cuda.get_device_name() if MODEL.on_gpu else f"cpu {MODEL.config.name}",
     folder=os.environ.get("FLASHWORLD_DATA_DIR") or None,
@@ -185,19 +213,36 @@ def generate_on_gpu(request: GenerationRequest) -> Iterator[Stage | PackedResult
                 yield packed
             else:
                 yield stage
-    except torch.OutOfMemoryError as error:
-        logger.exception("out of memory")
-        torch.cuda.empty_cache()
-        raise gr.Error(OUT_OF_MEMORY, print_exception=False) from error
-    except FlashWorldError as error:
+        return
+    except (FlashWorldError, MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
         logger.exception("generation failed")
-        raise gr.Error(str(error), print_exception=False) from error
+        sentence = visitor_sentence(error)
+    # Outside the handler: the error's traceback holds on to the tensors that filled the memory.
+    if MODEL.on_gpu:
+        torch.cuda.empty_cache()
+    raise gr.Error(sentence, print_exception=False)
+
+
+def visitor_sentence(error: Exception) -> str:
+    """What a visitor reads of an error in the GPU's part; the log has the rest."""
+    if isinstance(error, InputError):
+        return escape(str(error))
+    if isinstance(error, NumericalError):
+        return NOT_FINITE
+    if isinstance(error, CheckpointError):
+        return NOT_LOADED
+    # torch on the CPU raises a plain RuntimeError, and so do some CUDA libraries.
+    text = str(error).lower()
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "out of memory" in text or "can't allocate" in text:
+        return OUT_OF_MEMORY
+    return BROKEN
 
 
 class Service:
     """What the page asks for; see `ui.contract.Service`."""
 
-    queue_size = 30
+    queue_size = 60
+    """At 8 GPU seconds a scene the last one waits eight minutes; who comes later is told to try again."""
     concurrency = 1
     uses_gpu_quota = ZERO_GPU
 
@@ -266,5 +311,37 @@ def progress_of(stage: Stage) -> Progress:
 
 SERVICE = Service(MODEL)
 
+
+def stop(signal_number: int, _frame: FrameType | None = None) -> None:
+    """End at once, whatever is running, and leave nothing behind."""
+    shutil.rmtree(private_folder(), ignore_errors=True)
+    for worker in multiprocessing.active_children():  # ZeroGPU's
+        worker.kill()
+    # Not sys.exit: it waits for threads, and one of them may be in the middle of a scene.
+    os._exit(128 + signal_number)
+
+
+def serve() -> None:
+    """Open the page and keep it open until a signal ends the process."""
+    page = build_page(SERVICE)
+    try:
+        page.launch(
+            server_name=OPTIONS.host,
+            server_port=OPTIONS.port,
+            mcp_server=True,
+            prevent_thread_lock=True,
+            **launch_options(),
+        )
+    except OSError as error:
+        shutil.rmtree(private_folder(), ignore_errors=True)
+        place = {"port": OPTIONS.port or "7860 and those above it", "host": OPTIONS.host or "this machine"}
+        logger.info("%s", error)
+        raise SystemExit(NOT_STARTED.format(**place)) from None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    while True:
+        signal.pause()
+
+
 if __name__ == "__main__":
-    build_page(SERVICE).launch(server_name=OPTIONS.host, server_port=OPTIONS.port, mcp_server=True, **launch_options())
+    serve()

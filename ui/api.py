@@ -8,38 +8,42 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import FileData
 
-from flashworld.errors import InputError
+from flashworld.checks import echo, whole_number
+from flashworld.errors import InputError, TrajectoryError
 from flashworld.inputs import VideoSettings
+from flashworld.json_text import read_json
+from flashworld.limits import MAX_SEED
 from ui.camera_path import PathForm
 from ui.contract import Result, Service
 from ui.generate_events import JOBS
 from ui.job import Wish, draw_seed, run_job, visitor_error
 from ui.run_part import Settings
 from ui.sessions import Sessions
-from ui.share import Shared, read_knobs
+from ui.uploads import uploaded_picture
 
-FilePath = dict
-"""A file as gradio_client's `handle_file` sends it."""
+DRAWN = -1
+"""The seed that asks for a new one."""
 
 
 def connect_api(service: Service, sessions: Sessions) -> None:
     """Offer `generate` and `generate_from_text`."""
     d = service.defaults
 
-    def run(
-        request: gr.Request, image: str | None, text: str, path: str, knobs: str, path_json: str, **sizes: Any
-    ) -> dict:
+    def run(request: gr.Request, image: object, text: str, path: str, knobs: str, path_json: str, **sizes: Any) -> dict:
         try:
-            params = {**(read_knobs(Shared(path=path, knobs=knobs)) if not path_json and knobs else {})}
-            form = PathForm("file" if path_json else "template", path, params, file_text=path_json)
+            form = path_form(path, knobs, path_json)
+            seed = whole_number(sizes["seed"], "seed", DRAWN, MAX_SEED)
             size = Settings(sizes["frames"], sizes["height"], sizes["width"], VideoSettings(fps=d.fps, seconds=6.0))
-            seed = draw_seed(sizes["seed"], sizes["seed"] < 0)
-            wish = Wish(image, text, form, size, sizes["fov_y_deg"], sizes["image_index"], seed)
+            wish = Wish(
+                uploaded_picture(image), text, form, size, sizes["fov_y_deg"], sizes["image_index"],
+                draw_seed(seed, seed == DRAWN),
+            )  # fmt: skip
             checked = wish.request()
         except InputError as error:
             raise visitor_error(error) from error
         token = request.headers.get("x-ip-token")
-        steps = run_job(service, sessions, checked, request.session_hash or "api", token)
+        # No page will show the result, so no visitor is named: the files have their hour and go.
+        steps = run_job(service, sessions, checked, "", token)
         result = [step for step in steps if isinstance(step, Result)][-1]
         return answer(result)
 
@@ -75,9 +79,8 @@ def connect_api(service: Service, sessions: Sessions) -> None:
         Returns:
             Files by name (ply, spz, video, path, zip, ...) with their links, the seed, and the number of Gaussians.
         """
-        name = str(image["path"]) if isinstance(image, dict) else image.path if image else None
         return run(
-            request, name, text, path, knobs, path_json, image_index=image_index, seed=seed, frames=frames,
+            request, image, text, path, knobs, path_json, image_index=image_index, seed=seed, frames=frames,
             height=height, width=width, fov_y_deg=fov_y_deg,
         )  # fmt: skip
 
@@ -104,6 +107,23 @@ def connect_api(service: Service, sessions: Sessions) -> None:
 
     for endpoint in (generate, generate_from_text):
         gr.api(endpoint, concurrency_limit=service.concurrency, concurrency_id=JOBS)
+
+
+def path_form(path: object, knobs: object, path_json: object) -> PathForm:
+    """The camera path of a request.
+
+    Raises:
+        TrajectoryError: a value is not text, or the knobs are no JSON object.
+    """
+    for name, value in {"path": path, "knobs": knobs, "path_json": path_json}.items():
+        if not isinstance(value, str):
+            raise TrajectoryError(f"{name} must be text, got {echo(value)}")
+    if path_json:
+        return PathForm("file", "", file_text=str(path_json))
+    params = read_json(str(knobs), "knobs", TrajectoryError) if knobs else {}
+    if not isinstance(params, dict):
+        raise TrajectoryError(f'knobs must be a JSON object such as {{"angle_deg": 20}}, got {echo(params)}')
+    return PathForm("template", str(path), params)
 
 
 def answer(result: Result) -> dict:

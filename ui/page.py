@@ -16,6 +16,7 @@ from ui.api import connect_api
 from ui.contract import Service
 from ui.examples import EXAMPLES_DIR
 from ui.examples_part import build_examples, connect_examples
+from ui.gate import gate_options
 from ui.generate_events import connect_generate
 from ui.inputs_part import build_inputs
 from ui.path_events import connect_path, first_view
@@ -61,7 +62,7 @@ def build_page(service: Service, *, sessions: Sessions | None = None) -> gr.Bloc
         connect_share(page, share, inputs, path, run)
         connect_api(service, sessions)
         _connect_visits(page, sessions)
-    page.queue(max_size=service.queue_size, default_concurrency_limit=8)
+    page.queue(max_size=service.queue_size, default_concurrency_limit=8, api_open=False)  # nobody skips the queue
     return page
 
 
@@ -85,4 +86,5 @@ def launch_options() -> dict[str, Any]:
         "max_file_size": "48mb",
         "ssr_mode": False,
         "favicon_path": str(Path(__file__).parent / "static" / "favicon.svg"),
+        **gate_options(),
     }

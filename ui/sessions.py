@@ -1,8 +1,8 @@
-"""Folders of results: one private root, one folder a visitor, one a generation. Old ones are swept, never those in use.
+"""Folders of results: one private root, one folder a generation. Old ones are swept, never those in use.
 
-A folder is kept while its page is open and it is that page's newest result, while it is being written, and for an hour
-after it was last touched. Names hold 128 random bits: who has no link cannot guess one. Nothing a visitor sends becomes
-part of a path.
+A folder is kept for an hour after it was last touched; longer while it is being written, and while it is the newest
+result of a page that is still open, but never longer than a day. Names hold 128 random bits: who has no link cannot
+guess one. Nothing a visitor sends becomes part of a path.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import secrets
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flashworld.errors import ExportError
+from flashworld.private_folder import private_folder
+
 KEEP_SECONDS = 3600.0
+LONGEST_SECONDS = 24 * 3600.0
+"""Pages that say they are open may be gone: a lost connection, or a program that never said goodbye."""
 SWEEP_SECONDS = 300.0
 
 logger = logging.getLogger(__name__)
@@ -31,13 +35,14 @@ class _Visitor:
     newest: Path | None = None
     open: bool = True
     writing: set[Path] = field(default_factory=set)
+    seen: float = 0.0
 
 
 class Sessions:
     """All result folders of one running app."""
 
     def __init__(self, root: Path | None = None, keep_seconds: float = KEEP_SECONDS) -> None:
-        self.root = root or Path(tempfile.mkdtemp(prefix="flashworld-results-"))
+        self.root = root or private_folder() / "results"
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.keep_seconds = keep_seconds
         self._visitors: dict[str, _Visitor] = {}
@@ -45,16 +50,24 @@ class Sessions:
         self._last_sweep = time.monotonic()
 
     @contextmanager
-    def new_folder(self, visitor: str) -> Iterator[Path]:
-        """An empty folder, safe from the sweep inside the `with`; removed again when the block fails or is closed."""
+    def new_folder(self, visitor: str = "") -> Iterator[Path]:
+        """An empty folder, safe from the sweep inside the `with`; removed again when the block fails or is closed.
+
+        Args:
+            visitor: The page that will show the result as long as it is open; empty for a program, which has its hour.
+
+        Raises:
+            ExportError: the folder cannot be made.
+        """
         self.sweep_if_due()
         folder = self.root / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(16)}"
         with self._lock:
-            known = self._visitors.setdefault(visitor, _Visitor())
+            known = self._visitors.setdefault(visitor or folder.name, _Visitor())
             known.open = True
+            known.seen = time.time()
             known.writing.add(folder)
-        folder.mkdir(mode=0o700)
         try:
+            self._make(folder)
             yield folder
         except BaseException:  # GeneratorExit too: a stopped job leaves nothing behind
             shutil.rmtree(folder, ignore_errors=True)
@@ -65,6 +78,15 @@ class Sessions:
         finally:
             with self._lock:
                 known.writing.discard(folder)
+                if not visitor:
+                    del self._visitors[folder.name]
+
+    def _make(self, folder: Path) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)  # someone may have emptied the temporary folder
+            folder.mkdir(mode=0o700)
+        except OSError as error:
+            raise ExportError(f"no folder for the result: {error.strerror}") from error
 
     def close(self, visitor: str) -> None:
         """The visitor's page is gone; the folders age from now on."""
@@ -89,11 +111,18 @@ class Sessions:
         """Delete folders older than `keep_seconds` that nobody looks at or writes to; returns them."""
         now = time.time() if now is None else now
         with self._lock:
+            silent = [
+                name
+                for name, v in self._visitors.items()
+                if not v.writing and (now - v.seen > LONGEST_SECONDS or not v.open)
+            ]
+            for name in silent:
+                del self._visitors[name]
             used = {v.newest for v in self._visitors.values() if v.open} | {
                 folder for v in self._visitors.values() for folder in v.writing
             }
         gone = []
-        for folder in self.root.iterdir():
+        for folder in list(self.root.iterdir()) if self.root.is_dir() else []:
             try:
                 old = now - folder.stat().st_mtime > self.keep_seconds
             except FileNotFoundError:

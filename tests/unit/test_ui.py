@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import time
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flashworld.errors import TrajectoryError
+from flashworld.errors import ExportError, TrajectoryError
 from ui import examples, share, thumbnails
 from ui.camera_path import PathForm, check_recording, parse_path_text
 from ui.contract import STAGES, Progress
 from ui.progress_view import message_html, plain_text, progress_html
-from ui.sessions import Sessions
+from ui.sessions import LONGEST_SECONDS, Sessions
 
 KEY = {"position": [0, 0, 0], "quat_wxyz": [1, 0, 0, 0], "fov_y_deg": 60}
 anything = st.recursive(
@@ -85,6 +87,42 @@ def test_failed_and_stopped_jobs_leave_no_folder(tmp_path):
             (folder / "half.ply").write_text("ply")
             raise error
         assert not folder.exists()
+
+
+def test_results_of_programs_have_their_hour_and_go(tmp_path):
+    sessions = Sessions(tmp_path / "root", keep_seconds=60)
+    with sessions.new_folder() as folder:
+        os.utime(folder, (0, 0))
+        assert sessions.sweep() == [], "it is being written"
+    assert sessions.sweep() == [folder]
+    assert sessions._visitors == {}
+
+
+def test_page_that_never_says_goodbye_is_forgotten_after_a_day(tmp_path):
+    sessions = Sessions(tmp_path / "root", keep_seconds=60)
+    with sessions.new_folder("silent visitor") as folder:
+        pass
+    assert sessions.sweep(now=time.time() + 3600) == []
+    assert sessions.sweep(now=time.time() + LONGEST_SECONDS + 60) == [folder]
+    assert sessions._visitors == {}
+
+
+def test_root_removed_under_the_running_app_is_made_again(tmp_path):
+    sessions = Sessions(tmp_path / "root")
+    shutil.rmtree(sessions.root)
+    assert sessions.sweep() == []
+    with sessions.new_folder("visitor") as folder:
+        assert folder.is_dir()
+    assert sessions.root.stat().st_mode & 0o077 == 0
+
+
+def test_folder_that_cannot_be_made_is_an_error_that_leaves_nothing(tmp_path):
+    sessions = Sessions(tmp_path / "root")
+    sessions.root.rmdir()
+    sessions.root.write_text("a file is in the way")
+    with pytest.raises(ExportError, match="no folder"), sessions.new_folder("visitor"):
+        pass
+    assert all(not visitor.writing for visitor in sessions._visitors.values())
 
 
 def test_folder_names_cannot_be_guessed_or_chosen(tmp_path):

@@ -1,0 +1,77 @@
+"""A private folder for what a running app keeps for a while: uploads and results. Gone with the process.
+
+The folder is locked as long as its process lives (the system drops the lock, however the process ends). So the next
+app to start can tell which folders were left behind by one that was killed, and removes them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+import tempfile
+import time
+from functools import cache
+from pathlib import Path
+
+PREFIX = "flashworld-app-"
+LOCK_NAME = ".lock"
+YOUNG_SECONDS = 60.0
+"""A folder so young may belong to a process that has not locked it yet."""
+
+logger = logging.getLogger(__name__)
+
+
+@cache
+def private_folder() -> Path:
+    """The private folder of this process."""
+    return make_private_folder()
+
+
+def make_private_folder(parent: str | Path | None = None) -> Path:
+    """Make a folder that only this user can read, and remove those of dead processes.
+
+    Args:
+        parent: Where to make it; the system's temporary folder when None.
+    """
+    parent = Path(parent or tempfile.gettempdir())
+    remove_abandoned(parent)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+    lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)  # stays open until the process ends
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return folder
+
+
+def remove_abandoned(parent: Path, now: float | None = None) -> list[Path]:
+    """Delete the folders in `parent` whose process is gone; returns them."""
+    now = time.time() if now is None else now
+    gone = []
+    for folder in parent.glob(f"{PREFIX}*"):
+        try:
+            status = folder.lstat()
+            abandoned = (
+                status.st_uid == os.getuid() and now - status.st_mtime > YOUNG_SECONDS and not _is_locked(folder)
+            )
+        except OSError:
+            continue  # another process was faster, or it is not a folder of ours
+        if abandoned:
+            shutil.rmtree(folder, ignore_errors=True)
+            gone.append(folder)
+    if gone:
+        logger.info("removed %d temporary folders of apps that did not end by themselves", len(gone))
+    return gone
+
+
+def _is_locked(folder: Path) -> bool:
+    try:
+        lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False

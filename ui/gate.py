@@ -1,0 +1,96 @@
+"""In front of Gradio: what this app does not use is shut, bodies have a limit, and no link is ever fetched.
+
+Gradio's server can do more than this page needs: fetch any public address for whoever asks (as a file link, or as the
+"path" of an uploaded file), work on screen recordings, keep copies of a page's state, and run a queued function at
+once, past the queue. Each of these spends this machine's network, disk or processor on strangers.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio import processing_utils
+from starlette.middleware import Middleware
+from starlette.responses import JSONResponse
+
+from flashworld.limits import MAX_JSON_BYTES
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY_BYTES = MAX_JSON_BYTES + 2**20
+"""The largest path file or picture, and what stands around it."""
+SHUT = re.compile(
+    r"^/(gradio_api/)?(process_recording|deep_link|monitoring|vibe-[a-z-]+|runs|run-history|proxy=|file=\s*[a-z][a-z0-9+.-]*:)",
+    re.IGNORECASE,
+)
+"""Routes answered with 404; the last is a file link that names a web address."""
+NO_LINKS = "picture: send the file itself, links are not fetched"
+
+
+class Gate:
+    """ASGI middleware: 404 for what is shut, 413 for a body that is too large."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer here or pass on."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if SHUT.match(scope["path"]):
+            await JSONResponse({"detail": "Not found."}, 404)(scope, receive, send)
+            return
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > MAX_BODY_BYTES:
+            await _too_large(scope, receive, send)
+            return
+        body = _Counted(receive, send)
+        try:
+            await self.app(scope, body.receive, body.send)
+        except _TooLargeError:
+            if not body.answered:
+                await _too_large(scope, receive, send)
+
+
+class _TooLargeError(Exception):
+    """More came than was announced, or than is allowed."""
+
+
+class _Counted:
+    """Counts what a client sends without saying how much it will be."""
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self._receive, self._send = receive, send
+        self._bytes = 0
+        self.answered = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._bytes += len(message.get("body", b""))
+        if self._bytes > MAX_BODY_BYTES:
+            raise _TooLargeError
+        return message
+
+    async def send(self, message: Message) -> None:
+        self.answered = True
+        await self._send(message)
+
+
+async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:
+    text = f"Too large: at most {MAX_BODY_BYTES // 2**20} MB can be sent at once."
+    await JSONResponse({"detail": text}, 413, {"connection": "close"})(scope, receive, send)
+
+
+async def _refuse_link(url: str, cache_dir: str) -> str:
+    raise gr.Error(NO_LINKS, title="Please change this", print_exception=False)
+
+
+def gate_options() -> dict[str, Any]:
+    """What `launch` needs so that the gate stands."""
+    # Gradio has no switch for this: every component downloads the "path" of a file when it is a link.
+    processing_utils.async_ssrf_protected_download = _refuse_link
+    return {"app_kwargs": {"middleware": [Middleware(Gate)]}, "enable_monitoring": False}
