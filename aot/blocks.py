@@ -1,6 +1,7 @@
-"""The three networks that are compiled: an example call of each, and which of its sizes may change.
+"""The four networks that are compiled: an example call of each, and which of its sizes may change.
 
-The text encoder is left out: it runs once a prompt, is remembered, and its time is the reading of its weights.
+The text encoder runs once a prompt and is remembered, but eagerly it is hundreds of small launches: several times the
+reading of its weights. Its graph depends on the number of tokens alone, whatever the scene's size.
 """
 
 from __future__ import annotations
@@ -18,8 +19,12 @@ from flashworld.models.networks import Networks
 from flashworld.models.transformer import velocity_and_features
 from flashworld.sampling import encode, from_video
 
-BLOCKS = ("transformer", "gaussian_decoder", "vae_encoder")
+BLOCKS = ("transformer", "gaussian_decoder", "vae_encoder", "text_encoder")
 """In the order in which compiling them pays."""
+EXAMPLE_TOKENS = 40
+"""Of the prompt that the text encoder's kernels are tuned for: a long sentence."""
+MIN_TOKENS = 2
+"""The prefix alone is longer."""
 MIN_BATCH = 2
 """torch.export makes a dimension of size 1 a constant, so a single frame is doubled and cut again."""
 
@@ -90,19 +95,32 @@ def plan_block(
         features = from_video(noise(1, config.feature_dim, frames, rows, columns))
         return networks.gaussian_decoder(features, from_video(noise(1, vae.z_dim, frames, rows, columns).float()))
 
-    runs = {"transformer": run_transformer, "vae_encoder": run_vae_encoder, "gaussian_decoder": run_gaussian_decoder}
+    def run_text_encoder() -> object:
+        tokens = min(EXAMPLE_TOKENS, config.text.max_tokens)
+        ids = torch.randint(config.text.vocab_size, (1, tokens), dtype=torch.int64)
+        return networks.text.reader(ids.to(device))
+
+    runs = {
+        "transformer": run_transformer,
+        "vae_encoder": run_vae_encoder,
+        "gaussian_decoder": run_gaussian_decoder,
+        "text_encoder": run_text_encoder,
+    }
     axes: dict[str, dict[str, Sequence[Axis | None]]] = {
         "transformer": {"hidden_states": (None, None, frame, *latent)},
         "gaussian_decoder": {"features": (frame, None, *latent), "raw_latents": (frame, None, *latent)},
         "vae_encoder": {"images": (frame, None, _axis("rows", sizes.height, 1), _axis("columns", sizes.width, 1))},
+        "text_encoder": {"ids": (None, Axis("tokens", MIN_TOKENS, config.text.max_tokens))},
     }
     batch = {"gaussian_decoder": "features", "vae_encoder": "images"}
     return BlockPlan(
         name=name,
-        module=networks.modules[name],
+        module=module_of(networks, name),
         example=runs[name],
         axes={key: value if any(value) else (None,) * len(value) for key, value in axes[name].items()},
-        budget={
+        budget={}
+        if name == "text_encoder"
+        else {
             "frames": 1 if frame else frames,
             "rows": SIZE_MULTIPLE if latent[0] else height,
             "columns": SIZE_MULTIPLE if latent[1] else width,
@@ -110,6 +128,11 @@ def plan_block(
         sizes=sizes,
         batch_argument=batch.get(name),
     )
+
+
+def module_of(networks: Networks, name: str) -> nn.Module:
+    """What a block's graph stands in for."""
+    return networks.text.reader if name == "text_encoder" else networks.modules[name]
 
 
 def _axis(symbol: str, pixels: tuple[int, int], pixels_per_unit: int) -> Axis | None:

@@ -183,7 +183,8 @@ def build(args: argparse.Namespace) -> Networks:
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     mode = probe_fp8(device) if args.fp8 == "auto" else None if args.fp8 == "none" else args.fp8
     networks = random_networks(config_of(args.model), device=device, dtype=dtype)
-    return Variant(fused=args.fused, folded=args.folded, fp8=mode if args.fused else None).apply(networks)
+    fp8 = mode if args.fused else None
+    return Variant(fused=args.fused, folded=args.folded, fp8=fp8, text_int8=args.text_int8).apply(networks)
 
 
 def config_of(model: str) -> ModelConfig:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from aot import install
 from aot.artifacts import DEFAULT_ROOT, Artifact, ArtifactStore
-from aot.blocks import BLOCKS, plan_block
+from aot.blocks import BLOCKS, module_of, plan_block
 from aot.compile import CompiledPackage, CompileOptions, compile_plan, key_for
 from aot.hub import DEFAULT_REVISION, Place, open_place, pull
 from aot.install import Installed
@@ -167,7 +167,7 @@ def _install(
     reason: str | None,
 ) -> Installed:
     artifacts = [found[name, size] for size in sizes if (name, size) in found]
-    report = install.apply(name, networks.modules[name], artifacts)
+    report = install.apply(name, module_of(networks, name), artifacts)
     report = report if report.active or report.reason else replace(report, reason=reason)
     logger.info("%s", report)
     return report

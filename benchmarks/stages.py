@@ -113,9 +113,8 @@ def main(argv: list[str] | None = None) -> int:
     }
     if args.json != "-":
         print(table(machine, rows, f"{config.name}, {height} x {width}, {precision}, graphs: {args.graphs}"))
-        for name, module in networks.modules.items():
-            if counts := call_counts(module):
-                print(f"{name}: calls {counts}")
+        for name, counts in call_counts(networks).items():
+            print(f"{name}: calls {counts}")
         for name, made in graphs.items():
             print(f"{name}: {made}")
     write(report, args.json)
@@ -196,11 +195,12 @@ def compile_graphs(
     return made
 
 
-def call_counts(module: torch.nn.Module) -> dict[str, int]:
-    """Which graph, or eager, a network's calls went to."""
+def call_counts(networks: Networks) -> dict[str, dict[str, int]]:
+    """Which graph, or eager, each network's calls went to; nothing for those without a graph."""
     from aot import install
+    from aot.blocks import BLOCKS, module_of
 
-    return install.counts(module)
+    return {name: found for name in BLOCKS if (found := install.counts(module_of(networks, name)))}
 
 
 def measure(case: Case, machine: Machine, *, eight_bit: bool) -> list[Row]:

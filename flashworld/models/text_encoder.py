@@ -30,6 +30,18 @@ PAD_ID, EOS_ID, UNKNOWN_ID = 0, 1, 2
 EMBEDDING, TIED_EMBEDDING = "shared.weight", "encoder.embed_tokens.weight"
 
 
+class TextReader(nn.Module):
+    """The encoder as one call without options: whole prompts in, no padding. Fit for export."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Token ids (1, tokens), int64 -> embedding (1, tokens, text_dim)"""
+        return self.encoder(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state
+
+
 class TextConditioner:
     """Tokenizer and encoder with a small memory of recent prompts.
 
@@ -44,6 +56,7 @@ class TextConditioner:
         tokenizer.enable_truncation(max_tokens)
         self.tokenizer = tokenizer
         self.encoder = encoder
+        self.reader = TextReader(encoder)
         self.max_tokens = max_tokens
         self._recent: OrderedDict[str, torch.Tensor] = OrderedDict()
         self._lock = threading.Lock()
@@ -86,8 +99,7 @@ class TextConditioner:
 
     def _encode(self, ids: list[int]) -> torch.Tensor:
         device = next(self.encoder.parameters()).device
-        tokens = torch.tensor([ids], dtype=torch.int64, device=device)
-        return self.encoder(input_ids=tokens, attention_mask=torch.ones_like(tokens)).last_hidden_state
+        return self.reader(torch.tensor([ids], dtype=torch.int64, device=device))
 
     def _pad(self, embedding: torch.Tensor) -> torch.Tensor:
         return nn.functional.pad(embedding, (0, 0, 0, self.max_tokens - embedding.shape[1]))

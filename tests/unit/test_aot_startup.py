@@ -11,7 +11,7 @@ import torch
 from aot import install
 from aot.__main__ import main
 from aot.artifacts import PACKAGE_NAME, ArtifactStore
-from aot.blocks import BLOCKS, plan_block
+from aot.blocks import BLOCKS, module_of, plan_block
 from aot.compile import CompiledPackage, CompileOptions, capture, key_for
 from aot.hub import FolderPlace
 from aot.keys import constants_of, layout_of
@@ -56,7 +56,7 @@ def test_graphs_in_the_store_are_used_without_asking_the_gpu(networks, tmp_path)
     reports = prepare(networks, Settings(root=tmp_path), on_gpu=refuse)
     assert [report.block for report in reports] == list(BLOCKS)
     assert all(report.active for report in reports)
-    assert all(isinstance(networks.modules[name].forward, install.Dispatcher) for name in BLOCKS)
+    assert all(isinstance(module_of(networks, name).forward, install.Dispatcher) for name in BLOCKS)
 
 
 def test_graphs_are_pulled_where_the_store_has_none(networks, tmp_path):
@@ -82,7 +82,7 @@ def test_missing_graphs_are_made_in_one_call_and_kept(networks, tmp_path):
         return run
 
     assert all(report.active for report in prepare(networks, Settings(root=tmp_path), on_gpu=on_gpu))
-    assert [[name for name, _ in wanted] for wanted in calls] == [["gaussian_decoder", "vae_encoder"]]
+    assert [[name for name, _ in wanted] for wanted in calls] == [["gaussian_decoder", "vae_encoder", "text_encoder"]]
     assert all(report.active for report in prepare(networks, Settings(root=tmp_path), on_gpu=refuse))
 
 
@@ -232,7 +232,7 @@ def test_command_line_lists_pushes_and_pulls(networks, tmp_path, capsys):
         (("pull", "three/part/name"), 1, "owner/name"),
         (("gsplat", "--arch", "sm_90"), 1, "expected architectures"),
         (("verify", "--model", "/nowhere.json"), 2, "--model"),
-        (("compile", "--blocks", "text_encoder"), 2, "--blocks"),
+        (("compile", "--blocks", "tokenizer"), 2, "--blocks"),
     ],
 )
 def test_command_line_errors_are_one_sentence_with_an_exit_code(capsys, argv, code, words):

@@ -1,0 +1,77 @@
+"""Eight-bit text weights: how near, how small, who shares what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from aot.variants import Variant
+from flashworld.config import FULL
+from flashworld.models.int8 import Int8Linear, shrink_text_encoder
+from flashworld.models.networks import build_networks, cast_weights, random_networks
+
+COLD_BYTES = 13e9
+"""What a new ZeroGPU worker should have to move at the most."""
+
+
+def relative(actual, expected):
+    return float((actual.double() - expected.double()).norm() / expected.double().norm())
+
+
+def test_rounding_a_layer_costs_less_than_a_per_cent_at_any_magnitude():
+    x = torch.randn(7, 512)
+    for magnitude in (1e-6, 1.0, 1e4):
+        layer = nn.Linear(512, 256)
+        with torch.no_grad():
+            layer.weight.copy_(torch.randn(256, 512) * magnitude)
+            layer.bias.mul_(magnitude)
+            small = Int8Linear(layer)
+            assert small.weight.dtype == torch.int8
+            assert 0 < relative(small(x), layer(x)) < 0.01
+
+
+def test_zero_rows_give_the_bias():
+    layer = nn.Linear(8, 4)
+    with torch.no_grad():
+        layer.weight.zero_()
+        assert torch.equal(Int8Linear(layer)(torch.randn(3, 8)), layer.bias.expand(3, 4))
+
+
+def test_small_text_encoder_is_near_and_leaves_the_original_alone(tiny_networks):
+    before = {name: t.clone() for name, t in tiny_networks.text.encoder.state_dict().items()}
+    small = shrink_text_encoder(tiny_networks)
+    with torch.inference_mode():
+        assert 0 < relative(small.text("a red cup"), tiny_networks.text("a red cup")) < 0.03
+    after = tiny_networks.text.encoder.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert small.text.encoder.shared.weight is tiny_networks.text.encoder.shared.weight
+    assert not [m for m in small.text.encoder.modules() if isinstance(m, nn.Linear)]
+
+
+def test_rounding_adds_little_to_bfloat16(tiny_config, tiny_networks):
+    plain = random_networks(tiny_config, seed=0, dtype=torch.bfloat16)
+    with torch.inference_mode():
+        small = shrink_text_encoder(plain).text("a red cup")
+        assert small.dtype == torch.bfloat16
+        assert relative(small, tiny_networks.text("a red cup")) < 0.03
+
+
+def test_casting_leaves_whole_numbers_and_their_scales_alone(tiny_networks):
+    layer = Int8Linear(nn.Linear(16, 8))
+    scale = layer.weight_inv_scale.clone()
+    cast_weights(layer, torch.bfloat16)
+    assert layer.weight.dtype == torch.int8
+    assert torch.equal(layer.weight_inv_scale, scale)
+
+
+def test_cold_worker_of_the_full_model_moves_at_most_13_gigabytes():
+    """Counted on networks without memory, laid out as on ZeroGPU: bfloat16, blocks in FP8, text in whole numbers."""
+    networks = build_networks(FULL, "meta").to("meta", torch.bfloat16)
+    sizes = {}
+    for text_int8 in (False, True):
+        variant = Variant(fp8="per_row", text_int8=text_int8).apply(replace(networks))
+        tensors = {id(t): t for m in variant.modules.values() for t in m.state_dict(keep_vars=True).values()}
+        sizes[text_int8] = sum(t.numel() * t.element_size() for t in tensors.values())
+    assert sizes[True] <= COLD_BYTES < sizes[False]
