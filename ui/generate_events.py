@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,16 +15,21 @@ from ui.inputs_part import InputsPart
 from ui.job import Wish, draw_seed, run_job, visitor_error
 from ui.path_events import QUIET
 from ui.path_part import PathPart, read_form
-from ui.progress_view import message_html, plain_text, preview_of, progress_html, waiting_html
+from ui.progress_view import PLACE_JS, message_html, plain_text, preview_of, progress_html, waiting_html
 from ui.result_part import ResultPart, result_updates
-from ui.run_part import RunPart, read_settings
+from ui.run_part import RunPart, estimate_seconds, read_settings
 from ui.sessions import Sessions
+from ui.waiting import about, people_ahead, place_text, seconds_left
 
 JOBS = "flashworld-jobs"
 """Page and API share one line and one limit."""
 SETTINGS = 5
 """How many values `RunPart.inputs` gives."""
-SCROLL_JS = "() => { if (innerWidth < 900) document.getElementById('fw-result')?.scrollIntoView({ block: 'start' }); }"
+SCROLL_JS = """() => {
+  const top = document.getElementById("fw-result").getBoundingClientRect().top;
+  if (top < 0 || top > innerHeight / 2) document.getElementById("fw-result").scrollIntoView({ block: "start" });
+}"""
+"""Where the progress is out of sight, as on a phone, go there."""
 
 
 def read_wish(
@@ -46,16 +52,22 @@ def refusal_of(*values: Any) -> str:
 
 
 def connect_generate(
-    service: Service, sessions: Sessions, inputs: InputsPart, path: PathPart, run: RunPart, result: ResultPart
+    page: gr.Blocks,
+    service: Service,
+    sessions: Sessions,
+    inputs: InputsPart,
+    path: PathPart,
+    run: RunPart,
+    result: ResultPart,
 ) -> list[Any]:
     """Wire the two buttons. Returns the inputs in the order `read_wish` takes them."""
     values = [
         inputs.image, inputs.prompt, path.fov, path.image_index, run.seed, run.randomize, *run.inputs, *path.inputs,
     ]  # fmt: skip
     buttons = [run.generate, run.stop]
-    outputs = [result.progress, *buttons, run.seed, *result.outputs]
-    idle = [gr.update(visible=True), gr.update(visible=False)]
-    busy = [gr.update(visible=False), gr.update(visible=True)]
+    outputs = [result.progress, *buttons, run.line, run.seed, *result.outputs]
+    idle = [gr.update(visible=True), gr.update(visible=False), gr.Timer(active=False)]
+    busy = [gr.update(visible=False), gr.update(visible=True), gr.Timer(active=False)]
     keep = [gr.skip()] * (1 + len(result.outputs))
 
     def job(request: gr.Request, *given: Any) -> Iterator[list]:
@@ -66,12 +78,14 @@ def connect_generate(
             yield [message_html(str(error), bad=True), *idle, *keep]
             raise visitor_error(error) from error
         picture = None
+        expected, start = estimate_seconds(service, wish.settings), time.monotonic()
         token = request.headers.get("x-ip-token")
         try:
             for step in run_job(service, sessions, checked, request.session_hash or "", token):
                 if isinstance(step, Progress):
                     picture = preview_of(step, picture)
-                    yield [progress_html(step, picture), *busy, *keep]
+                    left = seconds_left(time.monotonic() - start, step.fraction, expected)
+                    yield [progress_html(step, picture, f"{about(left)} left"), *busy, *keep]
                 elif isinstance(step, Result):
                     yield ["", *idle, step.seed, *result_updates(step)]
         except gr.Error as error:
@@ -91,17 +105,33 @@ def connect_generate(
         """Check before the queue. A new ticket starts the job, a refusal stands beside the button."""
         refusal = refusal_of(*given)
         if refusal:
-            return [message_html(refusal, bad=True), gr.skip(), gr.skip(), gr.skip(), gr.skip()]
-        return ["", secrets.token_hex(8), waiting_html(), *busy]
+            return [message_html(refusal, bad=True)] + [gr.skip()] * 5
+        return ["", secrets.token_hex(8), waiting_html(), *busy[:2], gr.Timer(active=True)]
 
-    run.generate.click(admit, values, [run.refusal, run.ticket, result.progress, *buttons], **QUIET)
+    run.generate.click(admit, values, [run.refusal, run.ticket, result.progress, *buttons, run.line], **QUIET)
+    _connect_line(page, service, run)
     run.ticket.change(None, js=SCROLL_JS, **QUIET)
     running = run.ticket.change(
         job, values, outputs,
         concurrency_limit=service.concurrency, concurrency_id=JOBS, show_progress="minimal",
         show_progress_on=[result.progress], api_visibility="private", trigger_mode="once",
     )  # fmt: skip
-    running.then(finished, result.progress, [result.progress, *buttons], **QUIET)
-    run.stop.click(stopped, None, [result.progress, *buttons], cancels=[running], **QUIET)
+    running.then(finished, result.progress, [result.progress, *buttons, run.line], **QUIET)
+    run.stop.click(stopped, None, [result.progress, *buttons, run.line], cancels=[running], **QUIET)
     result.plain_tab.select(lambda file: file, result.plain_file, result.plain, **QUIET)
     return values
+
+
+def _connect_line(page: gr.Blocks, service: Service, run: RunPart) -> None:
+    """While a visitor waits, say how many are ahead."""
+
+    def look(request: gr.Request, *given: Any) -> str:
+        ahead = people_ahead(page._queue, JOBS, request.session_hash or "")
+        try:
+            each = estimate_seconds(service, read_settings(*given))
+        except InputError:  # edited meanwhile; the request that waits is the one that was checked
+            return ""
+        return place_text(ahead, each, service.concurrency)
+
+    run.line.tick(look, run.inputs, run.place, **QUIET)
+    run.place.change(None, run.place, None, js=PLACE_JS, **QUIET)

@@ -50,14 +50,13 @@ def build_page(service: Service, *, sessions: Sessions | None = None) -> gr.Bloc
                     inputs = build_inputs()
                 with gr.Column(elem_classes="fw-card"):
                     path = build_path_part(service.defaults)
-                with gr.Column(elem_classes="fw-card"):
-                    run = build_run_part(service.defaults, service)
+                run = build_run_part(service.defaults, service)
             with gr.Column(scale=7, min_width=320, elem_id="fw-result"):
                 result = build_result_part(first_view(service.defaults, START_PRESET))
                 share = build_share()
         build_about()
         connect_path(service, inputs, path, run, result)
-        connect_generate(service, sessions, inputs, path, run, result)
+        connect_generate(page, service, sessions, inputs, path, run, result)
         connect_examples(examples, inputs, path, run, result)
         connect_share(page, share, inputs, path, run)
         connect_api(service, sessions)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 PREVIEW_SIDE_PX = 480
 DIMMED = 0.28
 """Brightness of what the crop leaves out."""
+SEEN_LOSS = 0.06
+"""A smaller loss is told in words: a second picture that looks the same helps nobody."""
 
 
 def data_url(picture: Frame, *, side_px: int | None = None, quality: int = 82) -> str:
@@ -38,6 +40,9 @@ def crop_html(photo: Photo, height: int, width: int) -> str:
     lost = 1 - crop.width * crop.height / (rows * columns)
     if lost < 0.01:
         return f'<p class="fw-note">The whole picture is used, at {width} × {height}.</p>'
+    where = "left and right" if crop.width < columns else "top and bottom"
+    if lost < SEEN_LOSS:
+        return f'<p class="fw-note">Used at {width} × {height}; {lost:.0%} is cut off at the {where}.</p>'
     small = Image.fromarray(photo.pixels)
     small.thumbnail((PREVIEW_SIDE_PX, PREVIEW_SIDE_PX))
     shrink = small.width / columns
@@ -48,7 +53,6 @@ def crop_html(photo: Photo, height: int, width: int) -> str:
         slice(round(crop.x0 * shrink), round((crop.x0 + crop.width) * shrink)),
     )
     shown[window] = bright[window]
-    where = "left and right" if crop.width < columns else "top and bottom"
     text = f"The bright part is used ({width} × {height}); {lost:.0%} is cut off at the {where}."
     return f'<img class="fw-crop" alt="{escape(text)}" src="{data_url(shown)}"><p class="fw-note">{escape(text)}</p>'
 

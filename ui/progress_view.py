@@ -8,9 +8,15 @@ from html import escape, unescape
 from ui.contract import STAGES, Progress
 from ui.pictures import data_url
 
+PLACE_JS = """(text) => {
+  const place = document.querySelector("#fw-progress .fw-place-in-line");
+  if (place && place.textContent !== text) place.textContent = text;
+}"""
+"""Writes into the waiting text if it still stands there: an answer that comes late must not replace what followed."""
 
-def progress_html(progress: Progress, picture: str | None) -> str:
-    """Steps done, running and to come; `picture` is a data URL or None."""
+
+def progress_html(progress: Progress, picture: str | None, left: str = "") -> str:
+    """Steps done, running and to come; `picture` is a data URL or None, `left` how long it still takes, in words."""
     names = list(STAGES)
     now = names.index(progress.stage)
     classes = ["done"] * now + ['now" aria-current="step'] + ["todo"] * (len(names) - now - 1)
@@ -24,16 +30,17 @@ def progress_html(progress: Progress, picture: str | None) -> str:
         f'<section class="fw-progress" aria-label="Progress">{image}'
         f'<div class="fw-progress-text"><p role="status">{escape(title)}</p>'
         f'<progress max="100" value="{percent}" aria-label="Progress">{percent} %</progress>'
+        f'<p class="fw-left">{escape(left)}</p>'
         f'<ol class="fw-steps">{steps}</ol></div></section>'
     )
 
 
-def waiting_html(ahead: str = "") -> str:
-    """Before the first step: the request is in the queue."""
-    text = "Waiting for a free place" + (f" · {ahead}" if ahead else "")
+def waiting_html() -> str:
+    """Before the first step: the request is in the queue. `PLACE_JS` writes the place in it."""
     return (
         '<section class="fw-progress" aria-label="Progress"><div class="fw-blank"></div><div class="fw-progress-text">'
-        f'<p role="status">{escape(text)}</p><progress aria-label="Progress"></progress></div></section>'
+        '<p role="status">Waiting for a free place</p><progress aria-label="Progress"></progress>'
+        '<p class="fw-left fw-place-in-line" role="status"></p></div></section>'
     )
 
 

@@ -15,6 +15,14 @@ from ui.stage import Stage, stage_view
 
 DOWNLOADS: dict[FileName, str] = {"ply": "PLY", "spz": "SPZ", "video": "MP4", "path": "Path JSON", "zip": "All (ZIP)"}
 """Their order and names; sizes are added when there is a result."""
+STAGE_TITLES = {
+    "text": "text", "text_context": "text for the views", "vae_encoder": "picture", "transformer": "views",
+    "gaussian_decoder": "scene", "render": "video",
+}  # fmt: skip
+"""What the library times, in words for people."""
+TOTAL = "total"
+SHOWN_SECONDS = 0.05
+NO_SCENE = "This example comes with its video alone. Press Generate to make its scene."
 
 
 class VideoData(GradioModel):
@@ -104,7 +112,7 @@ def build_result_part(first_view: dict) -> ResultPart:
             plain_file = gr.State(None)
             gr.HTML(
                 '<p class="fw-note">A smaller copy for Gradio’s own viewer, for when the 3D tab does not work. '
-                "Drag to turn, wheel to zoom.</p>",
+                "Drag to turn, wheel to zoom. The examples’ shipped results come without it.</p>",
                 apply_default_css=False,
             )
     facts = gr.HTML("", elem_id="fw-facts", apply_default_css=False)
@@ -136,6 +144,7 @@ def result_updates(result: Result) -> list[Any]:
     """Values for `ResultPart.outputs`."""
     files = existing(result).files
     video = (files["video"], files.get("poster")) if "video" in files else None
+    scene = files.get("viewer") or files.get("spz")
     view = stage_view(
         result.cameras,
         result.height,
@@ -143,8 +152,8 @@ def result_updates(result: Result) -> list[Any]:
         picture_index=result.image_index,
         focus_distance=result.focus_distance,
         invite="Show the scene in 3D",
+        note="" if scene else NO_SCENE,
     )
-    scene = files.get("viewer") or files.get("spz")
     plain = str(files["plain"]) if "plain" in files else None
     return [
         gr.Tabs(selected="video" if video else "scene"),
@@ -164,7 +173,16 @@ def _download_update(name: FileName, path: Path | None) -> dict:
 
 
 def facts_html(result: Result) -> str:
-    """One line: seed, size of the scene, where the time went."""
-    times = ", ".join(f"{escape(name)} {seconds:.1f} s" for name, seconds in result.timings.items())
+    """Seed, size of the scene, how long it took; folded, where the time went."""
     parts = [f"Seed <b>{result.seed}</b>", f"<b>{result.gaussians:,}</b> Gaussians".replace(",", " ")]
-    return f'<p class="fw-note fw-facts">{" · ".join([*parts, times] if times else parts)}</p>'
+    if TOTAL in result.timings:
+        parts.append(f"made in <b>{result.timings[TOTAL]:.1f} s</b>")
+    stages = {name: seconds for name, seconds in result.timings.items() if name != TOTAL and seconds >= SHOWN_SECONDS}
+    line = f'<p class="fw-note fw-facts">{" · ".join(parts)}</p>'
+    if not stages:
+        return line
+    rows = "".join(
+        f"<li>{escape(STAGE_TITLES.get(name, name.replace('_', ' ')))} <b>{seconds:.1f} s</b></li>"
+        for name, seconds in stages.items()
+    )
+    return f'{line}<details class="fw-note fw-times"><summary>Where the time went</summary><ul>{rows}</ul></details>'

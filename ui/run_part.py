@@ -16,6 +16,8 @@ QUOTA = (
     "Daily GPU time on this Space: 2 min without an account, 5 min signed in, 40 min with PRO. "
     "It renews 24 hours after the first use."
 )
+LOOK_SECONDS = 1.5
+"""How often a waiting page asks for its place in the queue."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class RunPart:
     ticket: gr.Textbox
     generate: gr.Button
     stop: gr.Button
+    line: gr.Timer
+    place: gr.Textbox
 
     @property
     def inputs(self) -> list[Any]:
@@ -74,17 +78,44 @@ def size_title(height: int, width: int) -> str:
     return f"{width}×{height} {shape}"
 
 
+def estimate_seconds(service: Service, settings: Settings) -> float:
+    """How long a generation with these settings takes."""
+    return service.estimate_seconds(settings.frames, settings.height, settings.width, settings.video)
+
+
 def estimate_html(service: Service, settings: Settings) -> str:
-    """What Generate will cost, in one line, and the visitor's quota in another."""
-    seconds = service.estimate_seconds(settings.frames, settings.height, settings.width, settings.video)
+    """What Generate will cost, in one line."""
+    seconds = estimate_seconds(service, settings)
     about = f"{seconds:.0f} s" if seconds >= 10 else f"{max(seconds, 0.1):.1f} s"
-    if not service.uses_gpu_quota:
-        return f'<p class="fw-estimate">About <b>{about}</b> on this machine</p>'
-    return f'<p class="fw-estimate">About <b>{about}</b> of GPU time</p><p class="fw-note">{QUOTA}</p>'
+    where = "of GPU time" if service.uses_gpu_quota else "on this machine"
+    return f'<p class="fw-estimate">About <b>{about}</b> {where}</p>'
 
 
 def build_run_part(defaults: Defaults, service: Service) -> RunPart:
-    """Draw step 3."""
+    """Draw step 3: a card of settings, and a bar that stays in sight with the cost and the buttons."""
+    with gr.Column(elem_classes="fw-card"):
+        settings = _settings(defaults)
+        if service.uses_gpu_quota:
+            gr.HTML(f'<p class="fw-note">{QUOTA}</p>', apply_default_css=False)
+    video = VideoSettings(fps=defaults.fps, seconds=6.0)
+    first = Settings(defaults.frames, defaults.height, defaults.width, video)
+    with gr.Column(elem_classes="fw-card fw-launch"):
+        refusal = gr.HTML("", elem_id="fw-refusal", apply_default_css=False)
+        with gr.Row(elem_classes="fw-go"):
+            estimate = gr.HTML(
+                estimate_html(service, first), elem_id="fw-estimate", apply_default_css=False, min_width=120
+            )
+            generate = gr.Button("Generate", variant="primary", size="lg", min_width=120, elem_id="fw-generate")
+            stop = gr.Button("Stop", variant="stop", size="lg", min_width=120, visible=False, elem_id="fw-stop")
+    ticket = gr.Textbox("", visible="hidden", label="Ticket", interactive=False)  # changes when a job may begin
+    place = gr.Textbox("", visible="hidden", label="Place in the queue", interactive=False)
+    line = gr.Timer(LOOK_SECONDS, active=False)
+    return RunPart(*settings, estimate, refusal, ticket, generate, stop, line, place)
+
+
+def _settings(
+    defaults: Defaults,
+) -> tuple[gr.Dropdown, gr.Slider, gr.Number, gr.Checkbox, gr.Slider, gr.Slider, gr.Dropdown]:
     gr.HTML('<h2 class="fw-step"><b>3</b> Generate</h2>', apply_default_css=False)
     with gr.Row(elem_classes="fw-seed-row"):
         seed = gr.Number(42, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=110, elem_id="fw-seed")
@@ -103,12 +134,4 @@ def build_run_part(defaults: Defaults, service: Service) -> RunPart:
                 info="0: one second between views", elem_id="fw-seconds",
             )  # fmt: skip
         quality = gr.Dropdown(list(QUALITIES), value="high", label="Video: quality", elem_id="fw-quality")
-    video = VideoSettings(fps=defaults.fps, seconds=6.0)
-    first = Settings(defaults.frames, defaults.height, defaults.width, video)
-    estimate = gr.HTML(estimate_html(service, first), elem_id="fw-estimate", apply_default_css=False)
-    refusal = gr.HTML("", elem_id="fw-refusal", apply_default_css=False)
-    ticket = gr.Textbox("", visible="hidden", label="Ticket", interactive=False)  # changes when a job may begin
-    with gr.Row(elem_classes="fw-go"):
-        generate = gr.Button("Generate", variant="primary", size="lg", elem_id="fw-generate")
-        stop = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id="fw-stop")
-    return RunPart(size, frames, seed, randomize, fps, seconds, quality, estimate, refusal, ticket, generate, stop)
+    return size, frames, seed, randomize, fps, seconds, quality

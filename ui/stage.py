@@ -74,6 +74,7 @@ def stage_view(
     seconds: float = 6.0,
     poster: str | None = None,
     invite: str = "Show in 3D",
+    note: str = "",
 ) -> dict:
     """What the stage draws.
 
@@ -89,6 +90,7 @@ def stage_view(
         seconds: How long playing the path takes.
         poster: URL of a picture behind the invitation while the viewer is not loaded.
         invite: Text of the button that loads it.
+        note: A sentence over the view, for a path without its scene; empty for none.
     """
     return {
         "cameras": camera_rows(cameras),
@@ -101,4 +103,5 @@ def stage_view(
         "seconds": seconds,
         "poster": poster,
         "invite": invite,
+        "note": note,
     }

@@ -9,6 +9,7 @@ let loading = null;
 let visible = false;
 let asked = false;
 let shownUrl = null;
+let shownView = "";
 let timer = 0;
 
 const fileOf = () => {
@@ -21,6 +22,10 @@ const heavy = () => (fileOf()?.bytes ?? 0) > AUTO_BYTES || Boolean(navigator.con
 
 function placeholder() {
   const file = fileOf();
+  if (!props.view?.cameras && !file) {
+    host.innerHTML = `<p class="fw-empty">The scene in 3D appears here.</p>`;
+    return;
+  }
   const size = file?.bytes ? ` · ${(file.bytes / 1e6).toFixed(1)} MB` : "";
   const poster = props.view?.poster;
   host.innerHTML = `<div class="fw-placeholder"><button type="button" class="fw-add"></button></div>`;
@@ -40,6 +45,7 @@ async function open() {
   if (!stage || stage.disposed) {
     stage = viewer.mount(host, { onKeyframes });
     shownUrl = null;
+    shownView = "";
   }
 }
 
@@ -61,7 +67,11 @@ async function refresh() {
   shownUrl = file?.url ?? null;
   asked = false;
   if (fresh) stage.touched = false;
-  await stage.setState(props.view ?? {});
+  const view = JSON.stringify(props.view ?? {});
+  if (fresh || view !== shownView) { // coming back to a tab changes nothing: the visitor's view stays
+    shownView = view;
+    await stage.setState(props.view ?? {});
+  }
   if (fresh) await stage.setScene(file);
 }
 

@@ -33,17 +33,26 @@ THEME = gr.themes.Base(
     input_background_fill="#f3f5f7",
     input_background_fill_dark="#0f151b",
     input_border_width="1px",
+    body_text_color_subdued="#55636f",
+    body_text_color_subdued_dark="#9dacb8",
+    input_placeholder_color="#5f6c77",
+    input_placeholder_color_dark="#8495a3",
+    block_title_text_color="#33404b",
+    block_title_text_color_dark="#dfe6ec",
+    block_label_text_color="#33404b",
+    block_label_text_color_dark="#dfe6ec",
     button_primary_background_fill="#0f766e",
     button_primary_background_fill_hover="#0b5f59",
-    button_primary_background_fill_dark="#0f8a80",
-    button_primary_background_fill_hover_dark="#12a096",
+    button_primary_background_fill_dark="#0d7c73",
+    button_primary_background_fill_hover_dark="#0f8077",
     button_primary_text_color="#ffffff",
     button_primary_text_color_dark="#ffffff",
 )
 CSS = "\n".join(file.read_text(encoding="utf-8") for file in sorted(_CSS_DIR.glob("[1-9]*.css")))
 _OUTER = (_CSS_DIR / "head.css").read_text(encoding="utf-8")
 """Rules for what encloses the page: Gradio puts its own prefix before `css`, which keeps them from matching."""
+_TYPING = (Path(__file__).parent / "typing.js").read_text(encoding="utf-8")
 HEAD = (
-    f"<style>{_OUTER}</style>"
+    f"<style>{_OUTER}</style><script>{_TYPING}</script>"
     '<meta name="description" content="FlashWorld: a picture or words and a camera path into a 3D Gaussian scene.">'
 )

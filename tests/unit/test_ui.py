@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -16,8 +17,10 @@ from flashworld.errors import ExportError, TrajectoryError
 from ui import examples, share, thumbnails
 from ui.camera_path import PathForm, check_recording, parse_path_text
 from ui.contract import STAGES, Progress
+from ui.pictures import crop_html
 from ui.progress_view import message_html, plain_text, progress_html
 from ui.sessions import LONGEST_SECONDS, Sessions
+from ui.waiting import about, place_text, seconds_left
 
 KEY = {"position": [0, 0, 0], "quat_wxyz": [1, 0, 0, 0], "fov_y_deg": 60}
 anything = st.recursive(
@@ -187,3 +190,46 @@ def test_messages_lose_tags_but_not_words():
     quota = "You have exceeded your GPU quota (60s requested vs. 0s left). <a href='https://x'>Sign in</a> for more"
     assert plain_text(quota) == "You have exceeded your GPU quota (60s requested vs. 0s left). Sign in for more"
     assert plain_text("camera 3: &lt;b&gt;this&lt;/b&gt; &amp; 2 &lt; 3") == "camera 3: <b>this</b> & 2 < 3"
+
+
+def test_place_in_line_is_told_in_words():
+    assert place_text(None, 20, 1) == ""
+    assert place_text(0, 20, 1) == "You are next"
+    assert place_text(1, 20, 1) == "1 person ahead of you · about 20 s"
+    assert place_text(4, 20, 2) == "4 people ahead of you · about 40 s"
+    assert [about(s) for s in (0, 4.9, 5, 88, 91, 170)] == [
+        "a few seconds", "a few seconds", "about 5 s", "about 90 s", "about 2 min", "about 3 min",
+    ]  # fmt: skip
+
+
+@given(elapsed=st.floats(0, 1e4), fraction=st.floats(0, 1), estimate=st.floats(0, 1e4))
+def test_time_left_is_between_the_estimate_and_the_own_pace(elapsed, fraction, estimate):
+    left = seconds_left(elapsed, fraction, estimate)
+    by_estimate = max(estimate - elapsed, 0)
+    by_pace = elapsed * (1 - fraction) / fraction if fraction else by_estimate
+    assert min(by_estimate, by_pace) - 1e-6 <= left <= max(by_estimate, by_pace) * (1 + 1e-9) + 1e-6
+    assert seconds_left(elapsed, 1.0, estimate) == 0
+
+
+def test_crop_is_drawn_only_when_it_takes_something_away():
+    from flashworld.pictures import read_picture
+
+    def html(rows: int, columns: int) -> str:
+        return crop_html(read_picture(np.zeros((rows, columns, 3), np.uint8)), 96, 128)
+
+    assert "whole picture" in html(240, 320)
+    assert "<img" not in html(240, 330)
+    assert "left and right" in html(240, 330)
+    assert "<img" in html(240, 600)
+    assert "top and bottom" in html(400, 320)
+
+
+def test_facts_speak_of_what_people_know():
+    from ui.result_part import facts_html
+
+    result = examples.load_examples()[0].result
+    html = facts_html(dataclasses.replace(result, timings={"vae_encoder": 4.9, "text": 0.0, "total": 26.1}))
+    assert "made in <b>26.1 s</b>" in html
+    assert "picture <b>4.9 s</b>" in html
+    assert "vae_encoder" not in html
+    assert html.count("<li>") == 1

@@ -17,6 +17,7 @@ export class Controls {
     Object.assign(this, { canvas, camera, onMove, commands });
     this.mode = "orbit";
     this.unit = 1;
+    this.fast = false;
     this.reach = 2;
     this.keys = new Set();
     this.pointers = new Map();
@@ -28,7 +29,10 @@ export class Controls {
     for (const type of ["pointerup", "pointercancel"]) listen(type, this.#up);
     listen("wheel", this.#wheel, { passive: false });
     listen("keydown", this.#keydown);
-    listen("keyup", (event) => this.keys.delete(event.code));
+    listen("keyup", (event) => {
+      this.keys.delete(event.code);
+      this.fast = event.shiftKey;
+    });
     listen("blur", () => this.keys.clear());
     listen("contextmenu", (event) => this.focused && event.preventDefault());
     listen("dragstart", (event) => event.preventDefault());
@@ -78,6 +82,7 @@ export class Controls {
 
   #keydown(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
+    this.fast = event.shiftKey;
     if (event.code === "Escape") this.canvas.blur();
     else if (event.code in MOVES || event.code in TURNS) {
       this.keys.add(event.code);
@@ -123,9 +128,9 @@ export class Controls {
   }
 
   /** Carry on with the keys held down; true when something moved. `seconds` since the last frame. */
-  step(seconds, fast) {
+  step(seconds) {
     if (!this.keys.size) return false;
-    const speed = this.unit * (fast ? 2.4 : 0.6) * seconds;
+    const speed = this.unit * (this.fast ? 2.4 : 0.6) * seconds;
     const local = new Vector3();
     for (const code of this.keys) {
       if (code in MOVES) local.add(new Vector3(...MOVES[code]));

@@ -1,6 +1,6 @@
 // The canvas with what lies over it: loading progress, failures, key help, announcements.
 
-const HELP = "Drag to turn · right-drag to pan · wheel to zoom · W A S D Q E to move · K adds a keyframe · Esc leaves";
+const HELP = "Drag to turn · right-drag to pan · wheel to zoom · W A S D Q E to move, Shift: faster · K adds a keyframe · Esc leaves";
 
 const html = (text) => Object.assign(document.createElement("template"), { innerHTML: text }).content.firstElementChild;
 
@@ -14,7 +14,8 @@ export class Overlay {
     this.loading = html(`<div class="fw-loading" hidden><progress max="1"></progress><span></span></div>`);
     this.failure = html(`<div class="fw-failure" role="alert" hidden></div>`);
     this.status = html(`<div class="fw-status" role="status" aria-live="polite"></div>`);
-    this.element.append(this.canvas, this.help, this.loading, this.failure, this.status);
+    this.note = html(`<p class="fw-over-note" hidden></p>`);
+    this.element.append(this.canvas, this.help, this.note, this.loading, this.failure, this.status);
   }
 
   /** `loaded` of `total` bytes; total 0 when unknown. */
@@ -43,6 +44,12 @@ export class Overlay {
     this.loading.hidden = true;
     this.failure.textContent = text;
     this.failure.hidden = false;
+  }
+
+  /** A sentence that stays over the view; empty for none. */
+  tell(text) {
+    this.note.textContent = text;
+    this.note.hidden = !text;
   }
 
   say(text) {

@@ -71,7 +71,7 @@ export class Recorder {
     const focus = this.rows.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
     this.rows.replaceChildren(...list.map((key, index) => this.#row(key, index)));
     if (focus) (this.rows.querySelector(`[aria-label="${focus}"]:enabled`) ?? this.addButton).focus();
-    this.element.querySelector("output").textContent = list.length ? `${list.length} keyframes` : "";
+    this.element.querySelector("output").textContent = list.length ? `${list.length} keyframe${list.length > 1 ? "s" : ""}` : "";
     this.empty.hidden = list.length > 0;
     this.mode.value = state.mode;
     this.loop.checked = state.loop;

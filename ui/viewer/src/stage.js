@@ -12,7 +12,7 @@ import { World } from "./world.js";
 import { billboard, disposeObject, groundGrid } from "./props.js";
 import { overview, readColors, savePicture, toggleFullscreen } from "./view.js";
 
-const EMPTY = { cameras: [], aspect: 704 / 480, seconds: 6, picture: null, picture_index: 0, keyframes: null, recording: false };
+const EMPTY = { cameras: [], aspect: 704 / 480, seconds: 6, picture: null, picture_index: 0, keyframes: null, recording: false, note: "" };
 
 export class Stage {
   /** `onKeyframes(state)` is called after every change of the recorded list. */
@@ -83,6 +83,7 @@ export class Stage {
     this.player.reset(this.path.length, this.state.seconds);
     this.toolbar.setLength(this.path.length);
     this.toolbar.setPlaying(false);
+    this.overlay.tell(this.state.note);
     const { keyframes } = this.state;
     if (keyframes && keyframes.origin !== this.root.dataset.origin && this.keyframes.load(keyframes)) this.recorder.draw();
     if (this.state.recording) this.recorder.element.open = true;
@@ -145,7 +146,7 @@ export class Stage {
       this.controls.reach = this.state.focus_distance ?? 1.5 * this.unit;
       this.#look(this.path.at(this.state.picture_index));
     } else if (this.path.length) {
-      const { view, reach } = overview(this.path, this.unit);
+      const { view, reach } = overview(this.path, this.unit, Boolean(this.state.picture));
       this.controls.reach = reach;
       this.#look(view);
     } else this.#look({ position: { x: 0, y: 0, z: 0 }, quaternion: { x: 0, y: 0, z: 0, w: 1 }, fov: 60 });
@@ -229,7 +230,7 @@ export class Stage {
 
   /** One frame of movement; true while something keeps moving. */
   #frame(seconds) {
-    const flying = this.controls.step(seconds, false);
+    const flying = this.controls.step(seconds);
     const playing = this.player.advance(seconds);
     if (playing) this.#showPlace();
     else if (this.wasPlaying) this.toolbar.setPlaying(false);

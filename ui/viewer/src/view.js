@@ -3,14 +3,14 @@ import { Matrix4, Quaternion, Vector3 } from "three";
 
 const UP = new Vector3(0, 1, 0);
 
-/** All cameras of a path from behind, a little to the right and above. */
-export function overview(path, unit) {
+/** All cameras of a path from behind, a little to the right and above; with room for the picture ahead of them. */
+export function overview(path, unit, withPicture) {
   const forward = path.forward();
-  const target = path.center().addScaledVector(forward, 0.7 * unit);
+  const target = path.center().addScaledVector(forward, (withPicture ? 0.7 : 0.25) * unit);
   const right = forward.clone().cross(UP);
   if (right.lengthSq() < 1e-4) right.set(1, 0, 0);
   const away = forward.clone().negate().addScaledVector(right.normalize(), 0.75).addScaledVector(UP, 0.62).normalize();
-  const reach = 3.1 * unit;
+  const reach = (withPicture ? 3.1 : 2.2) * unit;
   const position = target.clone().addScaledVector(away, reach);
   const quaternion = new Quaternion().setFromRotationMatrix(new Matrix4().lookAt(position, target, UP));
   return { view: { position, quaternion, fov: 50 }, reach };

@@ -1,0 +1,68 @@
+"""How many people wait before a visitor, and for about how long, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gradio.queueing import Queue
+
+
+def people_ahead(queue: Queue, line: str, visitor: str) -> int | None:
+    """Requests that are served before the visitor's: those that run and those that came earlier.
+
+    Args:
+        queue: Gradio's queue, which tells nobody but its own small label.
+        line: The `concurrency_id` of the events that share a line.
+        visitor: The session hash of the page that asks.
+
+    Returns:
+        The count, or None when nothing of the visitor's waits there.
+    """
+    waiting = queue.event_queue_per_concurrency_id.get(line)
+    if waiting is None:
+        return None
+    for rank, event in enumerate(list(waiting.queue)):
+        if event.session_hash == visitor:
+            return rank + waiting.current_concurrency
+    return None
+
+
+def place_text(ahead: int | None, seconds_each: float, at_once: int) -> str:
+    """Such as "2 people ahead of you · about 40 s"; empty when nothing waits.
+
+    Args:
+        ahead: As `people_ahead` gives it.
+        seconds_each: What one generation takes.
+        at_once: How many run at the same time.
+    """
+    if ahead is None:
+        return ""
+    if ahead == 0:
+        return "You are next"
+    people = "1 person" if ahead == 1 else f"{ahead} people"
+    return f"{people} ahead of you · {about(seconds_each * ahead / at_once)}"
+
+
+def about(seconds: float) -> str:
+    """A duration as people would guess it: "a few seconds", "about 25 s", "about 3 min"."""
+    if seconds < 5:
+        return "a few seconds"
+    if seconds < 90:
+        return f"about {max(5, round(seconds / 5) * 5)} s"
+    return f"about {round(seconds / 60)} min"
+
+
+def seconds_left(elapsed: float, fraction: float, estimate: float) -> float:
+    """What remains of a running job: the estimate at first, its own pace the further it is.
+
+    Args:
+        elapsed: Seconds since it began.
+        fraction: How much is done, 0 to 1.
+        estimate: Seconds it was expected to take.
+    """
+    by_estimate = max(estimate - elapsed, 0.0)
+    if fraction <= 0:
+        return by_estimate
+    by_pace = elapsed * (1 - fraction) / fraction
+    return (1 - fraction) * by_estimate + fraction * by_pace
