@@ -88,20 +88,25 @@ def single_calls(networks: Networks) -> dict[str, torch.Tensor]:
     """One call of each network on inputs that do not depend on the precision, so that only its own rounding shows."""
     config, dtype = networks.config, networks.dtype
     rows, columns = config.height // SPATIAL_FACTOR, config.width // SPATIAL_FACTOR
-    generator = torch.Generator("cuda").manual_seed(3)
+    device = networks.device
+    generator = torch.Generator(device).manual_seed(3)
 
     def noise(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=generator, device="cuda")
+        return torch.randn(shape, generator=generator, device=device)
 
     hidden, text = (
         noise(1, config.in_channels, config.frames, rows, columns),
-        noise(1, 512, config.transformer.text_dim),
+        noise(1, config.text.max_tokens, config.transformer.text_dim),
     )
     features, latents = noise(4, config.feature_dim, rows, columns), noise(4, config.vae.z_dim, rows, columns)
     pictures = noise(4, 3, config.height, config.width).clamp(-1, 1)
-    time_now = torch.full((1,), 900.0, device="cuda")
+    time_now = torch.full((1,), 900.0, device=device)
     velocity, out_features = velocity_and_features(
-        networks.transformer, hidden.to(dtype), time_now, text.to(dtype), latent_channels=config.vae.z_dim
+        networks.transformer,
+        hidden.to(dtype),
+        time_now,
+        networks.text_context(text.to(dtype)),
+        latent_channels=config.vae.z_dim,
     )
     found = {
         "text": networks.text("a wooden dock on a calm lake"),

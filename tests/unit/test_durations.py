@@ -8,73 +8,15 @@ import statistics
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
-from aot.costs import H200_COSTS, StageCosts, Work
+from aot.costs import H200_COSTS, Work
 from aot.durations import FILE_NAME, DurationModel, weighted_median
 from aot.workers import WorkerWatch
+from benchmarks.durations import DEFAULT, H200, HALF_RTX_PRO_6000, simulate
 from flashworld.limits import ANONYMOUS_GPU_SECONDS
-
-DEFAULT = Work(24, 480, 704, video_frames=97)
-MIX = [
-    (DEFAULT, 8),
-    (replace(DEFAULT, height=704, width=480), 3),
-    (replace(DEFAULT, video_frames=0), 4),
-    (replace(DEFAULT, video_frames=346), 1),
-    (Work(16, 480, 640, video_frames=61), 2),
-    (Work(32, 480, 704, video_frames=125), 1),
-]
-
-
-@dataclass(frozen=True)
-class Platform:
-    """A GPU as the platform lends it, for the simulation.
-
-    Attributes:
-        costs: What stages really cost there.
-        factor: What requests are multiplied with.
-        stragglers: Share of calls that take 1.5 times as long.
-        colds: Share of calls that find no waiting worker.
-    """
-
-    costs: StageCosts
-    factor: float
-    stragglers: float
-    colds: float = 0.04
-
-
-HALF_RTX_PRO_6000 = Platform(
-    StageCosts(
-        fixed=0.3, text=0.06, per_token=2.4 * H200_COSTS.per_token, per_token_pair=2.0 * H200_COSTS.per_token_pair,
-        per_decoded_pixel=2.3 * H200_COSTS.per_decoded_pixel, per_encoded_pixel=2.5 * H200_COSTS.per_encoded_pixel,
-        per_gaussian_view=1.8 * H200_COSTS.per_gaussian_view, per_video_pixel=8e-9, per_result_byte=1 / 0.9e9,
-        per_cold_byte=1 / 1.8e9, cold_fixed=3.0,
-    ),
-    factor=1.5, stragglers=0.01,
-)  # fmt: skip
-H200 = Platform(replace(H200_COSTS, fixed=0.1), factor=1.0, stragglers=0.0)
-
-
-def simulate(platform: Platform, model: DurationModel, calls: int, seed: int) -> tuple[int, list[tuple[int, float]]]:
-    """How many calls the platform cut short, and seconds asked for and used of the others, in order."""
-    dice = random.Random(seed)
-    works, weights = zip(*MIX, strict=True)
-    aborted, ended = 0, []
-    for number in range(calls):
-        cold = number == 0 or dice.random() < platform.colds
-        work = replace(dice.choices(works, weights)[0], cold=cold)
-        used = platform.costs.total(work) * math.exp(dice.gauss(0, 0.08))
-        used *= 1.5 if dice.random() < platform.stragglers else 1.0
-        asked = model.estimate(work)
-        if used > asked.granted_s:
-            aborted += 1
-            model.record_aborted(work)
-            continue
-        ended.append((asked.request_s, used))
-        model.record(work, used)
-    return aborted, ended
 
 
 @pytest.mark.parametrize("seed", range(5))

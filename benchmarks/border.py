@@ -1,0 +1,97 @@
+"""What crosses the border of a GPU worker: bytes and seconds of handing a full-size result to the main process.
+
+    python -m benchmarks.border [--frames 24] [--size 480x704] [--video-frames 97] [--json]
+
+A worker's answer is pickled and written through a pipe, as spaces does it, while the GPU is still reserved. Seconds are
+CPU seconds of both processes, and wall seconds, which say more on an idle machine. No GPU is used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import pickle
+import resource
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from benchmarks.files import smooth_scene
+from flashworld.transfer import PackedResult, pack, unpack
+
+MB = 1e6
+
+
+def a_result(frames: int, height: int, width: int, video_frames: int) -> PackedResult:
+    """A packed scene of two Gaussians for every second pixel, and a film."""
+    scene = pack(smooth_scene(frames * (height // 2) * (width // 2) * 2, degree=2))
+    film = np.random.default_rng(0).integers(0, 256, (video_frames, height, width, 3), dtype=np.uint8)
+    return PackedResult(scene, film, "benchmark", {})
+
+
+def cpu_seconds() -> float:
+    """Of this process and of those that have ended below it."""
+    own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def timed(job: Callable[[], object]) -> dict[str, float]:
+    """CPU and wall seconds of a job."""
+    cpu, wall = cpu_seconds(), time.perf_counter()
+    job()
+    return {"cpu_s": cpu_seconds() - cpu, "wall_s": time.perf_counter() - wall}
+
+
+def through_a_pipe(result: PackedResult) -> None:
+    """From a forked child to this process, the way spaces hands results over."""
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+    child = context.Process(target=queue.put, args=(result,))
+    child.start()
+    queue.get()
+    child.join()
+
+
+def measure(frames: int, height: int, width: int, video_frames: int) -> dict[str, object]:
+    """Bytes and seconds of each part of the way."""
+    result = a_result(frames, height, width, video_frames)
+    data = pickle.dumps(result)
+    film = result.frames.nbytes if result.frames is not None else 0
+    return {
+        "gaussians": len(result.scene.means),
+        "scene_mb": result.scene.nbytes / MB,
+        "video_mb": film / MB,
+        "pickle_mb": len(data) / MB,
+        "pickle": timed(lambda: pickle.dumps(result)),
+        "unpickle": timed(lambda: pickle.loads(data)),
+        "whole_way": timed(lambda: through_a_pipe(result)),
+        "unpack": timed(lambda: unpack(result.scene)),
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=24)
+    parser.add_argument("--size", default="480x704")
+    parser.add_argument("--video-frames", type=int, default=97)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args(argv)
+    height, width = (int(side) for side in args.size.split("x"))
+    row = measure(args.frames, height, width, args.video_frames)
+    if args.json:
+        print(json.dumps(row, indent=1))
+        return 0
+    print(f"{row['gaussians']:,} Gaussians {row['scene_mb']:.1f} MB, film {row['video_mb']:.1f} MB, "
+          f"pickled {row['pickle_mb']:.1f} MB")  # fmt: skip
+    for name in ("pickle", "unpickle", "whole_way", "unpack"):
+        seconds = row[name]
+        assert isinstance(seconds, dict)
+        print(f"{name:10}{seconds['cpu_s']:8.2f} s CPU{seconds['wall_s']:8.2f} s wall")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
