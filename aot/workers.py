@@ -7,10 +7,29 @@ warm if a process that finished a call is still alive and no other call is using
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+_begun: set[int] = set()
+"""Workers whose first call has begun; a forked one inherits its parent's entry, not its own."""
+
+
+def startup_seconds() -> float:
+    """In a GPU function, first thing: how long this worker needed to be born and to load the weights.
+
+    The platform counts that against the call, whose own clock starts later. 0 in a worker that has run a call before,
+    and outside workers.
+    """
+    if multiprocessing.parent_process() is None or os.getpid() in _begun:
+        return 0.0
+    _begun.add(os.getpid())
+    started_ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started_ticks / os.sysconf("SC_CLK_TCK"))
 
 
 class CallWatch:

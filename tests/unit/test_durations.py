@@ -2,19 +2,21 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 import os
 import random
 import statistics
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 
 import pytest
 
 from aot.costs import H200_COSTS, Work
 from aot.durations import FILE_NAME, DurationModel, weighted_median
-from aot.workers import WorkerWatch
+from aot.workers import WorkerWatch, startup_seconds
 from benchmarks.durations import DEFAULT, H200, HALF_RTX_PRO_6000, simulate
 from flashworld.limits import ANONYMOUS_GPU_SECONDS
 
@@ -213,3 +215,34 @@ def test_worker_survives_a_visitor_who_leaves():
     running.close()
     with watch.call():
         assert not watch.expect_cold()
+
+
+def sleep_then_ask(answers) -> None:
+    time.sleep(0.3)
+    answers.put((startup_seconds(), startup_seconds()))
+
+
+def test_worker_knows_how_long_it_took_to_start_once():
+    context = multiprocessing.get_context("fork")
+    answers = context.SimpleQueue()
+    workers = [context.Process(target=sleep_then_ask, args=(answers,)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for _ in workers:
+        first, second = answers.get()
+        assert 0.25 < first < 60  # clock ticks are hundredths of a second
+        assert second == 0.0
+    for worker in workers:
+        worker.join()
+    assert startup_seconds() == 0.0  # this process is nobody's worker
+
+
+def test_cold_starts_that_are_recorded_as_such_are_not_cut_short():
+    """What a worker spends on loading weights must be recorded with the call, or the next cold start is killed."""
+    honest, forgetful = DurationModel("GPU", factor=1.5), DurationModel("GPU", factor=1.5)
+    cold = replace(DEFAULT, cold=True)
+    used = HALF_RTX_PRO_6000.costs.total(cold)
+    for _ in range(10):
+        honest.record(cold, used)
+        forgetful.record(cold, HALF_RTX_PRO_6000.costs.total(DEFAULT))
+    assert forgetful.estimate(cold).granted_s < used < honest.estimate(cold).granted_s
