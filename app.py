@@ -66,6 +66,8 @@ NOT_STARTED = "flashworld: port {port} of {host} cannot be used, is another app 
 NO_CAP = 86400.0
 """Seconds; whoever owns the GPU may use it."""
 TOTAL = "total"
+OWNER_PID = os.getpid()
+"""ZeroGPU's workers are forks of this process and must not clean up after it."""
 ZERO_GPU = bool(spaces_config.Config.zero_gpu)
 
 
@@ -314,9 +316,10 @@ SERVICE = Service(MODEL)
 
 def stop(signal_number: int, _frame: FrameType | None = None) -> None:
     """End at once, whatever is running, and leave nothing behind."""
-    shutil.rmtree(private_folder(), ignore_errors=True)
-    for worker in multiprocessing.active_children():  # ZeroGPU's
-        worker.kill()
+    if os.getpid() == OWNER_PID:
+        shutil.rmtree(private_folder(), ignore_errors=True)
+        for worker in multiprocessing.active_children():  # ZeroGPU's
+            worker.kill()
     # Not sys.exit: it waits for threads, and one of them may be in the middle of a scene.
     os._exit(128 + signal_number)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio import processing_utils
+from gradio.route_utils import FnIndexInferError
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 
@@ -27,7 +28,10 @@ SHUT = re.compile(
     re.IGNORECASE,
 )
 """Routes answered with 404; the last is a file link that names a web address."""
+CALLS = re.compile(r"^/(gradio_api/)?(call|run|api|queue/join)(/|$)")
 NO_LINKS = "picture: send the file itself, links are not fetched"
+SESSIONS = 256
+"""Gradio keeps a copy of the page's configuration for each visitor, half a megabyte, and by itself 10,000 of them."""
 
 
 class Gate:
@@ -54,6 +58,13 @@ class Gate:
         except _TooLargeError:
             if not body.answered:
                 await _too_large(scope, receive, send)
+        except (
+            FnIndexInferError,
+            KeyError,
+        ):  # Gradio looks a stranger's name or number up without asking whether it is there
+            if body.answered or not CALLS.match(scope["path"]):
+                raise
+            await JSONResponse({"detail": "Not found: no such function."}, 404)(scope, receive, send)
 
 
 class _TooLargeError(Exception):
@@ -93,4 +104,8 @@ def gate_options() -> dict[str, Any]:
     """What `launch` needs so that the gate stands."""
     # Gradio has no switch for this: every component downloads the "path" of a file when it is a link.
     processing_utils.async_ssrf_protected_download = _refuse_link
-    return {"app_kwargs": {"middleware": [Middleware(Gate)]}, "enable_monitoring": False}
+    return {
+        "app_kwargs": {"middleware": [Middleware(Gate)]},
+        "enable_monitoring": False,
+        "state_session_capacity": SESSIONS,
+    }

@@ -13,7 +13,9 @@ from PIL import Image
 from flashworld.errors import InputError
 from flashworld.limits import MAX_IMAGE_BYTES, MAX_PROMPT_CHARS
 from flashworld.pictures import Photo, read_picture
+from ui.examples import EXAMPLES_DIR
 from ui.pictures import crop_html, error_html
+from ui.uploads import known_file
 
 SHOWN_BY_BROWSERS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif"}
 
@@ -22,9 +24,18 @@ class PictureInput(gr.Image):
     """`gr.Image` that hands over the file as it came: decoding and its errors belong to `flashworld.pictures`."""
 
     def preprocess(self, payload: ImageData | None) -> str | None:
-        """The uploaded file's path; Gradio has checked that it lies in its upload folder."""
+        """The path of the uploaded file, or of an example's.
+
+        Gradio checks a path only when the request says that it is one (`meta`), so a stranger could name any file.
+
+        Raises:
+            gr.Error: it is another file.
+        """
         if payload is not None and payload.path and not (payload.url or "").startswith("data:"):
-            return payload.path
+            try:
+                return known_file(payload.path, EXAMPLES_DIR)
+            except InputError as error:
+                raise gr.Error(str(error), title="Please change this", print_exception=False) from error
         pixels = super().preprocess(payload)
         return pixels if isinstance(pixels, str) else None
 

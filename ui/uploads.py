@@ -22,14 +22,22 @@ def uploaded_picture(value: object) -> str | None:
     """
     if value is None:
         return None
-    path = value.get("path") if isinstance(value, dict) else getattr(value, "path", None)
+    return known_file(value.get("path") if isinstance(value, dict) else getattr(value, "path", None))
+
+
+def known_file(path: object, *folders: Path) -> str:
+    """A path from a visitor, if it names a file in Gradio's upload folder or in one of the given ones.
+
+    Raises:
+        ImageError: it does not.
+    """
     if not isinstance(path, str) or "\0" in path:
         raise ImageError(EXPECTED)
-    folder = Path(get_upload_folder()).resolve()
     try:
         real = Path(path).resolve(strict=True)  # also follows links, so that one cannot lead out
     except (OSError, RuntimeError, ValueError):
         raise ImageError(EXPECTED) from None
-    if not real.is_relative_to(folder) or not real.is_file():
+    allowed = [Path(get_upload_folder()).resolve(), *(folder.resolve() for folder in folders)]
+    if not real.is_file() or not any(real.is_relative_to(folder) for folder in allowed):
         raise ImageError(EXPECTED)
     return str(real)

@@ -1,0 +1,88 @@
+"""The two documented ways in for programs, and what they may not call."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from gradio_client import Client, handle_file
+
+from tests.app.conftest import TOKEN
+from tests.app.running import GENERATE
+
+
+@pytest.fixture(scope="module")
+def client(app, tmp_path_factory):
+    return Client(app.url, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
+
+
+def test_gradio_client_sends_a_picture_and_gets_files(client, photo, tmp_path):
+    picture = tmp_path / "photo.png"
+    picture.write_bytes(photo)
+    found = client.predict(**{**GENERATE, "image": handle_file(str(picture))}, api_name="/generate")
+    assert found["seed"] == 1
+    assert Path(found["files"]["ply"]).read_bytes().startswith(b"ply\n")
+
+
+def test_only_the_two_endpoints_are_offered(client, visitor):
+    offered = visitor.http.get("/gradio_api/info").json()
+    assert set(offered["named_endpoints"]) == {"/generate", "/generate_from_text"}
+    assert offered["unnamed_endpoints"] == {}
+    for event in visitor.config["dependencies"]:
+        if event["api_visibility"] == "private":
+            with pytest.raises(ValueError, match="Cannot find a function"):
+                client.predict(api_name=f"/{event['api_name']}")
+
+
+def test_wrong_calls_are_answered_in_a_sentence(visitor):
+    wrong = [
+        ("seed", "x", "seed must be a whole number"),
+        ("seed", -2, "seed must be a whole number"),
+        ("frames", 2.5, "frames must be a whole number"),
+        ("path", None, "path must be text"),
+        ("path", "nowhere", "unknown camera path"),
+        ("knobs", "[1]", "knobs must be a JSON object"),
+        ("knobs", '{"angel_deg": 3}', "angel_deg"),
+        ("path_json", "{", "not JSON"),
+        ("text", {"a": 1}, "text must be a string"),
+    ]
+    for name, value, sentence in wrong:
+        answer = visitor.generate(**{name: value})
+        assert sentence in str(answer.error), (name, value, answer)
+    assert "needed" in str(visitor.call("generate", []).error)
+
+
+def test_mcp_lists_its_tools_and_makes_a_scene_from_words(app):
+    async def visit():
+        from mcp import ClientSession
+        from mcp.client.streamable_http import streamablehttp_client
+
+        async with (
+            streamablehttp_client(f"{app.url}/gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            tools = {tool.name: tool.description for tool in (await session.list_tools()).tools}
+            made = await session.call_tool("generate_from_text", {"text": "a red ball", "seed": 3})
+            return tools, made
+
+    tools, made = asyncio.run(visit())
+    assert {"generate", "generate_from_text"} == set(tools)
+    assert "along a camera path" in tools["generate_from_text"]
+    assert not made.isError
+    assert any("scene.ply" in getattr(part, "text", "") for part in made.content)
+
+
+def test_the_owners_token_is_in_no_page_answer_log_or_file(app, visitor, scene):
+    refused = visitor.generate(image={"path": "/proc/self/environ"})
+    texts = [
+        *(visitor.http.get(path).text for path in ("/", "/config", "/gradio_api/info", "/gradio_api/openapi.json")),
+        json.dumps(scene.data), str(refused.error), app.log,
+    ]  # fmt: skip
+    assert all(len(text) > 20 for text in texts)
+    assert not any(TOKEN in text for text in texts)
+    for path in app.temporary.rglob("*"):
+        if path.is_file():
+            assert TOKEN.encode() not in path.read_bytes(), path

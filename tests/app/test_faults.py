@@ -1,0 +1,126 @@
+"""What happens when something breaks under the running app; `docs/faults.md` says it in words."""
+
+from __future__ import annotations
+
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.app.running import FILE, ROOT, START_S, RunningApp, children, wait_for
+from ui.job import BROKEN
+
+NO_ROOM_BYTES = 100_000
+"""Room for pictures and path, not for the scene."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def starting(app, tmp_path_factory):
+    """Three more apps, started together because importing torch takes the longest: one is wanted up, two are to fail."""
+    offline = tmp_path_factory.mktemp("offline")
+    environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(offline / "empty"), "HF_TOKEN": "hf_" + "secret" * 6}
+    apps = {
+        "ends": RunningApp(tmp_path_factory.mktemp("ends")),
+        "offline": RunningApp(offline, "--model", "full", "--device", "cpu", env=environment),
+        "second": RunningApp(tmp_path_factory.mktemp("second"), "--port", str(app.port)),
+    }
+    yield apps
+    for started in apps.values():
+        started.process.kill()
+        started.process.wait()
+
+
+def test_full_disk_is_one_sentence_and_leaves_no_file(app, visitor):
+    before = app.results
+    limit = resource.prlimit(app.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(app.process.pid, resource.RLIMIT_FSIZE, (NO_ROOM_BYTES, limit[1]))
+    try:
+        answer = visitor.generate()
+    finally:
+        resource.prlimit(app.process.pid, resource.RLIMIT_FSIZE, limit)
+    assert answer.error == BROKEN
+    assert app.results == before
+    assert "cannot be written: File too large" in app.log
+    assert visitor.generate().error is None, "with room again it works again"
+
+
+def test_folders_that_were_removed_are_made_again(app, visitor, photo):
+    for folder in app.temporary.glob("flashworld-app-*/*"):
+        if folder.is_dir():
+            shutil.rmtree(folder)
+    answer = visitor.generate(image={"path": visitor.upload(photo), "meta": FILE})
+    assert answer.error is None
+    assert len(app.results) == 1
+
+
+def test_picture_that_was_swept_before_it_was_used_is_asked_for_again(visitor, photo):
+    path = visitor.upload(photo, "swept.png")
+    Path(path).unlink()
+    assert visitor.generate(image={"path": path, "meta": FILE}).error
+    assert visitor.generate(image={"path": visitor.upload(photo, "swept.png"), "meta": FILE}).error is None
+
+
+def test_visitor_who_leaves_stops_the_work_and_leaves_no_folder(app, visitor):
+    before = app.results
+    values = visitor.page_values("job", fw_prompt="a red ball", fw_frames=8)
+    answer = visitor.call("job", values, leave_at="process_generating")
+    assert answer.messages[-1] == "process_generating"
+    assert wait_for(lambda: app.results == before)
+    assert wait_for(lambda: children(app.process.pid) == [])
+    assert app.visitor().generate().error is None, "the place is free"
+
+
+def test_term_signal_in_the_middle_of_a_call_ends_the_process_and_leaves_nothing(starting):
+    app = starting["ends"].wait_until_up()
+    visitor = app.visitor()
+    values = visitor.page_values("job", fw_prompt="a red ball", fw_frames=8)
+    visitor.call("job", values, leave_at="process_generating")  # the model is there
+    assert wait_for(lambda: not app.results)
+    assert visitor.join("job", values).status_code == 200
+    assert wait_for(lambda: app.results)
+    started = children(app.process.pid)
+    begun = time.monotonic()
+    assert app.stop(signal.SIGTERM) == 128 + signal.SIGTERM
+    assert time.monotonic() - begun < 10
+    assert list(app.temporary.glob("flashworld-app-*")) == []
+    assert wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started))
+    assert "Traceback" not in app.log
+
+
+def test_without_hub_and_cache_the_full_model_ends_in_one_sentence(starting):
+    app = starting["offline"]
+    assert app.process.wait(START_S) == 1
+    assert "Traceback" not in app.log
+    last = app.log.strip().splitlines()[-1]
+    assert last.startswith(
+        "flashworld: Wan-AI/Wan2.2-TI2V-5B-Diffusers/text_encoder/config.json is not in the Hub's cache"
+    )
+    assert "hf download" in last
+    assert "hf_secret" not in app.log
+    assert list(app.temporary.glob("flashworld-app-*")) == []
+
+
+def test_second_app_on_a_port_ends_in_one_sentence(starting, app):
+    second = starting["second"]
+    assert second.process.wait(START_S) == 1
+    assert "Traceback" not in second.log
+    assert second.log.strip().splitlines()[-1].startswith(f"flashworld: port {app.port} of 127.0.0.1 cannot be used")
+    assert list(second.temporary.glob("flashworld-app-*")) == []
+    assert app.process.poll() is None
+
+
+@pytest.mark.parametrize("option", [("--model", "nowhere"), ("--offload", "everything")])
+def test_wrong_options_end_in_one_sentence(option, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "app.py", *option, "--device", "cpu"], cwd=ROOT, check=False, capture_output=True, text=True, timeout=START_S,
+        env={"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path), "HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("flashworld: ")
+    assert list(tmp_path.glob("flashworld-app-*")) == []
