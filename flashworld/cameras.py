@@ -37,7 +37,7 @@ class Cameras:
         intrinsics: fx / W, fy / H, cx / W, cy / H. (N, 4)
 
     Raises:
-        TrajectoryError: shapes disagree, a value is not finite, a quaternion is zero, a focal length is not positive.
+        TrajectoryError: not tensors of floats, shapes disagree, a value is not finite, a quaternion is zero, a focal length is not positive.
     """
 
     quats_wxyz: Quaternions
@@ -45,6 +45,11 @@ class Cameras:
     intrinsics: Intrinsics
 
     def __post_init__(self) -> None:
+        for name in ("quats_wxyz", "positions", "intrinsics"):
+            value = getattr(self, name)
+            if not isinstance(value, torch.Tensor) or not value.is_floating_point():
+                kind = value.dtype if isinstance(value, torch.Tensor) else type(value).__name__
+                raise TrajectoryError(f"cameras: {name} must be a tensor of floats, got {kind}")
         count = self.quats_wxyz.shape[0] if self.quats_wxyz.ndim == 2 else -1
         expected = {"quats_wxyz": (count, 4), "positions": (count, 3), "intrinsics": (count, 4)}
         for name, shape in expected.items():

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import math
 import numbers
+from pathlib import Path
+
+import numpy as np
 
 from flashworld.errors import InputError
 
 MAX_ECHO_CHARS = 40
+MAX_NAME_CHARS = 80
 
 
 def echo(value: object) -> str:
@@ -19,8 +23,23 @@ def echo(value: object) -> str:
         return f"{type(value).__name__} of {len(value)}"
     if isinstance(value, int) and abs(value) > 10**MAX_ECHO_CHARS:
         return "a huge number"  # Python refuses to print it
+    if isinstance(value, str):
+        value = value[: MAX_ECHO_CHARS + 1]  # escaping all of it would cost ten times its size
+    elif value is not None and not isinstance(value, int | float | np.generic):
+        return type(value).__name__  # how it prints itself may be long and of many lines
     text = ascii(value)
     return text if len(text) <= MAX_ECHO_CHARS else text[: MAX_ECHO_CHARS - 3] + "..."
+
+
+def file_name(path: str | Path) -> str:
+    """The last part of a path as it may stand in a message: without control characters, on one line, short."""
+    return one_line(Path(path).name, MAX_NAME_CHARS)
+
+
+def one_line(text: str, most: int) -> str:
+    """Text with a question mark for every control character and direction override, cut to `most` characters."""
+    text = "".join(mark if mark.isprintable() else "?" for mark in text[: most + 1])
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def real_number(

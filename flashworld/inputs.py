@@ -46,7 +46,7 @@ VideoQuality = Literal["low", "medium", "high"]
 DEFAULT_TRAJECTORY = "orbit_right"
 """15 degrees to the right: shows depth, and stays where the model has seen the scene."""
 _SPACES = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]")
-_INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 
+from flashworld.checks import echo
 from flashworld.errors import InputError
 from flashworld.limits import MAX_JSON_BYTES, MAX_JSON_VALUES
 
@@ -56,9 +57,9 @@ def _whole(digits: str) -> int:
 
 
 def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in found if names.count(name) > 1)
-        raise ValueError(f"key {ascii(twice)[:40]} comes twice in one object")
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"key {echo(name)} comes twice in one object")
+        found[name] = value
     return found

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from flashworld.camera_paths import FROM_CAMERAS, PathOrigin, preset_values
-from flashworld.checks import echo
+from flashworld.checks import echo, file_name
 from flashworld.config import FULL, ModelConfig
 from flashworld.errors import ImageError, InputError, TrajectoryError
 from flashworld.inputs import DEFAULT_TRAJECTORY, GenerationRequest, VideoSettings, build_request
@@ -87,12 +87,16 @@ def load_request_file(path: str | Path, *, defaults: ModelConfig = FULL) -> Gene
         InputError: or a subclass; a file name that leads out of the request's folder is refused.
     """
     path = Path(path)
-    path = path / REQUEST_FILE if path.is_dir() else path
     try:
+        path = path / REQUEST_FILE if path.is_dir() else path
+        if path.exists() and not path.is_file():
+            raise InputError(f"request file {file_name(path)!r} cannot be read: it is no ordinary file")
         with path.open("rb") as file:
             data = file.read(MAX_JSON_BYTES + 1)
+    except InputError:
+        raise
     except (OSError, ValueError) as error:
-        raise InputError(f"request file {path.name!r} cannot be read: {type(error).__name__}") from error
+        raise InputError(f"request file {file_name(path)!r} cannot be read: {type(error).__name__}") from error
     return _read(_parse_object(data), None, defaults, folder=path.parent)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from flashworld.cameras import Cameras, Normalization
+from flashworld.checks import file_name
 from flashworld.errors import ExportError, InputError
 from flashworld.files.atomic import replacing
 from flashworld.gaussians import Gaussians, prune_by_opacity, require_finite
@@ -142,8 +143,9 @@ def make_folder(folder: str | Path) -> Path:
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExportError(f"folder {folder} cannot be made: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file system can hold
+        reason = getattr(error, "strerror", None) or "impossible name"
+        raise ExportError(f"folder {file_name(folder)!r} cannot be made: {reason}") from error
     return folder
 
 

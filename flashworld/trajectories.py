@@ -172,7 +172,10 @@ def _progress(preset: Preset, frames: int, loop: bool | None, easing: str | None
 
 def _checked_lens(intrinsics: torch.Tensor | Sequence[float]) -> torch.Tensor:
     """Intrinsics as four float64 numbers on the CPU. (4,)"""
-    lens = torch.as_tensor(intrinsics).detach().double().cpu()
+    try:
+        lens = torch.as_tensor(intrinsics).detach().double().cpu()
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # words, ragged lists, whole numbers beyond 1e308
+        lens = torch.empty(0)
     if lens.shape != (4,) or not bool(torch.isfinite(lens).all()) or bool((lens[:2] <= 0).any()):
         raise TrajectoryError("intrinsics: expected fx / W, fy / H, cx / W, cy / H, finite and focal lengths above 0")
     return lens

@@ -29,6 +29,8 @@ from flashworld.checks import echo
 from flashworld.errors import TrajectoryError
 
 PINHOLE_MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "FULL_OPENCV", "RADIAL", "SIMPLE_RADIAL", "PERSPECTIVE")
+LENS_FIELDS = ("w", "h", "fl_x", "fl_y", "cx", "cy", "camera_angle_x")
+"""At the top, or in a frame where it differs."""
 RIGID_TOLERANCE = 1e-3
 """Largest deviation of R^T R from the identity: files are often rounded to three or four digits."""
 MAX_FOV_X_DEG = 165.0
@@ -54,7 +56,8 @@ def read_transforms(data: Mapping[str, object], output: Output, pixel_size: Size
     def read(entry: Mapping[str, object], where: str) -> CameraValues:
         rotation, position = _rigid(entry, where)
         quat = matrix_to_quat(torch.from_numpy(rotation)).tolist()
-        return quat, position, _lens({**data, **entry}, where, output, pixel_size)
+        lens = {name: entry.get(name, data.get(name)) for name in LENS_FIELDS if name in entry or name in data}
+        return quat, position, _lens(lens, where, output, pixel_size)
 
     return read_cameras(data["frames"], "frames", read)
 

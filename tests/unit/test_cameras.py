@@ -232,3 +232,12 @@ def test_ray_offsets_are_in_units_of_the_principal_point() -> None:
     offset[..., 0] = 1 / (0.48 * 10)  # one column of ten
     shifted = ray_directions(cameras, 10, 10, offset)
     torch.testing.assert_close(shifted[:, :, :-1], ray_directions(cameras, 10, 10)[:, :, 1:])
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.bool, torch.complex64])
+def test_cameras_of_anything_but_floats_are_refused(kind: torch.dtype) -> None:
+    fields = [torch.ones(2, n, dtype=kind) for n in (4, 3, 4)]
+    with pytest.raises(TrajectoryError, match="quats_wxyz must be a tensor of floats, got torch"):
+        Cameras(*fields)
+    with pytest.raises(TrajectoryError, match="quats_wxyz must be a tensor of floats, got list"):
+        Cameras([[1, 0, 0, 0]], [[0, 0, 0]], [[1, 1, 0, 0]])  # type: ignore[arg-type]

@@ -225,3 +225,8 @@ def test_numbers_are_taken_as_they_are():
     assert whole_number(np.int64(5), "n", 0, 9) == 5 and whole_number(5.0, "n", 0, 9) == 5
     assert real_number(np.float32(0.5), "n", 0, 1) == 0.5
     assert len(echo("x" * 1000)) <= 40 and echo("a\n\u202e") == r"'a\n\u202e'"
+
+
+def test_every_direction_mark_is_taken_out_of_a_text():
+    marks = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    assert clean_text("a" + marks + "b") == "ab"

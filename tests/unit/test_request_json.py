@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -178,6 +179,13 @@ def test_a_request_file_never_leaves_its_folder(tmp_path, name):
         load_request_file(folder)
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "\ud800", "a\nb"])
+def test_impossible_names_of_request_files_are_input_errors(name, tmp_path):
+    with pytest.raises(InputError, match="cannot be read: ") as refused:
+        load_request_file(tmp_path / name)
+    assert str(refused.value).isprintable() and len(str(refused.value)) < 200
+
+
 def test_a_missing_request_file_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         load_request_file(tmp_path / "nothing.json")
@@ -327,3 +335,12 @@ def test_only_input_errors_come_out_of_damaged_requests(data):
         place = data.draw(st.integers(0, len(text) - 1))
         text[place : place + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=3))
     outcome(bytes(text))
+
+
+def test_a_repeated_key_among_very_many_is_found_in_one_pass():
+    names = 190_000  # comparing each with each would take minutes
+    text = "{" + ",".join(f'"{n}":0' for n in range(names)) + f',"{names - 1}":1}}'
+    start = time.process_time()
+    with pytest.raises(InputError, match=f"key '{names - 1}' comes twice"):
+        request_from_json(text)
+    assert time.process_time() - start < 20

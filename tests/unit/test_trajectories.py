@@ -386,3 +386,9 @@ def test_look_at_from_right_above_looks_down_without_nan() -> None:
     quats = look_at(torch.tensor([[0.0, 1.0, -2.0]]), torch.tensor([0.0, 0.0, -2.0]))
     ahead = -quat_to_matrix(quats)[0, :, 2]
     torch.testing.assert_close(ahead, torch.tensor([0.0, -1.0, 0.0]), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("lens", [[0.6, 10**309, 0.5, 0.5], ["a", 1, 1, 1], [[1], [1, 2]], None, "lens", [1, 1, 1]])
+def test_lenses_that_are_no_four_numbers_are_refused(lens: object) -> None:
+    with pytest.raises(TrajectoryError, match="intrinsics: expected fx / W"):
+        build_trajectory("forward", frames=3, intrinsics=lens)
