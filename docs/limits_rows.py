@@ -20,15 +20,18 @@ from flashworld.files import read_scene, write_scene
 from flashworld.files.video import write_animation
 from flashworld.gaussians import Gaussians
 from flashworld.inputs import VideoSettings, build_request
+from flashworld.keyframes import Keyframe
 from flashworld.pictures import read_picture
 from flashworld.rendering import render
 from flashworld.request_json import load_request_file, request_from_json
-from flashworld.trajectories import build_trajectory, video_path
+from flashworld.trajectories import build_trajectory, resample, video_path
 from flashworld.trajectory_json import parse_trajectory
 from ui.camera_path import MAX_KEYFRAMES, check_recording
 
 MIB = 2**20
 LENS = intrinsics_from_fov(60.0, 480, 704)
+OWN = {"format": "flashworld-request", "version": 1, "text": "a room", "seed": 0}
+KEY = Keyframe((0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0))
 POSE = {"position": [0, 0, 0], "quaternion_wxyz": [1, 0, 0, 0]}
 
 
@@ -71,7 +74,7 @@ def ask(**wish: Any) -> object:  # noqa: ANN401 - the arguments of build_request
 
 def own_request(**fields: object) -> object:
     """A request in JSON that is right but for what is given."""
-    return request_from_json({"format": "flashworld-request", "version": 1, "text": "a room", "seed": 0, **fields})
+    return request_from_json({**OWN, **fields})
 
 
 def path(*cameras: dict, **fields: object) -> object:
@@ -149,6 +152,19 @@ def request_rows() -> Iterator[Row]:
     yield row("a field", "a known name", lambda: own_request(sead=7))
     yield row("format", "`flashworld-request` (or the original's form)", lambda: request_from_json({"text": "a room"}))
     yield row("version", "1", lambda: request_from_json({"format": "flashworld-request", "version": 2}))
+    yield row("trajectory", "an object", lambda: own_request(trajectory="forward"))
+    yield row("trajectory params", "an object", lambda: own_request(trajectory={"preset": "forward", "params": 7}))
+    yield row("video", "an object", lambda: own_request(video=7))
+    yield row("a field of video", "a known name", lambda: own_request(video={"speed": 2}))
+    yield row("video depth, enabled", "true or false", lambda: own_request(video={"depth": "yes"}))
+    yield row("resolution of the original's form", "three numbers", lambda: request_from_json({"resolution": 7}))
+    yield row("image_omitted", "with the picture beside it", lambda: own_request(image_omitted=True))
+    yield row(
+        "picture", "one: inside the request or beside it",
+        lambda: request_from_json({**OWN, "image": "data:;base64,AAAA"}, image=flat(64, 64)),
+    )  # fmt: skip
+    yield row("a request file", "can be read", lambda: load_request_file(Path("none.json")))
+    yield row("a request file", "an ordinary file", lambda: load_request_file(Path("/dev/null")))
 
 
 def picture_rows(folder: Path) -> Iterator[Row]:
@@ -167,10 +183,17 @@ def picture_rows(folder: Path) -> Iterator[Row]:
         Image.fromarray(np.full((64, 64), 70_000, np.int32)).save(buffer, "TIFF")
         return buffer.getvalue()
 
-    def outside() -> object:
+    def named(picture: str) -> object:
         file = folder / "request.json"
-        file.write_text(json.dumps({"format": "flashworld-request", "version": 1, "image": "../photo.png"}))
+        file.write_text(json.dumps({**OWN, "image": picture}))
         return load_request_file(file)
+
+    def scans(count: int, side: int = 64) -> bytes:
+        buffer = io.BytesIO()
+        flat(side, side, "L").save(buffer, "JPEG", progressive=True)
+        data = buffer.getvalue()
+        last = data.rindex(b"\xff\xda")
+        return data[:-2] + data[last:-2] * (count - data.count(b"\xff\xda")) + data[-2:]
 
     shortest, longest = at.MIN_IMAGE_SIDE_PX, int(at.MAX_IMAGE_ASPECT * at.MIN_IMAGE_SIDE_PX)
     yield row(
@@ -200,7 +223,26 @@ def picture_rows(folder: Path) -> Iterator[Row]:
     yield row(
         "`image` in JSON", "a data URL; names and addresses are not read", lambda: own_request(image="/etc/passwd")
     )
-    yield row("`image` in a request file", "also a file in the folder of the request", outside)
+    yield row("`image` in JSON", "a text", lambda: own_request(image=7))
+    yield row("`image` in JSON", "base64 after the comma", lambda: own_request(image="data:image/png;base64,?"))
+    yield row("`image` in a request file", "also a file in the folder of the request", lambda: named("../photo.png"))
+    yield row("`image` in a request file", "a name that a file can have", lambda: named("a\0.png"))
+    yield row(
+        "JPEG", f"{at.MAX_JPEG_SCANS} scans", lambda: read_picture(scans(at.MAX_JPEG_SCANS + 1)),
+        lambda: read_picture(scans(at.MAX_JPEG_SCANS)), ("MAX_JPEG_SCANS",),
+    )  # fmt: skip
+    yield row(
+        "JPEG", f"{at.MAX_JPEG_SCAN_PIXELS:,} pixels in all scans", lambda: read_picture(scans(600, 2000)), None,
+        ("MAX_JPEG_SCAN_PIXELS",),
+    )  # fmt: skip
+    yield row("a picture on this machine", "is there", lambda: read_picture(folder / "none.png"))
+    yield row("a picture on this machine", "can be read", lambda: read_picture("x" * 5000))
+    yield row(
+        "array", "(h, w), (h, w, 1), (h, w, 3) or (h, w, 4)", lambda: read_picture(np.zeros((64, 64, 2), np.uint8))
+    )
+    yield row("array", "uint8, uint16 or floats", lambda: read_picture(np.zeros((64, 64), np.int64)))
+    yield row("array of floats", "0 to 1", lambda: read_picture(np.full((64, 64), 255.0)))
+    yield row("picture in Python", "one of four things", lambda: ask(image=7))
 
 
 def path_rows() -> Iterator[Row]:
@@ -215,6 +257,19 @@ def path_rows() -> Iterator[Row]:
     identity = np.eye(4).tolist()
     stretched = np.diag([2.0, 1.0, 1.0, 1.0]).tolist()
     moved = POSE | {"position": [far, 0, 0]}
+    pixels = {"fx": 400, "fy": 400, "cx": 352, "cy": 240}
+
+    def cameras(lens: tuple = (0.6, 0.9, 0.5, 0.5), place: float = 0.0, count: int = 2) -> Cameras:
+        quats, places = torch.tensor([[1.0, 0, 0, 0]] * count), torch.full((count, 3), place)
+        return Cameras(quats, places, torch.tensor([[float(n) for n in lens]] * count))
+
+    def original(lens: dict) -> object:
+        pose = {"position": [0, 0, 0], "quaternion": [1, 0, 0, 0], **lens}
+        return parse_trajectory({"cameras": [pose, pose]}, height=480, width=704, fov_y_deg=60.0)
+
+    def transforms_of(frames: object) -> object:
+        return parse_trajectory({"frames": frames}, height=480, width=704, fov_y_deg=60.0)
+
     yield row(
         "cameras", f"{at.MIN_CAMERAS} to {most}", lambda: path(POSE), lambda: [path(POSE, POSE), path(*[POSE] * most)],
         ("MIN_CAMERAS",),
@@ -246,11 +301,40 @@ def path_rows() -> Iterator[Row]:
         "one of the four known ones",
         lambda: parse_trajectory({"poses": []}, height=480, width=704, fov_y_deg=60.0),
     )
+    yield row("top level", "an object", lambda: parse_trajectory("[]", height=480, width=704, fov_y_deg=60.0))
+    yield row("format", "`flashworld-trajectory`", lambda: path(POSE, POSE, format="colmap"))
+    yield row("version", "1", lambda: path(POSE, POSE, version=2))
+    yield row("cameras", "a list", lambda: transforms_of(7))
+    yield row("a camera", "an object", lambda: path(POSE, 7))  # type: ignore[arg-type]
+    yield row("position, quaternion, ...", "lists of so many numbers", lambda: path(POSE, POSE | {"position": [1, 2]}))
+    yield row("image_size", "two numbers", lambda: path(POSE, POSE, image_size=7))
+    yield row(
+        "lens", "an angle or intrinsics, not both",
+        lambda: path(POSE, POSE | {"fov_y_deg": 50, "intrinsics": [1, 1, 0, 0]}, image_size=size),
+    )  # fmt: skip
+    yield row("intrinsics", "with image_size", lambda: path(POSE, POSE | {"intrinsics": [0.6, 0.9, 0.5, 0.5]}))
+    yield row(
+        "focal length", "above 0", lambda: path(POSE, POSE | {"intrinsics": [0.6, -1, 0.5, 0.5]}, image_size=size)
+    )
+    yield row(
+        "fx, fy", "of a lens that a picture can have",
+        lambda: path(POSE, POSE | {"intrinsics": [100, 0.9, 0.5, 0.5]}, image_size=size),
+    )  # fmt: skip
+    yield row("fx, fy, cx, cy of the original's form", "all or none", lambda: original({"fx": 400}))
+    yield row("fx, fy, cx, cy of the original's form", "with the size of the picture", lambda: original(pixels))
+    yield row(
+        "resolution of the original's form", "three numbers",
+        lambda: parse_trajectory({"resolution": 7, "cameras": []}, height=480, width=704, fov_y_deg=60.0),
+    )  # fmt: skip
+    yield row("transform_matrix", "4 rows of 4 numbers", lambda: transforms(identity, identity[:2]))
+    yield row("transform_matrix", "last row 0 0 0 1", lambda: transforms(identity, [*identity[:3], [0, 0, 1, 1]]))
+    yield row("fl_x", "with w and h", lambda: transforms(identity, identity, fl_x=400))
     yield row("transform_matrix", "a rotation and a position", lambda: transforms(identity, stretched))
     yield row("camera_model", "a pinhole", lambda: transforms(identity, identity, camera_model="OPENCV_FISHEYE"))
     yield row("preset", "a known name", lambda: ask(trajectory="orbit_rigth"))
     yield row("knob", "one that the preset has", lambda: ask(trajectory="forward", trajectory_params={"angle_deg": 5}))
     yield row("knob", "within its range (`flashworld trajectory list --json`)", lambda: move("forward", amplitude=9))
+    yield row("knob", "whole, where it counts turns", lambda: move("full_orbit", turns=1.5))
     yield row("knob", "a number", lambda: move("forward", amplitude="far"))
     yield row("easing", "a known name", lambda: move("forward", easing="bouncy"))
     yield row("closed path", "3 cameras or more", lambda: move("forward", frames=2, loop=True))
@@ -259,6 +343,22 @@ def path_rows() -> Iterator[Row]:
         fov,
         lambda: build_trajectory("zoom_in", frames=8, intrinsics=intrinsics_from_fov(6, 480, 704)),
     )
+    yield row("knobs in Python", "an object", lambda: ask(trajectory_params=7))
+    yield row("path in Python", "one of four things", lambda: ask(trajectory=7))
+    yield row("`Cameras`: number", f"{at.MIN_CAMERAS} to {most}", lambda: ask(trajectory=cameras(count=1)))
+    yield row("`Cameras`: position", f"within {far:g} scene units", lambda: ask(trajectory=cameras(place=2 * far)))
+    yield row("`Cameras`: field of view", fov, lambda: ask(trajectory=cameras((0.6, 0.01, 0.5, 0.5))))
+    yield row("`Cameras`: fx", "fits the width", lambda: ask(trajectory=cameras((90.0, 0.9, 0.5, 0.5))))
+    yield row("`Cameras`: cx, cy", f"within {off:g} picture sizes", lambda: ask(trajectory=cameras((0.6, 0.9, 11, 0))))
+    yield row("intrinsics in Python", "four numbers", lambda: build_trajectory("forward", frames=3, intrinsics=[1]))
+    yield row("path to resample", "2 cameras or more", lambda: resample(cameras(count=1), 5))
+    yield row(
+        "start pose", f"within {far:g} scene units",
+        lambda: build_trajectory("forward", frames=3, intrinsics=LENS, start=cameras(place=2 * far)),
+    )  # fmt: skip
+    yield row("keyframes", f"{at.MIN_CAMERAS} to {most}", lambda: ask(trajectory=[KEY]))
+    yield row("keyframe: quaternion", "not zero", lambda: ask(trajectory=[KEY, Keyframe((0, 0, 0), (0, 0, 0, 0))]))
+    yield row("keyframe: position", "three numbers", lambda: ask(trajectory=[KEY, Keyframe((0, 0), (1, 0, 0, 0))]))  # type: ignore[arg-type]
     yield row(
         "recording on the page", f"at most {MAX_KEYFRAMES} keyframes",
         lambda: check_recording({"keyframes": [{}] * (MAX_KEYFRAMES + 1)}),
@@ -280,6 +380,7 @@ def json_rows() -> Iterator[Row]:
     yield row("syntax", "JSON", lambda: request_from_json('{"format": '))
     yield row("encoding", "UTF-8", lambda: request_from_json(b"\xff\xfe{}"))
     yield row("numbers", "no NaN, no Infinity", lambda: request_from_json('{"seed": NaN}'))
+    yield row("whole numbers", "400 digits", lambda: request_from_json('{"seed": ' + "1" * 401 + "}"))
     yield row("keys", "once an object", lambda: request_from_json('{"seed": 1, "seed": 2}'))
     yield row("nesting", "what Python's decoder reads", lambda: request_from_json("[" * 100_000))
     yield row("top level", "an object", lambda: request_from_json("[]"))
@@ -308,6 +409,9 @@ def video_rows(folder: Path) -> Iterator[Row]:
         "frames of a video", f"{at.MAX_VIDEO_FRAMES}", lambda: ask(video=VideoSettings(fps=60, seconds=30.0)),
         lambda: video_path(two, fps=60, seconds=at.MAX_VIDEO_FRAMES / 60), ("MAX_VIDEO_FRAMES",),
     )  # fmt: skip
+    yield row(
+        "frames of `render`", f"{at.MAX_VIDEO_FRAMES}", lambda: video_path(two, fps=60, seconds=at.MAX_VIDEO_SECONDS)
+    )
     yield row("quality", "low, medium, high", lambda: own_request(video={"quality": "best"}))
     yield row(
         "picture of `render`", f"1 to {at.MAX_RENDER_SIDE_PX} pixels a side",

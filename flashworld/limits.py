@@ -19,6 +19,10 @@ MIN_IMAGE_SIDE_PX = 16
 MAX_IMAGE_PIXELS = 64_000_000
 MAX_IMAGE_BYTES = 32 * 2**20
 MAX_IMAGE_ASPECT = 20.0
+MAX_JPEG_SCANS = 1000
+"""A progressive JPEG has about ten; each may cost a whole pass over the picture for 30 bytes of file."""
+MAX_JPEG_SCAN_PIXELS = 2_000_000_000
+"""scans x pixels: about 3 s. A bomb of 32 MB would keep a processor busy for hours."""
 
 MIN_CAMERAS = 2
 MAX_CAMERAS = 1000

@@ -23,8 +23,16 @@ from typing import TypeAlias
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from flashworld.checks import file_name
 from flashworld.errors import ImageError
-from flashworld.limits import MAX_IMAGE_ASPECT, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MIN_IMAGE_SIDE_PX
+from flashworld.limits import (
+    MAX_IMAGE_ASPECT,
+    MAX_IMAGE_BYTES,
+    MAX_IMAGE_PIXELS,
+    MAX_JPEG_SCAN_PIXELS,
+    MAX_JPEG_SCANS,
+    MIN_IMAGE_SIDE_PX,
+)
 from flashworld.types import Frame
 
 PictureSource: TypeAlias = "str | Path | bytes | Image.Image | np.ndarray"
@@ -50,6 +58,9 @@ DECODER_ERRORS = (
     zlib.error,
 )
 """Everything Pillow and its codecs were seen to raise for a hostile file."""
+SCAN_MARK = b"\xff\xda"
+"""Starts each scan of a JPEG; cannot stand inside of one."""
+BAND_PIXELS = 1 << 20
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -99,7 +110,7 @@ def _read_file(path: str | Path) -> bytes:
     try:
         path = Path(path)
         if not path.is_file():
-            raise ImageError(f"picture '{path.name}' is not a file on this machine")
+            raise ImageError(f"picture {file_name(path)!r} is not a file on this machine")
         with path.open("rb") as file:
             return file.read(MAX_IMAGE_BYTES + 1)
     except ImageError:
@@ -116,6 +127,7 @@ def _from_bytes(data: bytes) -> Photo:
     _register_heif()
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_scans(image, data)
             return _from_pillow(image)
     except ImageError:
         raise
@@ -160,6 +172,19 @@ def _check_size(height: int, width: int) -> None:
         raise ImageError(f"picture must be at most {MAX_IMAGE_ASPECT:g} times as long as wide, got {width}x{height}")
 
 
+def _check_scans(image: Image.Image, data: bytes) -> None:
+    """Refuse a JPEG, or a TIFF of JPEGs, whose many scans would each be drawn over the whole picture."""
+    in_tiff = image.format == "TIFF" and image.info.get("compression") in ("jpeg", "tiff_jpeg")
+    if image.format not in ("JPEG", "MPO") and not in_tiff:
+        return
+    scans = data.count(SCAN_MARK)
+    if scans > MAX_JPEG_SCANS or scans * image.height * image.width > MAX_JPEG_SCAN_PIXELS:
+        raise ImageError(
+            f"picture: a JPEG may have at most {MAX_JPEG_SCANS} scans and {MAX_JPEG_SCAN_PIXELS} pixels in all of them, "
+            f"got {scans} scans of {image.width}x{image.height}"
+        )
+
+
 def _read_exif(image: Image.Image) -> tuple[Image.Image, float | None]:
     """The picture upright, and its 35 mm equivalent focal length."""
     transposition = _TRANSPOSITIONS.get(int(_exif_number(image, ExifTags.Base.Orientation)))
@@ -185,11 +210,20 @@ def _to_rgb(image: Image.Image) -> Frame:
                 raise ImageError("picture: grey values must be 8 or 16 bits deep, got 32")
             values = values.astype(np.uint16)
         return _from_array(values)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        return np.asarray(Image.alpha_composite(white, image).convert("RGB"))
-    return np.asarray(image.convert("RGB"))
+    pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
+    rows = max(1, BAND_PIXELS // image.width)
+    for top in range(0, image.height, rows):  # in bands: whole copies in between would take 2 GB
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        pixels[top : top + rows] = np.asarray(_band_to_rgb(band))
+    return pixels
+
+
+def _band_to_rgb(band: Image.Image) -> Image.Image:
+    if not band.has_transparency_data:
+        return band.convert("RGB")
+    band = band.convert("RGBA")
+    white = Image.new("RGBA", band.size, (255, 255, 255, 255))
+    return Image.alpha_composite(white, band).convert("RGB")
 
 
 def _from_array(array: np.ndarray) -> Frame:

@@ -239,3 +239,43 @@ def test_a_picture_of_the_right_size_is_left_alone():
     prepared, crop = prepare_picture(pixels, 64, 96)
     assert (prepared == pixels).all() and crop == crop_box(64, 96, 64, 96)
     assert (crop.x0, crop.y0, crop.width, crop.height, crop.scale) == (0, 0, 96, 64, 1.0)
+
+
+def many_scans(side: int, scans: int) -> bytes:
+    """A progressive JPEG whose last scan is drawn again and again, 30 bytes each."""
+    buffer = io.BytesIO()
+    Image.new("L", (side, side), 128).save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    return data[:-2] + data[data.rindex(b"\xff\xda") : -2] * scans + data[-2:]
+
+
+def test_a_jpeg_of_very_many_scans_is_refused_undrawn():
+    assert read_picture(many_scans(64, 900)).pixels.shape == (64, 64, 3)
+    with pytest.raises(ImageError, match=r"at most 1000 scans .* got 20006 scans of 64x64"):
+        read_picture(many_scans(64, 20_000))
+    with pytest.raises(ImageError, match=r"2000000000 pixels in all of them, got 906 scans of 2000x2000"):
+        read_picture(many_scans(2000, 900))
+
+
+def test_scan_marks_in_other_formats_mean_nothing():
+    noise = np.frombuffer(b"\xff\xda" * 24 * 40 * 3, np.uint8)[: 24 * 40 * 3].reshape(24, 40, 3)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).save(buffer, "BMP")
+    assert buffer.getvalue().count(b"\xff\xda") > 1000
+    assert read_picture(buffer.getvalue()).pixels.tolist() == noise.tolist()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P", "CMYK", "L"])
+def test_large_pictures_are_the_same_in_bands(mode, monkeypatch):
+    picture = Image.effect_mandelbrot((70, 50), (-2, -1, 1, 1), 30).convert("RGB")
+    if mode == "RGBA":
+        picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    picture = picture.convert(mode)
+    whole = read_picture(picture).pixels
+    monkeypatch.setattr("flashworld.pictures.BAND_PIXELS", 300)
+    assert np.array_equal(read_picture(picture).pixels, whole)
+
+
+def test_names_of_pictures_cannot_write_to_the_terminal(tmp_path):
+    with pytest.raises(ImageError, match=r"^picture 'a\?b\?\.png' is not a file on this machine$"):
+        read_picture(tmp_path / "a\nb\u202e.png")
