@@ -15,7 +15,7 @@ from typing import Literal
 import torch
 
 from flashworld.cameras import Cameras
-from flashworld.files.atomic import cannot_write, replacing
+from flashworld.files.atomic import replacing
 from flashworld.files.plain_preview import write_plain_preview
 from flashworld.files.spz import write_spz
 from flashworld.gaussians import Gaussians, focus_point, prune_to_count
@@ -100,9 +100,6 @@ def write_zip(files: list[Path], path: Path) -> None:
         ExportError: it cannot be written.
     """
     with replacing(path) as temporary:
-        try:
-            with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
-                for file in files:
-                    archive.write(file, file.name)
-        except OSError as error:
-            raise cannot_write(path, error) from error
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+            for file in files:
+                archive.write(file, file.name)

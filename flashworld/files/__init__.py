@@ -15,6 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from flashworld.checks import echo, file_name
 from flashworld.errors import ExportError, SceneFileError
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ def write_scene(scene: Gaussians, path: str | Path) -> None:
     elif suffix == ".splat":
         from flashworld.files.splat import write_splat as write
     else:
-        raise ExportError(f"{Path(path).name}: a scene file must end in {', '.join(SCENE_SUFFIXES)}, got {suffix!r}")
+        raise ExportError(
+            f"{file_name(path)}: a scene file must end in {', '.join(SCENE_SUFFIXES)}, got {echo(suffix)}"
+        )
     write(scene, path)
 
 
@@ -55,5 +58,7 @@ def read_scene(path: str | Path) -> Gaussians:
     elif suffix == ".splat":
         from flashworld.files.splat import read_splat as read
     else:
-        raise SceneFileError(f"{Path(path).name}: a scene file must end in {', '.join(SCENE_SUFFIXES)}, got {suffix!r}")
+        raise SceneFileError(
+            f"{file_name(path)}: a scene file must end in {', '.join(SCENE_SUFFIXES)}, got {echo(suffix)}"
+        )
     return read(path)

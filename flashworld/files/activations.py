@@ -1,4 +1,4 @@
-"""Numbers before activation, as files store them: opacity logits and log scales. float32, always finite.
+"""Numbers as files store them: opacity logits, log scales, quaternions of length 1. float32, always finite.
 
 A logit is kept within +-20: sigmoid(20) is exactly 1 in float32 and sigmoid(-20) is 2e-9, so opacities 0 and 1 survive
 the way out and in again. Scales below 1e-12 scene units are written as 1e-12.
@@ -22,6 +22,12 @@ def opacities_from_logits(logits: np.ndarray) -> np.ndarray:
     """The sigmoid; infinite logits, which other exporters write for 0 and 1, are understood."""
     with np.errstate(over="ignore"):
         return 1 / (1 + np.exp(-logits))
+
+
+def unit_quats(quats: np.ndarray) -> np.ndarray:
+    """Quaternions (n, 4) of any length above zero at length 1; the largest part first, since 1e30 squared overflows."""
+    scaled = quats / np.abs(quats).max(axis=1, keepdims=True)
+    return scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
 
 
 def log_scales(scales: np.ndarray) -> np.ndarray:

@@ -7,27 +7,49 @@ Nothing is synced to disk: this guards against failures of the program and full 
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from flashworld.checks import echo, file_name
 from flashworld.errors import ExportError
 
 TEMPORARY_PATTERN = ".flashworld-*.part*"
 """Glob for leftovers of processes that were killed while writing."""
+MAX_SUFFIX_CHARS = 20
+"""Pillow and the encoder look at the suffix; a longer one is none that they know."""
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; it becomes `path` when the block ends well and is removed when not.
+    """As `temporary_beside`, and a system's error inside the block means that the file cannot be written.
 
     Raises:
-        ExportError: the finished file cannot be moved to `path`.
+        ExportError: the file cannot be created, written or moved (no folder, no permission, disk full).
+    """
+    with temporary_beside(path) as temporary:
+        try:
+            yield temporary
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+
+@contextmanager
+def temporary_beside(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; it becomes `path` when the block ends well and is removed when not.
+
+    A link at `path` is replaced itself; what it points to stays as it is. Errors inside the block pass through.
+
+    Raises:
+        ExportError: `path` names no file, or the finished file cannot be moved there.
     """
     target = Path(path)
-    temporary = target.with_name(f".flashworld-{secrets.token_hex(8)}.part{target.suffix}")
+    if not target.name or target.name == ".." or not _storable(target):
+        raise ExportError(f"expected the name of a file to write, got {echo(str(path))}")
+    temporary = target.with_name(f".flashworld-{secrets.token_hex(8)}.part{target.suffix[:MAX_SUFFIX_CHARS]}")
     try:
         yield temporary
         try:
@@ -46,14 +68,18 @@ def new_file(path: str | Path) -> Iterator[BinaryIO]:
     Raises:
         ExportError: the file cannot be created, written or moved (no folder, no permission, disk full).
     """
-    with replacing(path) as temporary:
-        try:
-            with temporary.open("xb") as file:
-                yield file
-        except OSError as error:
-            raise cannot_write(path, error) from error
+    with replacing(path) as temporary, temporary.open("xb") as file:
+        yield file
 
 
 def cannot_write(path: str | Path, error: OSError) -> ExportError:
     """The one wording for a file that cannot be written."""
-    return ExportError(f"{Path(path).name}: the file cannot be written: {error.strerror or error}")
+    return ExportError(f"{file_name(path)}: the file cannot be written: {error.strerror or type(error).__name__}")
+
+
+def _storable(path: Path) -> bool:
+    """Whether a file system can hold the name at all: no NUL, no lone surrogate."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False

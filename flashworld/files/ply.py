@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from flashworld.checks import file_name
 from flashworld.errors import SceneFileError
 from flashworld.files.activations import log_scales, opacities_from_logits, opacity_logits, scales_from_log
 from flashworld.files.atomic import new_file
@@ -48,7 +49,7 @@ def write_ply(scene: Gaussians, path: str | Path, *, comments: Iterable[str] = (
     Raises:
         ExportError: empty or non-finite scene, or the file cannot be written.
     """
-    name = Path(path).name
+    name = file_name(path)
     width = 17 + 3 * (scene.sh.shape[1] - 1)
     tables = [np.zeros((CHUNK_ROWS, width), dtype="<f4") for _ in range(2)]  # one is filled while one is written
     with new_file(path) as file, ThreadPoolExecutor(1) as writer:

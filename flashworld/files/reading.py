@@ -11,6 +11,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from flashworld import limits
+from flashworld.checks import file_name
 from flashworld.errors import SceneFileError
 
 
@@ -35,19 +36,26 @@ def opened(path: str | Path) -> Iterator[SceneFile]:
     Raises:
         SceneFileError: missing, not a file, empty, too large, or reading fails later inside the block.
     """
-    path = Path(path)
+    path, name = Path(path), file_name(path)
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise SceneFileError(f"{path.name}: expected a file, got a folder or device")
-        if not 0 < status.st_size <= limits.MAX_SCENE_FILE_BYTES:
-            raise SceneFileError(
-                f"{path.name}: a scene file must hold 1 to {limits.MAX_SCENE_FILE_BYTES} bytes, got {status.st_size}"
-            )
+    except (OSError, ValueError) as error:  # ValueError: a name that no file system can hold
+        raise SceneFileError(f"{name}: the file cannot be read: {_reason(error)}") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise SceneFileError(f"{name}: expected a file, got a folder or device")
+    if not 0 < status.st_size <= limits.MAX_SCENE_FILE_BYTES:
+        raise SceneFileError(
+            f"{name}: a scene file must hold 1 to {limits.MAX_SCENE_FILE_BYTES} bytes, got {status.st_size}"
+        )
+    try:
         with path.open("rb") as file:
-            yield SceneFile(file, status.st_size, path.name)
+            yield SceneFile(file, status.st_size, name)
     except OSError as error:
-        raise SceneFileError(f"{path.name}: the file cannot be read: {error.strerror or error}") from error
+        raise SceneFileError(f"{name}: the file cannot be read: {_reason(error)}") from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or "impossible name"
 
 
 def check_count(count: int, name: str) -> int:

@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from flashworld.checks import file_name
 from flashworld.errors import SceneFileError
-from flashworld.files.activations import SMALLEST_SCALE
+from flashworld.files.activations import SMALLEST_SCALE, unit_quats
 from flashworld.files.atomic import new_file
 from flashworld.files.axes import MEAN_SIGNS, QUAT_SIGNS
 from flashworld.files.chunks import CHUNK_ROWS, Chunk, iter_chunks
@@ -39,7 +40,7 @@ def write_splat(scene: Gaussians, path: str | Path) -> None:
     Raises:
         ExportError: empty or non-finite scene, or the file cannot be written.
     """
-    name = Path(path).name
+    name = file_name(path)
     flat = replace(scene, sh=scene.sh[:, :1])
     order = _by_importance(flat, name)
     rows = np.empty(CHUNK_ROWS, dtype=ROW)
@@ -63,10 +64,10 @@ def _by_importance(scene: Gaussians, name: str) -> torch.Tensor:
 def _fill(rows: np.ndarray, chunk: Chunk) -> None:
     rows["mean"] = chunk.means * MEAN_SIGNS
     rows["scale"] = chunk.scales
-    rows["rgba"][:, :3] = _to_bytes((0.5 + SH_C0 * chunk.sh[:, 0]) * 255)
+    with np.errstate(over="ignore"):  # infinite is as white as 3e38 is
+        rows["rgba"][:, :3] = _to_bytes((0.5 + SH_C0 * chunk.sh[:, 0]) * 255)
     rows["rgba"][:, 3] = _to_bytes(chunk.opacities * 255)
-    length = np.linalg.norm(chunk.quats_wxyz, axis=1, keepdims=True)
-    rows["quat"] = _to_bytes(chunk.quats_wxyz / length * (QUAT_SIGNS * 128) + 128)
+    rows["quat"] = _to_bytes(unit_quats(chunk.quats_wxyz) * (QUAT_SIGNS * 128) + 128)
 
 
 def _to_bytes(values: np.ndarray) -> np.ndarray:

@@ -30,6 +30,7 @@ import numpy as np
 import torch
 
 from flashworld import limits
+from flashworld.checks import file_name
 from flashworld.errors import ExportError, SceneFileError
 from flashworld.files import spz_codec as codec
 from flashworld.files.atomic import new_file
@@ -57,7 +58,7 @@ def write_spz(scene: Gaussians, path: str | Path, *, fractional_bits: int | None
     Raises:
         ExportError: empty or non-finite scene, positions too far out, or the file cannot be written.
     """
-    name = Path(path).name
+    name = file_name(path)
     extent = max(float(np.abs(chunk.means).max()) for chunk in iter_chunks(scene, name))
     fitting = codec.fitting_fractional_bits(extent)
     bits = fitting if fractional_bits is None else fractional_bits

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flashworld.files.activations import log_scales, scales_from_log
+from flashworld.files.activations import log_scales, scales_from_log, unit_quats
 
 COLOUR_SCALE = 0.15
 """Bytes hold SH band 0 times this plus 0.5."""
@@ -56,7 +56,8 @@ def unpack_alphas(packed: np.ndarray) -> np.ndarray:
 
 def pack_colours(dc: np.ndarray) -> np.ndarray:
     """SH band 0 of each channel. (n, 3)"""
-    return _to_bytes(dc * np.float32(COLOUR_SCALE * 255) + np.float32(0.5 * 255))
+    with np.errstate(over="ignore"):  # infinite is clamped as 3e38 is
+        return _to_bytes(dc * np.float32(COLOUR_SCALE * 255) + np.float32(0.5 * 255))
 
 
 def unpack_colours(packed: np.ndarray) -> np.ndarray:
@@ -76,9 +77,7 @@ def unpack_scales(packed: np.ndarray) -> np.ndarray:
 
 def pack_rotations(quats_wxyz: np.ndarray) -> np.ndarray:
     """Smallest three, version 3: index of the largest of x y z w, then sign and 9 bits of each other. (n, 4)"""
-    xyzw = np.roll(quats_wxyz, -1, axis=1).T
-    length = np.sqrt(np.square(xyzw).sum(axis=0))
-    xyzw = xyzw / length
+    xyzw = np.roll(unit_quats(quats_wxyz), -1, axis=1).T
     magnitude = np.abs(xyzw)
     largest = magnitude.argmax(axis=0)
     flip = np.take_along_axis(xyzw, largest[None], axis=0)[0] < 0
@@ -115,7 +114,8 @@ def unpack_rotations_v2(packed: np.ndarray) -> np.ndarray:
 
 def pack_sh(higher: np.ndarray) -> np.ndarray:
     """SH above band 0 in 128ths, coefficient-major RGB. (n, 3 (K - 1))"""
-    return _to_bytes(higher.reshape(len(higher), -1) * np.float32(128) + np.float32(128))
+    with np.errstate(over="ignore"):
+        return _to_bytes(higher.reshape(len(higher), -1) * np.float32(128) + np.float32(128))
 
 
 def unpack_sh(packed: np.ndarray) -> np.ndarray:

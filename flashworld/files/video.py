@@ -22,8 +22,9 @@ from typing import IO, TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from flashworld import limits
+from flashworld.checks import echo, file_name
 from flashworld.errors import DependencyError, ExportError
-from flashworld.files.atomic import cannot_write, replacing
+from flashworld.files.atomic import cannot_write, replacing, temporary_beside
 from flashworld.types import Frame
 
 if TYPE_CHECKING:
@@ -60,10 +61,10 @@ def write_video(frames: Iterable[Frame], path: str | Path, *, fps: float, qualit
         ExportError: no frames, frames of different sizes, or the encoder failed; with its last message.
         DependencyError: no encoder is installed.
     """
-    name = Path(path).name
+    name = file_name(path)
     shape, checked = _checked(frames, name)
     command = _command(shape, _rate(fps, name), quality, name)
-    with replacing(path) as temporary, _log(path) as log:
+    with temporary_beside(path) as temporary, _log(path) as log:
         with _encoder([*command, str(temporary.absolute())], log, path) as encoder:
             pipe = cast(IO[bytes], encoder.stdin)
             try:
@@ -186,9 +187,9 @@ def write_animation(frames: Iterable[Frame], path: str | Path, *, fps: float) ->
     """
     from PIL import Image
 
-    name, suffix = Path(path).name, Path(path).suffix.lower()
+    name, suffix = file_name(path), Path(path).suffix.lower()
     if suffix not in ANIMATION_SUFFIXES:
-        raise ExportError(f"{name}: an animation must end in {' or '.join(ANIMATION_SUFFIXES)}, got {suffix!r}")
+        raise ExportError(f"{name}: an animation must end in {' or '.join(ANIMATION_SUFFIXES)}, got {echo(suffix)}")
     (height, width), checked = _checked(frames, name)
     rate = _rate(fps, name)
     pictures: list[Picture] = []
@@ -200,13 +201,10 @@ def write_animation(frames: Iterable[Frame], path: str | Path, *, fps: float) ->
     unit_ms = 10 if suffix == ".gif" else 1
     options: dict[str, Any] = {"optimize": False} if suffix == ".gif" else {"quality": WEBP_QUALITY, "method": 4}
     with replacing(path) as temporary:
-        try:
-            pictures[0].save(
-                temporary, format=suffix[1:].upper(), save_all=True, append_images=pictures[1:], loop=0,
-                duration=_durations_ms(len(pictures), rate, unit_ms), **options,
-            )  # fmt: skip
-        except OSError as error:
-            raise cannot_write(path, error) from error
+        pictures[0].save(
+            temporary, format=suffix[1:].upper(), save_all=True, append_images=pictures[1:], loop=0,
+            duration=_durations_ms(len(pictures), rate, unit_ms), **options,
+        )  # fmt: skip
 
 
 def _durations_ms(count: int, rate: Fraction, unit_ms: int) -> list[int]:

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from flashworld.errors import ExportError
 from flashworld.files.atomic import TEMPORARY_PATTERN, new_file, replacing
+from flashworld.result import write_jpeg, write_text
 
 ROOT = Path(__file__).parents[2]
 
@@ -98,3 +100,50 @@ def test_full_disk_leaves_the_old_files_and_says_so(tmp_path):
     assert "File too large" in errors["a.ply"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     assert {path.read_bytes() for path in tmp_path.iterdir()} == {b"old"}
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "/", "a\0b", "\ud800"])
+def test_what_is_no_name_of_a_file_is_an_export_error(name):
+    with pytest.raises(ExportError, match="expected the name of a file to write, got "), replacing(name):
+        pass
+
+
+def test_long_and_hostile_names_give_one_sentence(tmp_path):
+    for name in ("x" * 300, "a." + "y" * 300, "no\nfolder/a\x1b.ply"):
+        with pytest.raises(ExportError) as refused, new_file(tmp_path / name):
+            pass
+        assert str(refused.value).isprintable() and len(str(refused.value)) < 200
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_library_that_writes_by_itself_fails_with_the_same_words(tmp_path):
+    with pytest.raises(ExportError, match=r"^a\.png: the file cannot be written: No such file"):
+        write_jpeg(np.zeros((8, 8, 3), np.uint8), tmp_path / "none" / "a.png")
+    with pytest.raises(ExportError, match=r"^a\.json: the file cannot be written: No such file"):
+        write_text("{}", tmp_path / "none" / "a.json")
+
+
+def test_a_link_is_replaced_and_what_it_points_to_is_left_alone(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("precious")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a.json").symlink_to(outside / "precious")
+    (out / "dangling.json").symlink_to(outside / "nothing")
+    (out / "round.json").symlink_to("round.json")
+    for name in ("a.json", "dangling.json", "round.json"):
+        write_text("{}", out / name)
+        assert not (out / name).is_symlink() and (out / name).read_text() == "{}"
+    assert [path.name for path in outside.iterdir()] == ["precious"]
+    assert (outside / "precious").read_text() == "precious"
+
+
+def test_a_folder_in_the_place_of_a_file_stays(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "a.json").symlink_to("real")
+    (tmp_path / "b.json").mkdir()
+    write_text("{}", tmp_path / "a.json")  # a link to a folder is a link
+    with pytest.raises(ExportError, match="Is a directory"):
+        write_text("{}", tmp_path / "b.json")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.json", "real"]

@@ -51,3 +51,11 @@ def test_importing_the_package_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300, "none"])
+def test_impossible_names_are_scene_file_errors(name, tmp_path):
+    for suffix in (".ply", ".spz", ".splat"):
+        with pytest.raises(SceneFileError, match="the file cannot be read: ") as refused:
+            read_scene(f"{tmp_path}/none/{name}{suffix}")
+        assert str(refused.value).isprintable() and len(str(refused.value)) < 200

@@ -77,3 +77,14 @@ def test_any_bytes_give_a_scene_or_a_scene_file_error(data, tmp_path):
     assert len(scene) * 32 == len(data)
     assert (scene.scales > 0).all()
     torch.testing.assert_close(scene.quats_wxyz.norm(dim=1), torch.ones(len(scene)))
+
+
+def test_enormous_numbers_are_clamped_in_silence(make_scene, tmp_path):
+    scene = make_scene(2)
+    scene.sh[:, 0] = torch.tensor([3e38, -3e38, 0.0])
+    scene.quats_wxyz[:] = torch.tensor([3e30, 0.0, 4e30, 0.0])
+    with np.errstate(all="raise"):
+        write_splat(scene, tmp_path / "a.splat")
+    row = np.frombuffer((tmp_path / "a.splat").read_bytes(), ROW)[0]
+    assert row["rgba"][:3].tolist() == [255, 0, 128]
+    assert row["quat"].tolist() == [round(128 + 128 * 0.6), 128, round(128 - 128 * 0.8), 128]

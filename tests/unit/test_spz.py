@@ -285,3 +285,14 @@ def test_damaged_files_give_a_scene_or_a_scene_file_error(edits, inside, cut, go
 
 def test_header_is_sixteen_bytes():
     assert spz.HEADER.size == 16
+
+
+def test_enormous_numbers_are_clamped_in_silence(make_scene, tmp_path):
+    scene = make_scene(4, degree=1)
+    scene.sh[0], scene.sh[1] = 3e38, -3e38
+    scene.quats_wxyz[2:] = torch.tensor([3e30, 0.0, 4e30, 0.0])
+    with np.errstate(all="raise"):
+        write_spz(scene, tmp_path / "a.spz")
+    found = read_spz(tmp_path / "a.spz")
+    assert found.sh[0, 0].tolist() == pytest.approx([10 / 3] * 3) and found.sh[1, 1].tolist() == [-1.0] * 3
+    assert found.quats_wxyz[3].tolist() == pytest.approx([0.6, 0.0, 0.8, 0.0], abs=2e-3)
