@@ -10,19 +10,30 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from flashworld import __version__
+from flashworld.checks import one_line
 from flashworld.cli import convert, generate, info, render, trajectory, weights
 from flashworld.cli.output import Output
 from flashworld.errors import FlashWorldError, InputError
 
 COMMANDS = (generate, render, trajectory, convert, weights, info)
+MAX_ERROR_CHARS = 300
 EXIT_OK, EXIT_FAILED, EXIT_INPUT, EXIT_STOPPED = 0, 1, 2, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, whose errors repeat what was typed, whatever is in it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and one line, and exit with 2."""
+        super().error(one_line(message, MAX_ERROR_CHARS))
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line's grammar."""
-    parser = argparse.ArgumentParser(prog="flashworld", description="One image and/or a sentence into a 3D scene.")
+    parser = Parser(prog="flashworld", description="One image and/or a sentence into a 3D scene.")
     parser.add_argument("--version", action="version", version=f"flashworld {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in COMMANDS:

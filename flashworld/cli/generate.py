@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from flashworld.checks import echo, file_name, whole_number
 from flashworld.cli.models import add_model_options, chosen_source, load_pipeline
 from flashworld.cli.output import Output
 from flashworld.config import ModelConfig
 from flashworld.errors import InputError
 from flashworld.inputs import GenerationRequest, VideoSettings, build_request
+from flashworld.limits import MAX_RENDER_SIDE_PX
 from flashworld.loading import model_config
 from flashworld.pipeline import FlashWorldPipeline
 from flashworld.request_json import load_request_file
@@ -118,16 +121,20 @@ def _jobs(args: argparse.Namespace, config: ModelConfig) -> Iterator[tuple[Path,
 
 def _request_files(where: Path, out: Path) -> list[tuple[Path, Path]]:
     """Output folder and request file of every job under a path."""
+    try:
+        where.stat()
+    except (OSError, ValueError) as error:  # also names that no file system can hold
+        raise InputError(f"{file_name(where)}: expected a request file or a folder, found nothing there") from error
     if where.is_file():
         return [(out, where)]
     if (where / REQUEST_FILE).is_file():
         return [(out, where / REQUEST_FILE)]
     if not where.is_dir():
-        raise InputError(f"{where}: expected a request file or a folder, found nothing there")
+        raise InputError(f"{file_name(where)}: expected a request file or a folder, got a device")
     nested = [(out / p.parent.name, p) for p in sorted(where.glob(f"*/{REQUEST_FILE}"))]
     found = nested or [(out / p.stem, p) for p in sorted(where.glob("*.json"))]
     if not found:
-        raise InputError(f"{where}: expected *.json request files or */{REQUEST_FILE}, found none")
+        raise InputError(f"{file_name(where)}: expected *.json request files or */{REQUEST_FILE}, found none")
     return found
 
 
@@ -162,9 +169,10 @@ def parse_size(text: str) -> tuple[int, int]:
     """Read "480x704" as height and width.
 
     Raises:
-        InputError: not two whole numbers.
+        InputError: not two whole numbers, or more pixels than anything here renders.
     """
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
-        raise InputError(f"--size must look like 480x704 (height x width), got {text!r}")
-    return int(parts[0]), int(parts[1])
+    parts = re.fullmatch(r"\s*([0-9]{1,9})\s*x\s*([0-9]{1,9})\s*", text.lower())
+    if parts is None:
+        raise InputError(f"--size must look like 480x704 (height x width), got {echo(text)}")
+    height, width = (whole_number(int(side), "--size in pixels", 1, MAX_RENDER_SIDE_PX) for side in parts.groups())
+    return height, width

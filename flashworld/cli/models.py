@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from flashworld.checks import echo
 from flashworld.cli.output import Output
 from flashworld.errors import InputError
 from flashworld.pipeline import FlashWorldPipeline, Offload
@@ -54,7 +55,7 @@ def chosen_offload(args: argparse.Namespace) -> list[Offload]:
     wanted |= {name for name, on in spelled.items() if on}
     unknown = sorted(wanted - set(OFFLOADS))
     if unknown:
-        raise InputError(f"--offload must list names among {', '.join(OFFLOADS)}, got {unknown[0]}")
+        raise InputError(f"--offload must list names among {', '.join(OFFLOADS)}, got {echo(unknown[0])}")
     return [name for name in OFFLOADS if name in wanted]
 
 

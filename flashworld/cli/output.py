@@ -26,7 +26,8 @@ class Output:
 
     def result(self, data: dict[str, object], text: str) -> None:
         """Print a command's result, once: `data` with --json, `text` without."""
-        print(json.dumps(data, indent=1) if self.json_wanted else text)
+        text = json.dumps(data, indent=1) if self.json_wanted else text
+        print(text.encode("utf-8", "backslashreplace").decode("utf-8"))  # names of files need not be UTF-8
 
     def fail(self, error: FlashWorldError) -> None:
         """Print one sentence about what went wrong."""

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from flashworld.checks import file_name
 from flashworld.cli.output import Output
 from flashworld.errors import InputError
 
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
 
     target = Path(args.out)
     if target.suffix not in (".mp4", ".gif", ".webp"):
-        raise InputError(f"--out must end in .mp4, .gif or .webp, got {target.name!r}")
+        raise InputError(f"--out must end in .mp4, .gif or .webp, got {file_name(target)!r}")
     settings = VideoSettings(fps=args.fps, seconds=args.seconds, quality=args.quality)
     args.path = args.trajectory
     path = video_path(_cameras(args), fps=settings.fps, seconds=settings.seconds)

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from flashworld.checks import echo, file_name
 from flashworld.cli.output import Output
 from flashworld.errors import InputError, TrajectoryError
+from flashworld.json_text import read_json
 from flashworld.limits import MAX_JSON_BYTES
 
 FRAMES, HEIGHT, WIDTH, FOV_Y_DEG = 24, 480, 704, 60.0
@@ -61,7 +63,7 @@ def _preview(args: argparse.Namespace, output: Output) -> None:
     cameras = _cameras(args)
     target = Path(args.out or "trajectory.png")
     if target.suffix not in (".png", ".webp", ".gif"):
-        raise InputError(f"--out must end in .png, .webp or .gif, got {target.name!r}")
+        raise InputError(f"--out must end in .png, .webp or .gif, got {file_name(target)!r}")
     with replacing(target) as temporary:
         if target.suffix == ".png":
             draw_path(cameras).save(temporary, format="PNG")
@@ -114,14 +116,17 @@ def path_source(text: str) -> str | dict[str, object]:
     if not text.endswith(".json"):
         return text
     file = Path(text)
+    name = file_name(file)
     try:
-        if file.stat().st_size > MAX_JSON_BYTES:
-            raise TrajectoryError(f"{file.name}: must be at most {MAX_JSON_BYTES} bytes")
-        data = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise TrajectoryError(f"{file.name}: cannot be read as JSON: {error}") from error
+        if not file.is_file():
+            raise TrajectoryError(f"{name}: expected a camera path, found no such file")
+        with file.open("rb") as opened:
+            raw = opened.read(MAX_JSON_BYTES + 1)
+    except OSError as error:
+        raise TrajectoryError(f"{name}: cannot be read: {error.strerror}") from error
+    data = read_json(raw, name, TrajectoryError)
     if not isinstance(data, dict):
-        raise TrajectoryError(f"{file.name}: expected a JSON object, got {type(data).__name__}")
+        raise TrajectoryError(f"{name}: expected a JSON object, got {type(data).__name__}")
     return data
 
 
@@ -135,9 +140,9 @@ def parse_params(pairs: Sequence[str]) -> dict[str, object]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise InputError(f"--param must look like NAME=VALUE, got {pair!r}")
+            raise InputError(f"--param must look like NAME=VALUE, got {echo(pair)}")
         try:
             params[name] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):  # a word, or brackets without end
             params[name] = value
     return params

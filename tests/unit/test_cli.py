@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -142,3 +143,56 @@ def test_info_names_versions_and_the_default_model(capsys):
 def test_every_command_has_help():
     parser = build_parser()
     assert "generate" in parser.format_help()
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["trajectory", "convert", "forward", "--size", "480x0"], "--size in pixels must be a whole number from 1 to 8192"),
+        (["trajectory", "convert", "forward", "--size", "9" * 5000 + "x1"], "--size must look like 480x704"),
+        (["render", "a.ply", "--size", "99999x99999"], "--size in pixels"),
+        (["trajectory", "convert", "forward", "--param", "amplitude=" + "[" * 100_000], "amplitude must be a number"),
+        (["trajectory", "convert", "/dev/zero.json"], "zero.json: expected a camera path"),
+        (["trajectory", "convert", "forward", "--frames", "3", "--out", "none/a.json"], "cannot be written"),
+        (["trajectory", "preview", "forward", "--frames", "3", "--out", "none/a.png"], "cannot be written"),
+        (["trajectory", "preview", "forward", "--frames", "3", "--out", "none/a.gif"], "cannot be written"),
+        (["generate", "a\x1b[31m\nb.json"], "a?[31m?b.json"),
+        (["generate", "x" * 300], "found nothing there"),
+        (["generate", "/dev/null"], "null: expected a request file or a folder"),
+        (["trajectory", "convert", "x" * 300 + ".json"], "cannot be read: File name too long"),
+    ],
+)  # fmt: skip
+def test_hostile_words_are_one_printable_sentence(words, sentence, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) in (1, 2)
+    error = capsys.readouterr().err
+    assert sentence in error
+    assert error.removesuffix("\n").isprintable() and len(error) < 400
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_path_file_is_read_as_strictly_as_a_request(capsys, tmp_path):
+    (tmp_path / "p.json").write_text('{"cameras": [], "cameras": []}')
+    assert main(["trajectory", "convert", str(tmp_path / "p.json")]) == 2
+    assert "p.json: not JSON: key 'cameras' comes twice" in capsys.readouterr().err
+    (tmp_path / "p.json").write_text("[" * 100_000)
+    assert main(["trajectory", "convert", str(tmp_path / "p.json")]) == 2
+    assert "nested too deeply" in capsys.readouterr().err
+
+
+def test_names_that_are_no_utf8_are_written_and_said(tmp_path, make_scene):
+    write_scene(make_scene(20), tmp_path / "a.ply")
+    target = os.fsencode(tmp_path) + b"/\xff.spz"
+    command = [sys.executable, "-m", "flashworld", "convert", str(tmp_path / "a.ply"), target]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\\udcff.spz: 20 Gaussians" in done.stdout
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".ply", ".spz"]
+
+
+def test_words_that_no_option_takes_cannot_write_to_the_terminal(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["info", "\x1b[31m" + "x" * 5000 + "\n"])
+    assert stopped.value.code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.isprintable() and len(line) < 400
