@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ import numpy as np
 import torch
 from PIL import Image
 
+from docs.limits_row import Row
+from docs.limits_scene_rows import a_scene, scene_rows
 from flashworld import limits as at
 from flashworld.cameras import Cameras, intrinsics_from_fov
 from flashworld.config import FULL
-from flashworld.files import read_scene, write_scene
 from flashworld.files.video import write_animation
-from flashworld.gaussians import Gaussians
 from flashworld.inputs import VideoSettings, build_request
 from flashworld.keyframes import Keyframe
 from flashworld.pictures import read_picture
@@ -33,27 +32,6 @@ LENS = intrinsics_from_fov(60.0, 480, 704)
 OWN = {"format": "flashworld-request", "version": 1, "text": "a room", "seed": 0}
 KEY = Keyframe((0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0))
 POSE = {"position": [0, 0, 0], "quaternion_wxyz": [1, 0, 0, 0]}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One limit.
-
-    Attributes:
-        section: Heading it stands under.
-        what: The input.
-        limit: What is allowed, in words.
-        refuse: A call beyond the limit; raises a `FlashWorldError`.
-        accept: A call at the very limit that works; None where that is slow or makes no sense.
-        constants: Names in `limits.py` that the words and calls come from.
-    """
-
-    section: str
-    what: str
-    limit: str
-    refuse: Callable[[], object]
-    accept: Callable[[], object] | None = None
-    constants: tuple[str, ...] = ()
 
 
 def all_rows(folder: Path) -> list[Row]:
@@ -420,66 +398,4 @@ def video_rows(folder: Path) -> Iterator[Row]:
     yield row(
         "GIF, WebP", f"{at.MAX_ANIMATION_PIXELS:,} pixels in all frames",
         lambda: write_animation([frame] * (pictures + 1), folder / "path.gif", fps=10), None, ("MAX_ANIMATION_PIXELS",),
-    )  # fmt: skip
-
-
-def scene_rows(folder: Path) -> Iterator[Row]:
-    """Scene files that are handed in."""
-
-    def row(*args: Any, **more: Any) -> Row:  # noqa: ANN401
-        return Row("Scene files", *args, **more)
-
-    def file(name: str, data: bytes) -> Path:
-        (folder / name).write_bytes(data)
-        return folder / name
-
-    def ply(count: int, columns: str = "x y z", body: bytes = b"") -> Path:
-        names = "".join(f"property float {name}\n" for name in columns.split())
-        head = f"ply\nformat binary_little_endian 1.0\nelement vertex {count}\n{names}end_header\n"
-        return file("scene.ply", head.encode() + body)
-
-    def sparse() -> Path:
-        with (folder / "scene.ply").open("wb") as target:
-            target.truncate(at.MAX_SCENE_FILE_BYTES + 1)  # takes no disk
-        return folder / "scene.ply"
-
-    def bomb() -> Path:
-        import gzip
-        import struct
-
-        header = struct.pack("<IIIBBBB", 0x5053474E, 3, at.MAX_GAUSSIANS, 2, 12, 0, 0)
-        packed = gzip.compress(header + bytes(100_000))
-        return file("scene.spz", packed.ljust(1024, b"\0"))  # one size whatever zlib makes of it
-
-    def written(name: str) -> Path:
-        write_scene(a_scene(), folder / name)
-        return folder / name
-
-    full = "x y z f_dc_0 f_dc_1 f_dc_2 opacity scale_0 scale_1 scale_2 rot_0 rot_1 rot_2 rot_3"
-    yield row(
-        "name", ".ply, .spz, .splat", lambda: read_scene(file("scene.obj", b"o")), lambda: read_scene(written("a.ply"))
-    )
-    yield row(
-        "file", f"{at.MAX_SCENE_FILE_BYTES // 2**30} GiB", lambda: read_scene(sparse()), None, ("MAX_SCENE_FILE_BYTES",)
-    )
-    yield row(
-        "Gaussians", f"1 to {at.MAX_GAUSSIANS:,}", lambda: read_scene(ply(at.MAX_GAUSSIANS + 1, full)), None,
-        ("MAX_GAUSSIANS",),
-    )  # fmt: skip
-    yield row("PLY", "whole", lambda: read_scene(ply(1000, full)))
-    yield row("PLY", "the columns of a Gaussian scene", lambda: read_scene(ply(1, "x y z", bytes(12))))
-    yield row("SPZ", "gzip, version 2 or 3", lambda: read_scene(file("scene.spz", b"NGSP" + bytes(60))))
-    yield row("SPZ", "whole", lambda: read_scene(file("scene.spz", written("b.spz").read_bytes()[:40])))
-    yield row(
-        "SPZ", f"above 64 MiB unpacked: at most {at.MAX_SPZ_RATIO} times the file", lambda: read_scene(bomb()), None,
-        ("MAX_SPZ_RATIO",),
-    )  # fmt: skip
-    yield row(".splat", "rows of 32 bytes", lambda: read_scene(file("scene.splat", bytes(33))))
-
-
-def a_scene() -> Gaussians:
-    """Three grey Gaussians."""
-    return Gaussians(
-        torch.randn(3, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([[1.0, 0, 0, 0]] * 3),
-        torch.full((3, 3), 0.1), torch.full((3,), 0.5), torch.zeros(3, 9, 3),
     )  # fmt: skip

@@ -14,7 +14,8 @@ import tempfile
 from itertools import groupby
 from pathlib import Path
 
-from docs.limits_rows import Row, all_rows
+from docs.limits_row import Row
+from docs.limits_rows import all_rows
 from flashworld import limits
 from flashworld.errors import FlashWorldError
 

@@ -67,6 +67,8 @@ def _ascii_rows(source: SceneFile, skipped_lines: int, vertex: Element) -> Itera
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # numpy warns of an empty rest; the count below refuses it
                 values = np.loadtxt(lines, dtype=np.float64, comments=None, max_rows=wanted, ndmin=2)
+        except SceneFileError:  # a ValueError too: an endless line, refused by `_lines`
+            raise
         except ValueError as error:
             raise SceneFileError(f"{source.name}: the vertices are not readable as numbers") from error
         if values.shape != (wanted, len(vertex.properties)):

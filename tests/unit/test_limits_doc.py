@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -54,3 +55,50 @@ def test_the_file_is_the_generated_one(written):
 def test_the_pages_own_limit_is_the_one_stated(written):
     (size,) = re.findall(r'"max_file_size": "(\d+)mb"', (ROOT / "ui" / "page.py").read_text())
     assert f"uploads of up to {size} MB" in written
+
+
+INPUT_MODULES = (
+    "inputs", "request_json", "trajectory_json", "transforms_json", "camera_json", "camera_paths", "keyframes", "pictures",
+    "picture_text", "json_text", "presets", "trajectories", "checks", "files/reading", "files/ply", "files/ply_body",
+    "files/ply_columns", "files/ply_header", "files/spz", "files/splat",
+)  # fmt: skip
+INSIDE_PYTHON = (
+    "video must be VideoSettings",  # a type of this project, put together wrongly
+    "cameras must be one a frame",
+    "picture in a request must be uint8",
+    "SPZ positions must fit 24 bits",  # of a writer: nothing that comes in
+    " decode",  # only where warnings are errors; the size is refused first
+    "the file ends in the middle of its Gaussians",  # cut off while it is read
+)
+REFUSING = {
+    "InputError",
+    "TrajectoryError",
+    "ImageError",
+    "PromptError",
+    "SceneFileError",
+    "error",
+    "ValueError",
+    "_refuse",
+}
+
+
+def refusals(module: str) -> list[str]:
+    """The longest plain piece of every sentence that a module refuses with."""
+    tree = ast.parse((ROOT / "flashworld" / f"{module}.py").read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") in REFUSING]
+    found = []
+    for call in calls:
+        pieces = [
+            part.value for part in ast.walk(call) if isinstance(part, ast.Constant) and isinstance(part.value, str)
+        ]
+        if pieces:
+            found.append(max(pieces, key=len))
+    return found
+
+
+@pytest.mark.parametrize("module", INPUT_MODULES)
+def test_every_refusal_of_the_code_has_a_row(module, written):
+    missing = [
+        piece for piece in refusals(module) if piece not in written and not any(p in piece for p in INSIDE_PYTHON)
+    ]
+    assert not missing

@@ -387,3 +387,17 @@ def test_header_comments_are_bounded(make_scene, tmp_path):
     header = (tmp_path / "a.ply").read_bytes().split(b"end_header")[0]
     assert len(header) < 10_000
     assert header.count(b"comment") == 2 + ply.MAX_COMMENTS
+
+
+def test_an_endless_line_is_named_as_such(tmp_path):
+    names = "x y z f_dc_0 f_dc_1 f_dc_2 opacity scale_0 scale_1 scale_2 rot_0 rot_1 rot_2 rot_3".split()
+    header = [
+        "ply",
+        "format ascii 1.0",
+        "element vertex 1",
+        *(f"property float {name}" for name in names),
+        "end_header\n",
+    ]
+    (tmp_path / "a.ply").write_text("\n".join(header) + "1" * 70_000)
+    with pytest.raises(SceneFileError, match="a line of the file is longer than 65536 bytes"):
+        read_ply(tmp_path / "a.ply")

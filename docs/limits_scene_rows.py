@@ -1,0 +1,118 @@
+"""The rows of `docs/limits.md` about scene files: each broken in one way, read, and refused."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from docs.limits_row import Row
+from flashworld import limits as at
+from flashworld.files import read_scene, write_scene
+from flashworld.files.ply_header import MAX_PROPERTIES
+from flashworld.gaussians import Gaussians
+
+FULL = "x y z f_dc_0 f_dc_1 f_dc_2 opacity scale_0 scale_1 scale_2 rot_0 rot_1 rot_2 rot_3"
+
+
+def scene_rows(folder: Path) -> Iterator[Row]:
+    """Scene files that are handed in."""
+
+    def row(*args: Any, **more: Any) -> Row:  # noqa: ANN401
+        return Row("Scene files", *args, **more)
+
+    def file(name: str, data: bytes) -> Path:
+        (folder / name).write_bytes(data)
+        return folder / name
+
+    def ply(count: int, columns: str = "x y z", body: bytes = b"") -> Path:
+        names = "".join(f"property float {name}\n" for name in columns.split())
+        head = f"ply\nformat binary_little_endian 1.0\nelement vertex {count}\n{names}end_header\n"
+        return file("scene.ply", head.encode() + body)
+
+    def header(*lines: str, columns: str = FULL, body: bytes = b"", form: str = "format ascii 1.0") -> object:
+        """A PLY whose header holds further lines before its columns."""
+        names = [f"property float {name}" for name in columns.split()]
+        text = "\n".join(["ply", form, *lines, *names, "end_header", ""])
+        return read_scene(file("scene.ply", text.encode() + body))
+
+    def spz(version: int = 3, degree: int = 0, count: int = 3) -> object:
+        """An SPZ of zeros for three Gaussians."""
+        head = struct.pack("<IIIBBBB", 0x5053474E, version, count, degree, 12, 0, 0)
+        return read_scene(file("scene.spz", gzip.compress(head + bytes(3 * 20))))
+
+    def sparse() -> Path:
+        with (folder / "scene.ply").open("wb") as target:
+            target.truncate(at.MAX_SCENE_FILE_BYTES + 1)  # takes no disk
+        return folder / "scene.ply"
+
+    def device() -> Path:
+        (folder / "folder.ply").mkdir(exist_ok=True)
+        return folder / "folder.ply"
+
+    def bomb() -> Path:
+        header = struct.pack("<IIIBBBB", 0x5053474E, 3, at.MAX_GAUSSIANS, 2, 12, 0, 0)
+        packed = gzip.compress(header + bytes(100_000))
+        return file("scene.spz", packed.ljust(1024, b"\0"))  # one size whatever zlib makes of it
+
+    def written(name: str) -> Path:
+        write_scene(a_scene(), folder / name)
+        return folder / name
+
+    yield row(
+        "name", ".ply, .spz, .splat", lambda: read_scene(file("scene.obj", b"o")), lambda: read_scene(written("a.ply"))
+    )
+    yield row(
+        "file", f"{at.MAX_SCENE_FILE_BYTES // 2**30} GiB", lambda: read_scene(sparse()), None, ("MAX_SCENE_FILE_BYTES",)
+    )
+    yield row(
+        "Gaussians", f"1 to {at.MAX_GAUSSIANS:,}", lambda: read_scene(ply(at.MAX_GAUSSIANS + 1, FULL)), None,
+        ("MAX_GAUSSIANS",),
+    )  # fmt: skip
+    yield row("PLY", "whole", lambda: read_scene(ply(1000, FULL)))
+    yield row("PLY", "the columns of a Gaussian scene", lambda: read_scene(ply(1, "x y z", bytes(12))))
+    yield row("file", "there, and readable", lambda: read_scene(folder / "none.ply"))
+    yield row("file", "no folder, no device", lambda: read_scene(device()))
+    yield row("numbers", "finite", lambda: read_scene(ply(1, FULL, np.full(14, np.nan, "<f4").tobytes())))
+    yield row("rotations", "not zero", lambda: read_scene(ply(1, FULL, bytes(56))))
+    one = "element vertex 1"
+    yield row("PLY", "a header of at most 64 KiB", lambda: header("comment " + "c" * 70_000, one))
+    yield row("PLY", "names its format once", lambda: header(one, form="comment"))
+    yield row("PLY", "a header of known words", lambda: header("elephant", one))
+    yield row("PLY", "properties of known types", lambda: header(one, "property half x"))
+    yield row("PLY", "counts of at most 15 digits", lambda: header("element vertex ten"))
+    yield row("PLY", "each property once an element", lambda: header(one, "property float x"))
+    many = " ".join(f"c{n}" for n in range(MAX_PROPERTIES))
+    yield row("PLY", f"{MAX_PROPERTIES} properties an element", lambda: header(one, columns=f"{FULL} {many}"))
+    yield row("PLY", "an element `vertex`", lambda: header("element face 1"))
+    yield row("PLY", "SH of degree 0 to 3", lambda: header(one, columns=f"{FULL} f_rest_0"))
+    yield row("PLY", "not compressed", lambda: header("element chunk 1", "property float min_x", one))
+    yield row(
+        "PLY", "no lists before the vertices, unless ASCII",
+        lambda: header("element face 1", "property list uchar int i", one, form="format binary_little_endian 1.0"),
+    )  # fmt: skip
+    yield row("PLY in ASCII", "numbers", lambda: header(one, body=b"a " * 14 + b"\n"))
+    yield row("PLY in ASCII", "lines of 64 KiB", lambda: header(one, body=b"1" * 70_000))
+    yield row("SPZ", "gzip, version 2 or 3", lambda: read_scene(file("scene.spz", b"NGSP" + bytes(60))))
+    yield row("SPZ", "whole", lambda: read_scene(file("scene.spz", written("b.spz").read_bytes()[:40])))
+    yield row("SPZ", "version 2 or 3", lambda: spz(version=1))
+    yield row("SPZ", "SH of degree 0 to 3", lambda: spz(degree=4))
+    yield row("SPZ", "as many Gaussians as its header says", lambda: spz(count=4))
+    yield row(
+        "SPZ", f"above 64 MiB unpacked: at most {at.MAX_SPZ_RATIO} times the file", lambda: read_scene(bomb()), None,
+        ("MAX_SPZ_RATIO",),
+    )  # fmt: skip
+    yield row(".splat", "rows of 32 bytes", lambda: read_scene(file("scene.splat", bytes(33))))
+
+
+def a_scene() -> Gaussians:
+    """Three grey Gaussians."""
+    return Gaussians(
+        torch.randn(3, 3, generator=torch.Generator().manual_seed(0)), torch.tensor([[1.0, 0, 0, 0]] * 3),
+        torch.full((3, 3), 0.1), torch.full((3,), 0.5), torch.zeros(3, 9, 3),
+    )  # fmt: skip
