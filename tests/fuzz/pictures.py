@@ -1,0 +1,186 @@
+"""Targets: picture files of every kind, broken in every way, and the texts that carry them."""
+
+from __future__ import annotations
+
+import base64
+import io
+import random
+import struct
+import zlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from flashworld import limits
+from flashworld.crops import crop_box, photo_intrinsics, prepare_picture
+from flashworld.errors import ImageError
+from flashworld.picture_text import picture_from_text
+from flashworld.pictures import Photo, read_picture
+from tests.fuzz.hostile import STRINGS, damaged_bytes, scalar
+from tests.fuzz.law import Case
+from tests.fuzz.targets import Target
+
+KINDS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("JPEG", "RGB", {}), ("JPEG", "L", {"progressive": True}), ("JPEG", "CMYK", {}), ("PNG", "RGB", {}), ("PNG", "RGBA", {}),
+    ("PNG", "P", {"transparency": 3}), ("PNG", "I;16", {}), ("PNG", "1", {}), ("PNG", "LA", {}), ("WEBP", "RGB", {}),
+    ("WEBP", "RGBA", {"lossless": True}), ("GIF", "P", {}), ("GIF", "ANIMATED", {}), ("WEBP", "ANIMATED", {}),
+    ("PNG", "ANIMATED", {}), ("TIFF", "RGB", {}), ("TIFF", "CMYK", {}), ("TIFF", "F", {}), ("TIFF", "I", {}),
+    ("TIFF", "RGB", {"compression": "jpeg"}), ("TIFF", "L", {"compression": "tiff_lzw"}), ("BMP", "RGB", {}),
+    ("PPM", "RGB", {}), ("PPM", "L", {}), ("HEIF", "RGB", {}), ("AVIF", "RGB", {}), ("AVIF", "RGBA", {}),
+    ("JPEG2000", "RGB", {}), ("MPO", "ANIMATED", {}),
+)  # fmt: skip
+OTHER_FILES = (
+    b"", b"\0", b"<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'/>", b"%PDF-1.7\n", b"%!PS-Adobe-3.0 EPSF\n",
+    b"GIF89a", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\0\0\0\0WEBP", b"II*\0\x08\0\0\0", b"BM", b"P6 16 16 255\n",
+    b"P3 99999999999 1 255\n", b"P6 -5 16 255\n", b"\0\0\0\x18ftypheic", b"\0\0\0\x18ftypavif", b"MZ", b"PK\x03\x04",
+    b"<html><script>", b"#!/bin/sh\n", b"\x00\x00\x00\x0cjP  \r\n\x87\n",
+)  # fmt: skip
+
+
+@cache
+def picture_file(kind: int, orientation: int) -> bytes:
+    """A small valid file."""
+    file_format, mode, options = KINDS[kind]
+    colour = Image.effect_mandelbrot((40, 24), (-2, -1, 1, 1), 20).convert("RGB")
+    buffer = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    exif.get_ifd(0x8769)[0xA405] = 35
+    compressed = "compression" in options  # libtiff takes no EXIF along
+    more = (
+        {"exif": exif}
+        if orientation and not compressed and file_format in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF")
+        else {}
+    )
+    if mode == "ANIMATED":
+        colour.save(
+            buffer, file_format, save_all=True, append_images=[colour.rotate(90 * n) for n in (1, 2)], **options
+        )
+    else:
+        colour.convert("L" if mode == "I;16" else mode).convert(mode).save(buffer, file_format, **options, **more)
+    return buffer.getvalue()
+
+
+def check_photo(photo: Photo) -> None:
+    """The invariants, and that the crop and the lens come out usable."""
+    rows, columns, channels = photo.pixels.shape
+    assert channels == 3 and photo.pixels.dtype == np.uint8
+    assert limits.MIN_IMAGE_SIDE_PX <= min(rows, columns) and rows * columns <= limits.MAX_IMAGE_PIXELS
+    assert max(rows, columns) <= limits.MAX_IMAGE_ASPECT * min(rows, columns)
+    for height, width in ((64, 96), (96, 64)):
+        if rows * columns < 10**6:
+            assert prepare_picture(photo.pixels, height, width)[0].shape == (height, width, 3)
+        lens = photo_intrinsics(photo, crop_box(rows, columns, height, width), height, width)
+        assert lens is None or bool((lens > 0).all() and lens.isfinite().all())
+
+
+def _damaged(rng: random.Random, folder: Path) -> Case:
+    data = picture_file(rng.randrange(len(KINDS)), rng.choice([0, *range(1, 9), 9, 65535]))
+    if rng.random() < 0.85:
+        data = damaged_bytes(rng, data, headers=rng.choice([64, 400]))
+    if rng.random() < 0.5:
+        return Case(lambda: read_picture(data), check_photo, (ImageError,))
+    file = folder / rng.choice(["a.png", "a.jpg", "a.svg", "a", "a.heic", "\u202egnp.exe", "a\nb.png"])
+    file.write_bytes(data)
+    return Case(lambda: read_picture(file), check_photo, (ImageError,))
+
+
+def _other(rng: random.Random, folder: Path) -> Case:
+    data = rng.choice(OTHER_FILES) + rng.randbytes(rng.choice([0, 1, 100, 10_000]))
+    return Case(lambda: read_picture(data), check_photo, (ImageError,))
+
+
+def png_claiming(height: int, width: int, depth: int, colours: int, rows: bytes = b"") -> bytes:
+    """A PNG whose header says what it likes."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, 0)
+    texts = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(5_000_000)))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + texts
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+
+
+def _claims(rng: random.Random, folder: Path) -> Case:
+    """Headers that announce giant, tiny and impossible sizes, bodies that unfold, JPEGs of many scans."""
+    side = [0, 1, 15, 16, 17, 320, 321, 30_000, 65_535, 2**31 - 1, 2**32 - 1]
+    kind = rng.randrange(6)
+    if kind <= 1:
+        data = png_claiming(
+            rng.choice(side), rng.choice(side), rng.choice([1, 8, 16, 3]), rng.choice([0, 2, 3, 4, 6, 1])
+        )
+    elif kind == 2:
+        data = png_claiming(64, 64, 8, 2, bytes(rng.choice([10, 64 * 193, 20_000_000])))
+    elif kind == 3:
+        width, height = (min(s, 65535) for s in (rng.choice(side), rng.choice(side)))
+        data = bytearray(picture_file(0, 0))
+        at = data.index(b"\xff\xc0")
+        data[at + 5 : at + 9] = struct.pack(">HH", height, width)
+        data = bytes(data)
+    elif kind == 4:
+        data = bytearray(picture_file(rng.choice([11, 12]), 0))
+        data[6:10] = struct.pack("<HH", min(rng.choice(side), 65535), min(rng.choice(side), 65535))
+        data = bytes(data)
+    else:
+        data = many_scans(rng.choice([100, 256]), rng.choice([5, 900, 1100, 20_000]))
+    return Case(lambda: read_picture(data), check_photo, (ImageError,))
+
+
+@cache
+def many_scans(side: int, scans: int) -> bytes:
+    """A progressive grey JPEG whose last scan comes again and again."""
+    buffer = io.BytesIO()
+    Image.new("L", (side, side), 128).save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    tables, last = data.rindex(b"\xff\xc4"), data.rindex(b"\xff\xda")
+    return data[:-2] + data[tables if tables < last else last : -2] * scans + data[-2:]
+
+
+def _texts(rng: random.Random, folder: Path) -> Case:
+    body = base64.b64encode(picture_file(rng.randrange(len(KINDS)), 0)).decode("ascii")
+    head = rng.choice(
+        ["data:image/png;base64,", "DATA:;BASE64,", "data:image/png,", "data:a,b;base64,", "", "base64,", " "]
+    )
+    if rng.random() < 0.5:
+        body = damaged_bytes(rng, body.encode()).decode("latin-1")
+    value: Any = head + body if rng.random() < 0.85 else scalar(rng)
+    bare = rng.random() < 0.5
+    return Case(
+        lambda: picture_from_text(value, "image", bare_base64=bare, folder=rng.choice([None, folder])),
+        check_photo, (ImageError,),
+    )  # fmt: skip
+
+
+def _pixels(rng: random.Random, folder: Path) -> Case:
+    """Arrays and Pillow images, as a program hands them over."""
+    side = [0, 1, 15, 16, 40, 300]
+    shape = [(rng.choice(side), rng.choice(side)), (20, 20, rng.choice([0, 1, 2, 3, 4, 5])), (20,), (), (2, 20, 20, 3)]
+    dtype = rng.choice(["u1", "u2", ">u2", "f4", "f8", "f2", "i4", "i8", "?", "c8", "U1", "O"])
+    array = np.full(rng.choice(shape), rng.choice([0, 1, 0.5]), dtype=dtype)
+    if array.size and array.dtype.kind == "f":
+        array.flat[0] = rng.choice([0.25, np.nan, np.inf, -1.0, 1.5])
+    source: Any = array
+    if rng.random() < 0.3:
+        source = Image.new(rng.choice(["1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "F", "I;16", "La"]),
+                           (rng.choice(side), rng.choice(side)))  # fmt: skip
+    elif rng.random() < 0.2:
+        source = rng.choice([None, 7, [], folder, folder / "none.png", "x" * 5000, *STRINGS])
+    return Case(lambda: read_picture(source), check_photo, (ImageError,))
+
+
+TARGETS = (
+    Target("picture, damaged", 28, _damaged),
+    Target("picture, other files", 4, _other),
+    Target("picture, lying headers", 5, _claims),
+    Target("picture, texts", 8, _texts),
+    Target("picture, arrays", 6, _pixels),
+)

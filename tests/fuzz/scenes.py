@@ -1,0 +1,216 @@
+"""Targets: PLY, SPZ and .splat files; what is read is also written in every format, and some of it is rendered."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import random
+import struct
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from flashworld import limits
+from flashworld.cameras import Cameras
+from flashworld.errors import ExportError, SceneFileError
+from flashworld.files import read_scene, write_scene
+from flashworld.files.splat import ROW
+from flashworld.gaussians import Gaussians
+from tests.fuzz.hostile import NUMBERS, damaged_bytes
+from tests.fuzz.law import Case, check_sentence, leaves
+from tests.fuzz.targets import Target
+
+COLUMNS = [
+    "x",
+    "y",
+    "z",
+    "f_dc_0",
+    "f_dc_1",
+    "f_dc_2",
+    "opacity",
+    *(f"scale_{i}" for i in range(3)),
+    *(f"rot_{i}" for i in range(4)),
+]
+VIEWS = Cameras(
+    torch.tensor([[1.0, 0, 0, 0], [0.9, 0, 0.4, 0]]), torch.tensor([[0.0, 0, 2], [1, 0, 2]]),
+    torch.tensor([[0.6, 0.9, 0.5, 0.5]] * 2),
+)  # fmt: skip
+
+
+def check_scene(scene: Gaussians) -> None:
+    """What writers and renderers count on."""
+    assert 1 <= len(scene) <= limits.MAX_GAUSSIANS
+    for name in ("means", "quats_wxyz", "scales", "opacities", "sh"):
+        values = getattr(scene, name)
+        assert values.dtype == torch.float32 and bool(torch.isfinite(values).all()), name
+    assert bool((scene.scales > 0).all()) and bool((scene.quats_wxyz != 0).any(dim=1).all())
+    assert 0 <= float(scene.opacities.min()) and float(scene.opacities.max()) <= 1
+
+
+def check_onward(rng: random.Random, folder: Path) -> object:
+    """A check that also sends the scene on: to another file, read again, or to the renderer."""
+
+    def check(scene: Gaussians) -> None:
+        check_scene(scene)
+        before = leaves(folder)
+        target = folder / f"onward.{rng.choice(['ply', 'spz', 'splat'])}"
+        try:
+            write_scene(scene, target)
+        except ExportError as error:
+            check_sentence(str(error))
+            assert leaves(folder) == before
+        else:
+            assert leaves(folder) == before | {target.name}
+            check_scene(read_scene(target))
+        if rng.random() < 0.2:
+            from flashworld.rendering import render
+
+            pictures = render(scene, VIEWS, 24, 32)
+            assert bool(torch.isfinite(pictures.rgb).all())
+
+    return check
+
+
+def number(rng: random.Random, hostile: float) -> float:
+    """A usual number, or with a probability of `hostile` one that is not."""
+    value = rng.choice(NUMBERS) if rng.random() < hostile else rng.gauss(0, 1)
+    return float(np.clip(float(value) if abs(value) < 1e300 or value != value else np.inf, -np.inf, np.inf))
+
+
+def _ply(rng: random.Random, folder: Path) -> Case:
+    """A PLY put together from parts, right or wrong."""
+    kind = rng.choice(["binary_little_endian", "binary_big_endian", "ascii"])
+    higher = rng.choice([0, 0, 9, 24, 45] * 3 + [8, 46])
+    names = [
+        *COLUMNS,
+        *(f"f_rest_{i}" for i in range(higher)),
+        *rng.choice([[], ["nx", "ny", "nz"], ["extra"]] * 4 + [["x"]]),
+    ]
+    rng.shuffle(names)
+    if rng.random() < 0.1:
+        names.remove(rng.choice(names))
+    types = {name: rng.choice(["float"] * 12 + ["double", "uchar", "int", "float32", "short"]) for name in names}
+    rows = rng.choice([0, 1, 2, 2, 5, 50])
+    claimed = rng.choice([rows] * 30 + [rows + 1, -1, 10**9, 16_000_000, 16_000_001, 10**20, "ten", ""])
+    head = ["ply", f"format {kind} 1.0", f"element vertex {claimed}"]
+    head += [f"property {types[name]} {name}" for name in names]
+    if rng.random() < 0.15:
+        head.insert(2, rng.choice(["comment " + "c" * rng.choice([10, 60_000, 3_000_000]), "obj_info \u00e9\x1b[0m", "element face 3",
+                                   "element face 2\nproperty list uchar int vertex_indices", "nonsense \u202d", "property float lost",
+                                   "element chunk 1\nproperty float min_x", "element \x1b 1000000000000\nproperty double d",
+                                   "comment axes right-up-back", "format ascii 1.0"]))  # fmt: skip
+    end = rng.choice(["\n"] * 8 + ["\r\n", "\r"])
+    header = end.join([*head, "end_header"]) + end
+    order = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": "="}[kind]
+    code = {"float": "f4", "float32": "f4", "double": "f8", "uchar": "u1", "int": "i4", "short": "i2"}
+    table = np.zeros(rows, dtype=[(f"c{i}", order + code[types[name]]) for i, name in enumerate(names)])
+    hostile = rng.choice([0, 0, 0.002, 0.1])
+    with np.errstate(all="ignore"):
+        for column in table.dtype.names or ():
+            whole = table.dtype[column].kind in "iu"
+            values = [rng.randrange(100) if whole else number(rng, hostile) for _ in range(rows)]
+            table[column] = np.array(values, dtype=np.float64).astype(table.dtype[column])
+    body = (
+        table.tobytes()
+        if kind != "ascii"
+        else "\n".join(" ".join(str(v) for v in row) for row in table.tolist()).encode()
+    )
+    data = header.encode("utf-8") + body
+    if rng.random() < 0.25:
+        data = damaged_bytes(rng, data, headers=len(header))
+    return _file(rng, folder, "a.ply", data)
+
+
+def _file(rng: random.Random, folder: Path, name: str, data: bytes) -> Case:
+    (folder / name).write_bytes(data)
+    return Case(lambda: read_scene(folder / name), check_onward(rng, folder), (SceneFileError,))
+
+
+@cache
+def spz_body(degree: int, version: int) -> bytes:
+    """Fields of 40 Gaussians, whatever bytes they are."""
+    return random.Random(0).randbytes(40 * (14 + version + 3 * (degree + 1) ** 2))
+
+
+def _spz(rng: random.Random, folder: Path) -> Case:
+    degree, version = rng.randrange(4), rng.choice([2, 3])
+    fields = [0x5053474E, version, 40, degree, rng.choice([0, 12, 24]), 0, 0]
+    if rng.random() < 0.4:
+        place = rng.randrange(7)
+        fields[place] = rng.choice(
+            [0, 1, 4, 25, 39, 41, 255] if place > 2 else [0, 1, 39, 41, 16_000_000, 16_000_001, 2**32 - 1]
+        )
+    body = (
+        struct.pack("<IIIBBBB", *fields) + spz_body(degree, version) + rng.choice([b"", b"", b"more", bytes(100_000)])
+    )
+    if rng.random() < 0.2:
+        body = damaged_bytes(rng, body, headers=16)
+    data = gzip.compress(body, rng.choice([0, 6]))
+    if rng.random() < 0.3:
+        data = damaged_bytes(rng, data, headers=20)
+    if rng.random() < 0.1:
+        data = rng.choice(
+            [body, data + data, data + b"\0" * 99, b"NGSP" + body, gzip.compress(data), named(body), b"\x1f\x8b"]
+        )
+    return _file(rng, folder, "a.spz", data)
+
+
+def named(body: bytes) -> bytes:
+    """gzip with a file name of 200 kB in front."""
+    buffer = io.BytesIO()
+    with gzip.GzipFile("n" * 200_000, "wb", fileobj=buffer) as stream:
+        stream.write(body)
+    return buffer.getvalue()
+
+
+@cache
+def bomb(fill: bytes, megabytes: int) -> bytes:
+    """An SPZ whose 60 MB of one byte take 60 kB."""
+    rows = megabytes * 2**20 // 20
+    return gzip.compress(struct.pack("<IIIBBBB", 0x5053474E, 3, rows, 0, 12, 0, 0) + fill * (rows * 20), 6)
+
+
+def _bombs(rng: random.Random, folder: Path) -> Case:
+    data = bytearray(bomb(rng.choice([b"\0", b"\xff"]), rng.choice([1, 20])))
+    if rng.random() < 0.5:
+        claimed = rng.choice([10_000_000, 16_000_000, 3_400_000])
+        data = bytearray(
+            gzip.compress(struct.pack("<IIIBBBB", 0x5053474E, 3, claimed, rng.randrange(4), 12, 0, 0) + bytes(10**6))
+        )
+    (folder / "a.spz").write_bytes(data)
+    return Case(lambda: read_scene(folder / "a.spz"), check_scene, (SceneFileError,))
+
+
+def _splat(rng: random.Random, folder: Path) -> Case:
+    rows = np.zeros(rng.choice([0, 1, 30]), dtype=ROW)
+    hostile = rng.choice([0, 0.005, 0.1])
+    with np.errstate(all="ignore"):
+        for row in rows:
+            row["mean"] = [number(rng, hostile) for _ in range(3)]
+            row["scale"] = [number(rng, hostile) for _ in range(3)]
+            row["rgba"], row["quat"] = list(rng.randbytes(4)), rng.choice([[128] * 4, list(rng.randbytes(4))])
+    data = rows.tobytes() + b"x" * rng.choice([0, 0, 0, 1, 31])
+    return _file(rng, folder, "a.splat", damaged_bytes(rng, data) if rng.random() < 0.3 else data)
+
+
+def _names(rng: random.Random, folder: Path) -> Case:
+    """Names that are no files, and files that are no scenes."""
+    (folder / "folder.ply").mkdir()
+    (folder / "link.ply").symlink_to("link.ply")
+    (folder / "empty.spz").touch()
+    (folder / "a\nb.ply").write_bytes(b"ply\n")
+    names = ["folder.ply", "link.ply", "empty.spz", "a\nb.ply", "none.splat", "a\0.ply", "\ud800.ply", "x" * 300 + ".ply",
+             "a.\x1b[31m", "a", "", ".", "\u202ea.obj", "a." + "y" * 9000]  # fmt: skip
+    place = "/dev/zero" if rng.random() < 0.05 else f"{folder}/{rng.choice(names)}"
+    return Case(lambda: read_scene(place), check_scene, (SceneFileError,))
+
+
+TARGETS = (
+    Target("scene, PLY", 24, _ply),
+    Target("scene, SPZ", 14, _spz),
+    Target("scene, SPZ bombs", 1, _bombs),
+    Target("scene, .splat", 8, _splat),
+    Target("scene, names", 3, _names),
+)
