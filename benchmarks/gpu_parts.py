@@ -272,7 +272,10 @@ def cold_start(run: Run) -> dict[str, object]:
     command += ["--device", run.device.type, "--fp8", run.fp8 or "none", "--blocks", ",".join(run.blocks)]
     start = time.perf_counter()
     limit = max(10.0, min(COLD_SECONDS, run.seconds_left()))
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit)
+    except subprocess.TimeoutExpired:
+        return {"error": f"not over after {limit:.0f} s"}
     if done.returncode:
         return {"error": done.stderr[-1500:]}
     return {**json.loads(done.stdout.splitlines()[-1]), "process_s": time.perf_counter() - start}
