@@ -9,10 +9,12 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flashworld.errors import InputError
-from flashworld.limits import MAX_PROMPT_CHARS, MAX_SEED
+from flashworld.limits import MAX_FOV_DEG, MAX_FRAMES, MAX_PROMPT_CHARS, MAX_SEED, MIN_FOV_DEG, MIN_FRAMES
 from flashworld.trajectories import PRESETS
 
 MAX_LINK_CHARS = 6000
+RANGES = {"seed": (0, MAX_SEED), "fov": (MIN_FOV_DEG, MAX_FOV_DEG), "frames": (MIN_FRAMES, MAX_FRAMES)}
+"""What the controls can show; a link with more leaves them as they are."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,9 @@ def read_query(query: Mapping[str, str]) -> Shared:
     clean["text"] = clean.get("text", "")[:MAX_PROMPT_CHARS]
     if clean.get("path") not in PRESETS:
         clean["path"] = ""
-    if not 0 <= clean.get("seed", 0) <= MAX_SEED:
-        del clean["seed"]
+    for name, (low, high) in RANGES.items():
+        if name in clean and not low <= clean[name] <= high:  # false for NaN too
+            del clean[name]
     return Shared(**clean)
 
 
@@ -64,5 +67,5 @@ def read_knobs(shared: Shared) -> dict[str, float]:
         given = json.loads(shared.knobs or "{}")
         known = {param.name for param in preset.params}
         return preset.resolve({k: v for k, v in given.items() if k in known} if isinstance(given, dict) else {})
-    except (ValueError, InputError):
+    except (ValueError, RecursionError, InputError):  # RecursionError: brackets without end
         return preset.resolve({})
