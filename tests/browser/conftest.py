@@ -141,7 +141,7 @@ def visit(server, chromium, watch):
     def visit(query: str = "", **options):
         options.setdefault("viewport", {"width": 1280, "height": 900})
         context = chromium.new_context(**options)
-        context.set_default_timeout(40_000)
+        context.set_default_timeout(120_000)
         contexts.append(context)
         page = context.new_page()
         watch.attach(page)

@@ -1,7 +1,8 @@
 """A service for the page without a model: a real scene with real files, in the time and with the faults a test asks for.
 
 Run as a program it serves the page: `python tests/browser/standin.py PORT SECONDS`. Words in the prompt steer it:
-"slow" takes long steps, "broken" fails inside, "refused" raises an InputError, "text only" is nothing special.
+"slow" takes long steps, "broken" fails inside, "refused" raises an InputError, "heavy" makes a viewer file above 25 MB, "held" waits for a
+file named "release" beside the log.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class StandIn:
 
     def generate(self, request, *, session_dir: Path, ip_token=None) -> Iterator[Progress | Result]:
         note(f"begun {request.text}")
+        note(f"view {request.image_index} is the picture of {request.text}")
         try:
             yield from self._steps(request, session_dir)
         except GeneratorExit:
@@ -58,6 +60,8 @@ class StandIn:
         for stage, fraction, message in PLAN:
             yield Progress(stage, fraction, message, self._preview(request, fraction) if stage == "denoise" else None)
             time.sleep(pause)
+            if "held" in request.text and stage == "picture":
+                wait_for_release()
             if "broken" in request.text and stage == "decode":
                 raise RuntimeError("secret detail that no visitor may read")
             if "refused" in request.text and stage == "decode":
@@ -66,6 +70,9 @@ class StandIn:
         normalized, norm = normalize(request.cameras)
         cameras = norm.to_scene_units(normalized)
         files = write_result_files(scene, cameras, request.height, request.width, session_dir)
+        if "heavy" in request.text:
+            with files["viewer"].open("ab") as file:  # zeros behind a gzip stream are no part of it
+                file.write(bytes(25_000_000))
         yield Result(
             files, request.seed, len(scene), cameras, request.height, request.width, request.image_index, FOCUS,
             {"everything": time.perf_counter() - started},
@@ -75,6 +82,12 @@ class StandIn:
         noise = np.random.default_rng(0).integers(0, 255, (request.height, request.width, 3))
         clear = np.full_like(noise, 160) if request.picture is None else request.picture
         return (fraction * clear + (1 - fraction) * noise).astype(np.uint8)
+
+
+def wait_for_release() -> None:
+    """Until the test says so, whatever the machine's speed."""
+    while not (Path(os.environ["STANDIN_LOG"]).parent / "release").exists():
+        time.sleep(0.1)
 
 
 def note(line: str) -> None:

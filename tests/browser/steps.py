@@ -10,6 +10,12 @@ from PIL import Image
 
 PATH_STAGE, SCENE_STAGE = "#fw-path-stage", "#fw-scene-stage"
 DONE = "#fw-video video"
+NAMELESS = """() => [...document.querySelectorAll('button, input, textarea, select, canvas, video, [role=tab]')]
+  .filter((e) => e.offsetParent !== null && !e.closest('[hidden]'))
+  .filter((e) => !(e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.title || e.textContent?.trim()
+    || e.labels?.length || e.placeholder))
+  .map((e) => e.outerHTML.slice(0, 160))"""
+"""Script that gives the visible controls without a name."""
 
 
 def stage_js(stage: str) -> str:

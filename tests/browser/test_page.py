@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import json
 
-from steps import PATH_STAGE, camera_of, generate, keyframes_of, open_tab, stage_js, wait_for_stage
+from steps import NAMELESS, PATH_STAGE, camera_of, generate, keyframes_of, open_tab, stage_js, wait_for_stage
 
 START_BYTES = 12_000_000
-NAMELESS = """() => [...document.querySelectorAll('button, input, textarea, select, canvas, video, [role=tab]')]
-  .filter((e) => e.offsetParent !== null && !e.closest('[hidden]'))
-  .filter((e) => !(e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.title || e.textContent?.trim()
-    || e.labels?.length || e.placeholder))
-  .map((e) => e.outerHTML.slice(0, 160))"""
 
 
 def test_page_is_light_and_every_control_has_a_name(visit, watch):

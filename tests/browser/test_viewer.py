@@ -1,0 +1,156 @@
+"""The viewers with a real scene: nothing unasked, nothing lost in a hidden tab, recording by hand and by touch."""
+
+from __future__ import annotations
+
+import pytest
+from steps import (
+    DONE,
+    PATH_STAGE,
+    SCENE_STAGE,
+    camera_of,
+    decode,
+    generate,
+    generate_and_wait,
+    keyframes_of,
+    open_tab,
+    psnr,
+    show_scene,
+    stage_js,
+    wait_for_stage,
+)
+
+STILL_DB = 45.0
+"""Two pictures of a view that nobody moved."""
+
+
+def test_scene_above_25_mb_waits_until_it_is_asked_for(visit):
+    page = visit()
+    fetched = []
+    page.on("request", lambda request: fetched.append(request.url))
+    generate(page, "heavy")
+    page.wait_for_selector(DONE, state="attached")
+    open_tab(page, "3D")
+    button = page.locator(SCENE_STAGE).get_by_role("button", name="Show the scene in 3D · 25.")
+    button.wait_for()
+    page.wait_for_timeout(500)
+    assert not [url for url in fetched if url.endswith((".spz", ".ply", ".splat"))]
+    button.click()
+    page.wait_for_function(f"{stage_js(SCENE_STAGE)}?.slot?.mesh")
+    assert [url for url in fetched if url.endswith("viewer.spz")]
+
+
+def test_view_in_a_hidden_tab_keeps_its_scene_and_takes_the_new_size(visit):
+    page = visit()
+    generate_and_wait(page)
+    show_scene(page)
+    page.locator(SCENE_STAGE).get_by_role("button", name="Look through the camera").click()
+    page.locator(f"{SCENE_STAGE} .fw-scrub").fill("4")
+    before = camera_of(page, SCENE_STAGE)
+    open_tab(page, "Video")
+    page.set_viewport_size({"width": 1000, "height": 700})
+    open_tab(page, "3D")
+    page.wait_for_function(
+        f"(() => {{ const c = {stage_js(SCENE_STAGE)}.canvas; return c.width > 0 && c.width === c.clientWidth; }})()"
+    )
+    assert page.evaluate(f"Boolean({stage_js(SCENE_STAGE)}.slot.mesh)")
+    assert camera_of(page, SCENE_STAGE) == pytest.approx(before)
+
+
+def test_full_screen_frusta_and_idle_view(visit):
+    page = visit()
+    generate_and_wait(page)
+    show_scene(page)
+    stage = page.locator(SCENE_STAGE)
+    cameras = stage.get_by_role("button", name="Show the cameras")
+    assert cameras.get_attribute("aria-pressed") == "false"
+    cameras.click()
+    assert page.evaluate(f"{stage_js(SCENE_STAGE)}.frusta.visible")
+    stage.get_by_role("button", name="Full screen").click()
+    page.wait_for_function("document.fullscreenElement?.classList.contains('fw-stage')")
+    page.keyboard.press("Escape")
+    page.evaluate("document.fullscreenElement && document.exitFullscreen()")
+    page.wait_for_function("!document.fullscreenElement")
+    page.wait_for_timeout(1500)
+    frames = page.evaluate(f"{stage_js(SCENE_STAGE)}.world.frames")
+    page.wait_for_timeout(700)
+    assert page.evaluate(f"{stage_js(SCENE_STAGE)}.world.frames") == frames, "a view at rest draws nothing"
+
+
+def test_path_recorded_inside_a_scene_becomes_the_next_path(visit):
+    page = visit()
+    generate_and_wait(page)
+    show_scene(page)
+    canvas = page.locator(f"{SCENE_STAGE} canvas")
+    canvas.focus()
+    page.keyboard.press("k")
+    page.keyboard.down("Shift")
+    page.keyboard.down("d")
+    page.wait_for_timeout(400)
+    page.keyboard.up("d")
+    page.keyboard.up("Shift")
+    page.keyboard.press("k")
+    recorder = page.locator(f"{SCENE_STAGE} .fw-recorder")
+    recorder.locator("summary").click()
+    recorder.get_by_label("Between keyframes").select_option("linear")
+    recorder.get_by_label("Loop").check()
+    page.get_by_text("2 keyframes recorded").wait_for()
+    first, second = (key["position"] for key in keyframes_of(page, SCENE_STAGE))
+    open_tab(page, "Path")
+    near = "Math.hypot(...[0, 1, 2].map((i) => %s[i] - rows[%d][i])) < 0.02 * %s"
+    length = sum((a - b) ** 2 for a, b in zip(first, second, strict=True)) ** 0.5
+    page.wait_for_function(
+        f"""(() => {{ const rows = {stage_js(PATH_STAGE)}.state.cameras;
+        return {near % (first, 0, length)} && {near % (first, -1, length)}; }})()""".replace(
+            "rows[-1]", "rows[rows.length - 1]"
+        )
+    )
+    assert keyframes_of(page, PATH_STAGE) == keyframes_of(page, SCENE_STAGE)
+    assert page.get_by_role("tab", name="By hand").get_attribute("aria-selected") == "true"
+
+
+def test_typing_does_not_move_the_plain_preview(visit):
+    page = visit(viewport={"width": 1280, "height": 1300})
+    generate_and_wait(page)
+    open_tab(page, "Plain 3D")
+    page.wait_for_selector("#fw-plain canvas")
+    page.evaluate("document.querySelector('#fw-plain canvas').scrollIntoView({block: 'center'})")
+    box = page.locator("#fw-plain canvas").bounding_box()
+    before = None
+    for _ in range(40):
+        page.wait_for_timeout(600)
+        now = decode(page.screenshot(clip=box))
+        if before is not None and now.mean() > 20 and psnr(now, before) > STILL_DB:
+            break
+        before = now
+    page.evaluate("document.querySelector('#fw-prompt textarea').focus({preventScroll: true})")
+    for key in "wasdqe":
+        page.keyboard.down(key)
+        page.wait_for_timeout(250)
+        page.keyboard.up(key)
+    page.wait_for_timeout(800)
+    assert page.input_value("#fw-prompt textarea").endswith("wasdqe")
+    assert psnr(decode(page.screenshot(clip=box)), before) > STILL_DB
+
+
+def test_touch_turns_and_zooms_only_after_the_view_was_tapped(visit):
+    page = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    wait_for_stage(page, PATH_STAGE)
+    page.evaluate(f"document.querySelector('{PATH_STAGE} canvas').scrollIntoView({{block: 'center'}})")
+    box = page.locator(f"{PATH_STAGE} canvas").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    touch = page.context.new_cdp_session(page)
+
+    def drag(*fingers: tuple[float, float, float, float]) -> None:
+        for kind, part in (("touchStart", 0.0), ("touchMove", 0.5), ("touchMove", 1.0), ("touchEnd", None)):
+            points = [] if part is None else [{"x": a + part * c, "y": b + part * d} for a, b, c, d in fingers]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    start = camera_of(page, PATH_STAGE)
+    drag((x, y, 60, 0))
+    assert camera_of(page, PATH_STAGE) == start
+    page.touchscreen.tap(x, y)
+    drag((x, y, 60, 20))
+    turned = camera_of(page, PATH_STAGE)
+    assert turned[3:] != pytest.approx(start[3:], abs=1e-3)
+    drag((x - 30, y, -60, 0), (x + 30, y, 60, 0))
+    assert camera_of(page, PATH_STAGE)[:3] != pytest.approx(turned[:3], abs=1e-3)
