@@ -64,7 +64,8 @@ def connect_api(service: Service, sessions: Sessions) -> None:
         """Make a 3D Gaussian scene from a picture and/or a text, along a camera path.
 
         Args:
-            image: A picture file, or None for text only. Its centre is cropped to the output's shape.
+            image: An uploaded picture, or None for text only; links are not fetched. Its centre is cropped to the
+                output's shape.
             text: What the scene shows; may stay empty when there is a picture.
             path: Name of a camera path template, such as orbit_right, forward, spiral, dolly_zoom_in, rotate_forward.
             knobs: The template's parameters as JSON, such as {"angle_deg": 20}; empty for its defaults.

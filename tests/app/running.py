@@ -79,7 +79,7 @@ class RunningApp:
     def visitor(self) -> Visitor:
         return Visitor(self.url)
 
-    def stop(self, number: int = signal.SIGTERM, timeout: float = 20) -> int:
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 30) -> int:
         """Send a signal and wait for the end; returns the exit code."""
         self.process.send_signal(number)
         try:
@@ -183,7 +183,7 @@ def children(pid: int) -> list[int]:
     return sorted({int(child) for path in found for child in path.read_text().split()})
 
 
-def wait_for(condition, seconds: float = 60) -> bool:
+def wait_for(condition, seconds: float = CALL_S) -> bool:
     """Whether something becomes true in time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

