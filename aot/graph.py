@@ -8,6 +8,7 @@ again; after exchanging parameters themselves, install the graph anew.
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
 from collections.abc import Mapping
@@ -26,6 +27,11 @@ from flashworld.errors import CompiledBlockError
 _loaded: dict[tuple[int, str], LoadedPackage] = {}
 """Libraries of this process by process id and digest: a forked worker inherits its parent's entries but not their use."""
 _loading = threading.Lock()
+
+
+def have_loader() -> None:
+    """Import what loading needs: seconds of CPU time that a forked worker inherits instead of spending a visitor's."""
+    importlib.import_module("torch.export.pt2_archive._package")
 
 
 class LoadedPackage:

@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils._pytree import tree_map_only
 
 from aot.artifacts import Artifact
-from aot.graph import CompiledGraph, check_machine
+from aot.graph import CompiledGraph, check_machine, have_loader
 from aot.keys import device_is_emulated
 from flashworld.errors import CompiledBlockError
 
@@ -147,6 +147,7 @@ def apply(block: str, module: nn.Module, artifacts: Sequence[Artifact], *, stric
             logger.warning("%s", error)
             problems.append(str(error))
     if graphs:
+        have_loader()
         module.forward = Dispatcher(module, graphs, strict=strict)
         return Installed(block, tuple(graph.label for graph in graphs))
     if strict:
