@@ -126,16 +126,16 @@ def model_config(source: str | Path = "full", *, config: ModelConfig = FULL) -> 
     Raises:
         CheckpointError: the folder's `config.json` is missing or not readable.
     """
-    if source == "full" or Path(source).is_file():
+    if source == "full":
         return config
     if source == "nano":
         return nano_config(NANO_DIR)
     path = Path(source) / CONFIG_NAME
-    if (Path(source) / CHECKPOINT_FILE).is_file() and not path.is_file():
-        return config
     try:
+        if Path(source).is_file() or ((Path(source) / CHECKPOINT_FILE).is_file() and not path.is_file()):
+            return config
         return ModelConfig.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # also names that no file can have
         raise _unknown_source(source) from error
 
 
@@ -150,7 +150,10 @@ def open_model(
     if source == "full":
         return _open_published(resolve_files(wan=wan, on_progress=on_progress), config)
     path = NANO_DIR if source == "nano" else Path(source)
-    path = path / CHECKPOINT_FILE if (path / CHECKPOINT_FILE).is_file() else path
+    try:
+        path = path / CHECKPOINT_FILE if (path / CHECKPOINT_FILE).is_file() else path
+    except OSError as error:  # a name that no file can have
+        raise _unknown_source(source) from error
     if path.is_file():
         return _open_published(resolve_files(path, wan=wan, on_progress=on_progress), config)
     if (path / MANIFEST_NAME).is_file():

@@ -253,7 +253,7 @@ def test_an_index_that_leaves_its_folder_is_refused(copy):
         load(copy)
 
 
-@pytest.mark.parametrize("source", ["", "no such folder", "/", "full.ckpt"])
+@pytest.mark.parametrize("source", ["", "no such folder", "/", "full.ckpt", "a" * 300, "a\0b"])
 def test_an_unknown_source_is_refused(source, tmp_path):
     with pytest.raises(CheckpointError, match="expected"):
         load_networks(tmp_path / source if source != "/" else source)
