@@ -37,6 +37,7 @@ import gradio as gr
 
 from aot.costs import H200_COSTS, Work
 from aot.durations import DurationModel, platform_factor
+from aot.workers import WorkerWatch, startup_seconds
 from flashworld.cli.models import add_model_options, chosen_offload, chosen_source, load_pipeline
 from flashworld.cli.output import Output
 from flashworld.config import ModelConfig
@@ -66,6 +67,9 @@ NOT_STARTED = "flashworld: port {port} of {host} cannot be used, is another app 
 NO_CAP = 86400.0
 """Seconds; whoever owns the GPU may use it."""
 TOTAL = "total"
+WORKER_START = "worker start"
+ABORTED = "aborted"
+"""In the title of the error that ZeroGPU shows when a call was cut short or its worker died."""
 OWNER_PID = os.getpid()
 """ZeroGPU's workers are forks of this process and must not clean up after it."""
 ZERO_GPU = bool(spaces_config.Config.zero_gpu)
@@ -154,7 +158,12 @@ class Model:
             self.note = "running eagerly"
             return
         from aot.startup import STARTUP_SECONDS, Settings, prepare
+        from aot.variants import PROBE_SECONDS, Variant, probe_precision
 
+        # Only what gets compiled: eager eight-bit products are slower than bfloat16 ones. Eight-bit text weights keep
+        # what a cold worker moves below 13 GB.
+        variant = Variant(fp8=probe_precision(spaces.GPU(duration=PROBE_SECONDS)), text_int8=ZERO_GPU)
+        self.pipeline.networks = variant.apply(self.pipeline.networks)
         reports = prepare(
             self.pipeline.networks, Settings.from_environment(), on_gpu=spaces.GPU(duration=STARTUP_SECONDS)
         )
@@ -188,10 +197,14 @@ DURATIONS = DurationModel(
 )  # fmt: skip
 
 
-def work_of(frames: int, height: int, width: int, video: VideoSettings) -> Work:
-    """What a request makes the GPU do; on ZeroGPU a worker may always be a new one."""
+WORKERS = WorkerWatch()
+
+
+def work_of(frames: int, height: int, width: int, video: VideoSettings, *, cold: bool | None = None) -> Work:
+    """What a request makes the GPU do; `cold` None: whether it will have to start a worker, as far as can be known."""
     pictures = video.frame_count(frames) if video.enabled else 0
-    return Work(frames, height, width, pictures, compiled=MODEL.compiled, cold=ZERO_GPU)
+    cold = ZERO_GPU and WORKERS.expect_cold() if cold is None else cold
+    return Work(frames, height, width, pictures, compiled=MODEL.compiled, cold=cold)
 
 
 def gpu_seconds(request: GenerationRequest, *_args: object, **_kwargs: object) -> int:
@@ -200,18 +213,20 @@ def gpu_seconds(request: GenerationRequest, *_args: object, **_kwargs: object) -
 
 
 @spaces.GPU(duration=gpu_seconds, size=os.environ.get("FLASHWORLD_GPU_SIZE") or "large")  # type: ignore[call-overload]
-def generate_on_gpu(request: GenerationRequest) -> Iterator[Stage | PackedResult]:
-    """Run the model; the only code that touches the GPU. Yields stages, and last the packed result.
+def generate_on_gpu(request: GenerationRequest) -> Iterator[int | Stage | PackedResult]:
+    """Run the model; the only code that touches the GPU. Yields its process, then stages, and last the packed result.
 
     Raises:
         gr.Error: the only kind of error whose text leaves a ZeroGPU worker.
     """
-    start = time.perf_counter()
+    born, start = startup_seconds(), time.perf_counter()
     try:
+        yield os.getpid()
         for stage in MODEL.pipeline.stages(request):
             if isinstance(stage, SceneResult):
                 packed = pack_result(stage)
-                packed.timings[TOTAL] = time.perf_counter() - start
+                packed.timings[WORKER_START] = born
+                packed.timings[TOTAL] = born + time.perf_counter() - start
                 yield packed
             else:
                 yield stage
@@ -270,14 +285,24 @@ class Service:
     ) -> Generator[Progress | Result, None, None]:
         """Follow the GPU's part, then write the files."""
         packed = None
-        for stage in generate_on_gpu(request):
-            if isinstance(stage, PackedResult):
-                packed = stage
-            else:
-                yield progress_of(stage)
+        size = (request.frames, request.height, request.width, request.video)
+        with WORKERS.call() as call:
+            asked = work_of(*size)
+            try:
+                for stage in generate_on_gpu(request):
+                    if isinstance(stage, int):
+                        call.ran_in(stage)
+                    elif isinstance(stage, PackedResult):
+                        packed = stage
+                    else:
+                        yield progress_of(stage)
+            except gr.Error as error:
+                if ABORTED in f"{error.title} {error.message}".lower():
+                    DURATIONS.record_aborted(asked)
+                raise
         if packed is None:
             raise ExportError("the GPU gave nothing back")
-        DURATIONS.record(work_of(request.frames, request.height, request.width, request.video), packed.timings[TOTAL])
+        DURATIONS.record(work_of(*size, cold=packed.timings[WORKER_START] > 0), packed.timings[TOTAL])
         result = packed.unpack(request)
         files = {}
         for name, path in deliver(result, session_dir, frames=packed.frames):

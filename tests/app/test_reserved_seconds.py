@@ -1,0 +1,93 @@
+"""What the app learns from calls: cold ones are kept apart from warm ones, and one that was cut short asks for more."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+import torch
+
+from aot.durations import DurationModel
+from aot.workers import WorkerWatch
+from flashworld.inputs import VideoSettings, build_request
+
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="importing the app would load the full model")
+SIZE = (2, 64, 64)
+
+
+@pytest.fixture
+def app_module(monkeypatch):
+    """The app as it is on ZeroGPU, as far as durations go: nothing learned, no worker known."""
+    import app
+
+    monkeypatch.setattr(app, "ZERO_GPU", True)
+    monkeypatch.setattr(app, "DURATIONS", DurationModel("test"))
+    monkeypatch.setattr(app, "WORKERS", WorkerWatch())
+    return app
+
+
+@pytest.fixture
+def request_of_two_views():
+    frames, height, width = SIZE
+    video = VideoSettings(fps=2, seconds=1.0)
+    return build_request(text="grass", frames=frames, height=height, width=width, seed=1, video=video)
+
+
+def follow(app, request, folder):
+    return list(app.Service(app.MODEL).generate(request, session_dir=folder))
+
+
+def seconds(app, request, *, cold: bool) -> int:
+    return app.DURATIONS.estimate_seconds(app.work_of(*SIZE, request.video, cold=cold))
+
+
+def test_first_call_counts_as_cold_and_the_next_one_as_warm(app_module, monkeypatch, request_of_two_views, tmp_path):
+    assert app_module.work_of(*SIZE, request_of_two_views.video).cold
+    monkeypatch.setattr(app_module, "startup_seconds", lambda: 40.0)  # the worker's birth, on the platform's clock
+    warm = seconds(app_module, request_of_two_views, cold=False)
+    cold = seconds(app_module, request_of_two_views, cold=True)
+    follow(app_module, request_of_two_views, tmp_path / "first")
+    assert not app_module.work_of(*SIZE, request_of_two_views.video).cold, "its process lives on"
+    assert seconds(app_module, request_of_two_views, cold=True) > max(cold, 40)
+    assert seconds(app_module, request_of_two_views, cold=False) <= 2 * warm, "learned from another kind of call"
+
+
+def test_a_call_that_was_cut_short_asks_for_more(app_module, monkeypatch, request_of_two_views, tmp_path):
+    def cut_short(_request):
+        yield os.getpid()
+        raise gr.Error("GPU task aborted", title="ZeroGPU worker error")
+
+    before = seconds(app_module, request_of_two_views, cold=True)
+    monkeypatch.setattr(app_module, "generate_on_gpu", cut_short)
+    with pytest.raises(gr.Error):
+        follow(app_module, request_of_two_views, tmp_path)
+    assert seconds(app_module, request_of_two_views, cold=True) > before
+    assert app_module.work_of(*SIZE, request_of_two_views.video).cold, "a worker that failed is not used again"
+
+
+def test_compiled_networks_are_the_fused_ones_in_the_precision_the_gpu_has(monkeypatch):
+    import app
+
+    asked = []
+    monkeypatch.setattr("aot.variants.probe_precision", lambda _on_gpu: "tensor")
+
+    class Networks:
+        def __init__(self, name):
+            self.name = name
+
+    def apply(variant, networks):
+        asked.append(variant)
+        return Networks(f"rearranged {networks.name}")
+
+    monkeypatch.setattr("aot.variants.Variant.apply", apply)
+    monkeypatch.setattr("aot.startup.prepare", lambda networks, *_a, **_k: (SimpleNamespace(active=True, it=networks),))
+    monkeypatch.delenv("FLASHWORLD_AOT", raising=False)
+    model = object.__new__(app.Model)
+    model._options = app.parse_options([])
+    model._pipeline, model._error = SimpleNamespace(networks=Networks("full")), None
+    model._compile()
+    assert model._pipeline.networks.name == "rearranged full"
+    assert (asked[0].fused, asked[0].folded, asked[0].fp8) == (True, True, "tensor")
+    assert model.compiled and model.note == "compiled graphs active"
