@@ -99,6 +99,7 @@ class Model:
         )
         self.compiled = False
         self.note = ""
+        self._offload = chosen_offload(options)  # refused now, not in a thread behind the open page
         self._options = options
         self._pipeline: FlashWorldPipeline | None = None
         self._error: CheckpointError | None = None
@@ -154,7 +155,7 @@ class Model:
 
     def _compile(self) -> None:
         """Patch in compiled graphs, made now if there are none; without them everything runs, slower."""
-        if os.environ.get("FLASHWORLD_AOT") == "off" or chosen_offload(self._options):
+        if os.environ.get("FLASHWORLD_AOT") == "off" or self._offload:
             self.note = "running eagerly"
             return
         from aot.startup import STARTUP_SECONDS, Settings, prepare

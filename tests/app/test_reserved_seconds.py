@@ -85,7 +85,7 @@ def test_compiled_networks_are_the_fused_ones_in_the_precision_the_gpu_has(monke
     monkeypatch.setattr("aot.startup.prepare", lambda networks, *_a, **_k: (SimpleNamespace(active=True, it=networks),))
     monkeypatch.delenv("FLASHWORLD_AOT", raising=False)
     model = object.__new__(app.Model)
-    model._options = app.parse_options([])
+    model._offload = []
     model._pipeline, model._error = SimpleNamespace(networks=Networks("full")), None
     model._compile()
     assert model._pipeline.networks.name == "rearranged full"
