@@ -39,7 +39,7 @@ WORLD_ROWS, CAPTION_ROWS = 6, 8
 GAP = 4
 TEXT_ROWS = 14
 """Pixels of a line of text."""
-TEXT_LINES, TEXT_COLUMNS = 2, 125
+TEXT_LINES, TEXT_COLUMNS = 3, 125
 NEAREST = 0.5
 """Scene units; painted white, the sky black, and 1 / depth in between."""
 
