@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 UV_VERSION := 0.13.9
+CLEAN := build/clean-venv
 EXAMPLE ?= examples/coffee
 OUT ?= out
 
-.PHONY: run scene test test-slow test-device lint lock bench clean help
+.PHONY: run scene test test-slow test-device fuzz soak install lint lock bench bench-gpu clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -18,15 +19,29 @@ run: $(VENV)/.run-ready  ## open the app on http://127.0.0.1:7860
 scene: $(VENV)/.run-ready  ## one example picture and a preset path into scene files in out/
 	$(BIN)/python -m flashworld generate $(EXAMPLE) --out $(OUT)
 
-test: $(VENV)/.test-ready chromium  ## unit, golden, ZeroGPU and browser tests
+test: $(VENV)/.test-ready chromium  ## unit, golden, fuzz, app, ZeroGPU and browser tests
 	$(BIN)/python -m pytest tests/unit tests/golden -n 2
-	$(BIN)/python -m pytest tests/zerogpu tests/browser -m "not slow"
+	$(BIN)/python -m pytest tests/fuzz tests/app tests/zerogpu tests/browser -m "not slow"
 
 test-slow: $(VENV)/.test-ready  ## compiled graphs through two ZeroGPU workers, minutes
 	$(BIN)/python -m pytest tests/zerogpu -m slow
 
 test-device: $(VENV)/.test-ready  ## tests that need a CUDA device
 	$(BIN)/python -m pytest tests/device
+
+fuzz: $(VENV)/.test-ready  ## 20,000 hostile inputs, minutes
+	FLASHWORLD_FUZZ_CASES=20000 $(BIN)/python -m pytest tests/fuzz
+
+soak: $(VENV)/.test-ready  ## 50 visitors at once, then 500 requests, 30 % of them broken: 10 to 25 minutes
+	$(BIN)/python -m tests.load.soak
+
+install: $(VENV)/.uv-ready  ## prove that requirements.txt alone opens the app here, and resolves for the Space's Python
+	rm -rf $(CLEAN) && $(PYTHON) -m venv $(CLEAN)
+	$(UV) pip install --quiet --python $(CLEAN)/bin/python -r requirements.txt
+	$(UV) pip check --python $(CLEAN)/bin/python
+	$(CLEAN)/bin/python -c "import app; print('opens with', app.MODEL.pipeline.name)"
+	$(UV) pip install --quiet --dry-run --python $(CLEAN)/bin/python --python-version 3.12 \
+	  --python-platform x86_64-manylinux_2_28 --only-binary :all: --target $(CLEAN)/space -r requirements.txt
 
 lint: $(VENV)/.test-ready  ## formatter, linter, types
 	$(BIN)/ruff check .
@@ -35,6 +50,9 @@ lint: $(VENV)/.test-ready  ## formatter, linter, types
 
 bench: $(VENV)/.run-ready  ## figures of this machine
 	$(BIN)/python -m benchmarks
+
+bench-gpu: $(VENV)/.test-ready  ## every figure of a GPU, ten minutes
+	$(BIN)/python -m benchmarks.gpu_all --out $(OUT)/gpu
 
 lock: $(VENV)/.uv-ready  ## pin every package again from requirements*.in
 	$(UV) pip compile requirements.in -o requirements.txt --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url

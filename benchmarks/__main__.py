@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-PARTS = ("benchmarks.nano_scene", "benchmarks.render", "benchmarks.files")
+PARTS = ("benchmarks.nano_scene", "benchmarks.render", "benchmarks.files", "benchmarks.durations", "benchmarks.border")
 IMPORT_RUNS = 5
 
 
