@@ -89,7 +89,8 @@ def _without_broken_gaussians(scene: Gaussians) -> Gaussians:
         total = means.sum(1) + quats.sum(1) + scales.sum(1) + opacities + sh.sum((1, 2))
         finite = torch.isfinite(total)
     opacities = torch.where(finite, opacities, torch.zeros_like(opacities))
-    return Gaussians(means.contiguous(), quats.contiguous(), scales.contiguous(), opacities, sh)
+    # SH too: a slice of the decoder's output would be copied again for every view.
+    return Gaussians(means.contiguous(), quats.contiguous(), scales.contiguous(), opacities, sh.contiguous())
 
 
 def _batches(gaussians: int, views: int) -> list[slice]:
