@@ -105,10 +105,12 @@ def connect_generate(
         """Check before the queue. A new ticket starts the job, a refusal stands beside the button."""
         refusal = refusal_of(*given)
         if refusal:
-            return [message_html(refusal, bad=True)] + [gr.skip()] * 5
-        return ["", secrets.token_hex(8), waiting_html(), *busy[:2], gr.Timer(active=True)]
+            return [message_html(refusal, bad=True)] + [gr.skip()] * 6
+        # The place of an earlier wait is forgotten: only a place that changes is written.
+        return ["", secrets.token_hex(8), "", waiting_html(), *busy[:2], gr.Timer(active=True)]
 
-    run.generate.click(admit, values, [run.refusal, run.ticket, result.progress, *buttons, run.line], **QUIET)
+    admitted = [run.refusal, run.ticket, run.place, result.progress, *buttons, run.line]
+    run.generate.click(admit, values, admitted, **QUIET)
     _connect_line(page, service, run)
     run.ticket.change(None, js=SCROLL_JS, **QUIET)
     running = run.ticket.change(
