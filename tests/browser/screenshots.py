@@ -83,10 +83,6 @@ class Photographer:
         wait_for_stage(page, PATH_STAGE)
         page.evaluate("document.getElementById('fw-result').scrollIntoView()")
         self.shoot(page, "phone-path")
-        generate(page, "a room with a red ball", seed=5)
-        page.wait_for_selector(DONE, state="attached")
-        page.evaluate("document.getElementById('fw-result').scrollIntoView()")
-        self.shoot(page, "phone-result")
 
 
 def main(url: str, folder: Path = FOLDER) -> None:
