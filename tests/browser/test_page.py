@@ -21,6 +21,16 @@ def test_page_is_light_and_every_control_has_a_name(visit, watch):
     assert page.evaluate("document.querySelectorAll('h1').length") == 1
 
 
+def test_page_is_as_wide_in_every_tab(visit):
+    page = visit()
+    widths = []
+    for tab in ("Path", "Video", "3D", "Plain 3D"):
+        open_tab(page, tab)
+        page.wait_for_timeout(300)
+        widths.append(page.evaluate("document.querySelector('.gradio-container').getBoundingClientRect().width"))
+    assert widths == [1280] * 4
+
+
 def test_typing_moves_and_records_nothing_and_keys_work_in_the_view_alone(visit):
     page = visit()
     wait_for_stage(page, PATH_STAGE)
