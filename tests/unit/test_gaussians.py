@@ -28,7 +28,9 @@ def camera(*positions: tuple[float, float, float]) -> Cameras:
     """Cameras that look along -z, 90 degrees wide, in a square picture."""
     n = len(positions)
     quats = torch.tensor([[1.0, 0, 0, 0]]).expand(n, 4)
-    return Cameras(quats, torch.tensor(positions, dtype=torch.float32), torch.tensor([[0.5, 0.5, 0.5, 0.5]]).expand(n, 4))
+    return Cameras(
+        quats, torch.tensor(positions, dtype=torch.float32), torch.tensor([[0.5, 0.5, 0.5, 0.5]]).expand(n, 4)
+    )
 
 
 def dots(means, scales=0.1, opacities=0.5) -> Gaussians:
