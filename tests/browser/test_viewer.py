@@ -16,7 +16,6 @@ from steps import (
     psnr,
     show_scene,
     stage_js,
-    wait_for_stage,
 )
 
 STILL_DB = 45.0
@@ -130,27 +129,3 @@ def test_typing_does_not_move_the_plain_preview(visit):
     page.wait_for_timeout(800)
     assert page.input_value("#fw-prompt textarea").endswith("wasdqe")
     assert psnr(decode(page.screenshot(clip=box)), before) > STILL_DB
-
-
-def test_touch_turns_and_zooms_only_after_the_view_was_tapped(visit):
-    page = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
-    wait_for_stage(page, PATH_STAGE)
-    page.evaluate(f"document.querySelector('{PATH_STAGE} canvas').scrollIntoView({{block: 'center'}})")
-    box = page.locator(f"{PATH_STAGE} canvas").bounding_box()
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    touch = page.context.new_cdp_session(page)
-
-    def drag(*fingers: tuple[float, float, float, float]) -> None:
-        for kind, part in (("touchStart", 0.0), ("touchMove", 0.5), ("touchMove", 1.0), ("touchEnd", None)):
-            points = [] if part is None else [{"x": a + part * c, "y": b + part * d} for a, b, c, d in fingers]
-            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-
-    start = camera_of(page, PATH_STAGE)
-    drag((x, y, 60, 0))
-    assert camera_of(page, PATH_STAGE) == start
-    page.touchscreen.tap(x, y)
-    drag((x, y, 60, 20))
-    turned = camera_of(page, PATH_STAGE)
-    assert turned[3:] != pytest.approx(start[3:], abs=1e-3)
-    drag((x - 30, y, -60, 0), (x + 30, y, 60, 0))
-    assert camera_of(page, PATH_STAGE)[:3] != pytest.approx(turned[:3], abs=1e-3)
