@@ -63,7 +63,7 @@ def _kernel(signature: str) -> Callable[[Callable], Callable]:
     def compile_it(function: Callable) -> Callable:
         try:
             return nb.njit(signature, cache=True, **_OPTIONS)(function)
-        except RuntimeError as error:  # numba found no folder for its cache
+        except (RuntimeError, OSError) as error:  # numba found no folder for its cache, or no room in it
             logger.warning("the CPU renderer will be compiled anew in every process: %s", error)
             return nb.njit(signature, **_OPTIONS)(function)
 

@@ -46,6 +46,7 @@ class RunningApp:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         environment = {**os.environ, "TMPDIR": str(self.temporary), "OMP_NUM_THREADS": "2", **(env or {})}
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"  # on a disk made full by a test, modules would be cut short
         environment.pop("GRADIO_TEMP_DIR", None)
         options = ("--model", "nano", "--host", "127.0.0.1", "--port", str(self.port), *options)
         with self.log_path.open("w") as log:

@@ -389,6 +389,21 @@ def test_kernels_compile_where_no_cache_folder_can_be_written(caplog):
     assert "compiled anew" in caplog.text
 
 
+def test_kernels_compile_on_a_full_disk(tmp_path):
+    program = tmp_path / "full_disk.py"  # numba's cache lies beside it
+    program.write_text(
+        "import resource\n"
+        "from flashworld.rendering.cpu_kernels import _kernel\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))\n"
+        "@_kernel('i8(i8)')\n"
+        "def double(x):\n    return 2 * x\n"
+        "print(double(21))\n"
+    )
+    # -B: Python's own cache of modules would be cut short as well, and stay so.
+    done = subprocess.run([sys.executable, "-B", program], capture_output=True, text=True, env={"PYTHONPATH": "."})
+    assert done.stdout == "42\n", done.stderr
+
+
 def test_missing_gsplat_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "gsplat", None)
     with pytest.raises(DependencyError, match=r"pip install gsplat==1\.5\.3"):
