@@ -16,12 +16,14 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Generator, Iterator
 from html import escape
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import torch
 
@@ -340,14 +342,23 @@ def progress_of(stage: Stage) -> Progress:
 SERVICE = Service(MODEL)
 
 
-def stop(signal_number: int, _frame: FrameType | None = None) -> None:
-    """End at once, whatever is running, and leave nothing behind."""
+def leave(code: int) -> NoReturn:
+    """End at once, whatever is running, and leave nothing behind.
+
+    Not `sys.exit`: it waits for threads, and one may be in the middle of a scene, or takes the process down with an
+    abort, when one is still loading the model.
+    """
     if os.getpid() == OWNER_PID:
         shutil.rmtree(private_folder(), ignore_errors=True)
         for worker in multiprocessing.active_children():  # ZeroGPU's
             worker.kill()
-    # Not sys.exit: it waits for threads, and one of them may be in the middle of a scene.
-    os._exit(128 + signal_number)
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def stop(signal_number: int, _frame: FrameType | None = None) -> None:
+    """What a signal does."""
+    leave(128 + signal_number)
 
 
 def serve() -> None:
@@ -362,10 +373,10 @@ def serve() -> None:
             **launch_options(),
         )
     except OSError as error:
-        shutil.rmtree(private_folder(), ignore_errors=True)
         place = {"port": OPTIONS.port or "7860 and those above it", "host": OPTIONS.host or "this machine"}
         logger.info("%s", error)
-        raise SystemExit(NOT_STARTED.format(**place)) from None
+        print(NOT_STARTED.format(**place), file=sys.stderr)
+        leave(1)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     while True:
