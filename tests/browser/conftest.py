@@ -39,6 +39,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="needs Chromium"))
 
 
+FAILED = pytest.StashKey[bool]()
+STATE_JS = """() => ({
+  tabs: [...document.querySelectorAll('[role=tab][aria-selected=true]')].map((e) => e.textContent),
+  focus: document.activeElement?.outerHTML.slice(0, 120),
+  result: document.querySelector('#fw-result')?.innerText,
+  plain: document.querySelector('#fw-plain')?.outerHTML.slice(0, 1500),
+})"""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
 @pytest.fixture(scope="session")
 def standin_log(tmp_path_factory) -> Path:
     """What the service saw: "begun PROMPT" and, when its work was stopped, "closed PROMPT"."""
@@ -134,7 +150,7 @@ def watch(server) -> Iterator[Watch]:
 
 
 @pytest.fixture
-def visit(server, chromium, watch):
+def visit(server, chromium, watch, request):
     """A function that opens the page as a new visitor."""
     contexts = []
 
@@ -151,6 +167,9 @@ def visit(server, chromium, watch):
 
     yield visit
     for context in contexts:
+        if request.node.stash.get(FAILED, False):
+            for page in context.pages:
+                print(page.url, page.evaluate(STATE_JS), watch.problems)
         context.close()
 
 

@@ -23,7 +23,12 @@ def stage_js(stage: str) -> str:
 
 
 def open_tab(page, name: str) -> None:
-    page.get_by_role("tab", name=name, exact=True).click()
+    tab = page.get_by_role("tab", name=name, exact=True)
+    tab.click()
+    selected = (
+        f"[...document.querySelectorAll('[role=tab][aria-selected=true]')].some((e) => e.innerText.trim() === {name!r})"
+    )
+    page.wait_for_function(selected)
 
 
 def wait_for_stage(page, stage: str) -> None:
