@@ -16,6 +16,7 @@ from steps import (
     psnr,
     show_scene,
     stage_js,
+    wait_for_stage,
 )
 
 STILL_DB = 45.0
@@ -129,3 +130,44 @@ def test_typing_does_not_move_the_plain_preview(visit):
     page.wait_for_timeout(800)
     assert page.input_value("#fw-prompt textarea").endswith("wasdqe")
     assert psnr(decode(page.screenshot(clip=box)), before) > STILL_DB
+
+
+def test_touch_turns_and_zooms_from_the_first_tap_to_a_tap_beside_the_view(visit):
+    page = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    wait_for_stage(page, PATH_STAGE)
+    page.evaluate(f"document.querySelector('{PATH_STAGE} canvas').scrollIntoView({{block: 'center'}})")
+    help_line = page.locator(f"{PATH_STAGE} .fw-keys-help")
+    assert help_line.text_content() == "Tap to turn the view"
+    touch = page.context.new_cdp_session(page)
+
+    def drag(*fingers: tuple[float, float, float, float]) -> None:
+        """Fingers (x, y, dx, dy) from the canvas's middle, all at once."""
+        box = page.locator(f"{PATH_STAGE} canvas").bounding_box()
+        x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        for kind, part in (("touchStart", 0.0), ("touchMove", 0.5), ("touchMove", 1.0), ("touchEnd", None)):
+            points = [
+                {"x": x + a + part * c, "y": y + b + part * d, "id": number}
+                for number, (a, b, c, d) in enumerate(fingers if part is not None else ())
+            ]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def wait_for_another_view(old: list[float]) -> list[float]:
+        page.wait_for_function(
+            f"(old) => {{ const p = {stage_js(PATH_STAGE)}.world.camera.position.toArray();"
+            " return Math.hypot(...p.map((v, k) => v - old[k])) > 1e-2; }",
+            arg=old,
+        )
+        return camera_of(page, PATH_STAGE)
+
+    start = camera_of(page, PATH_STAGE)
+    drag((0, 0, 60, 0))
+    assert camera_of(page, PATH_STAGE) == start
+    drag((0, 0, 0, 0))  # a tap
+    page.wait_for_function(f"document.activeElement === document.querySelector('{PATH_STAGE} canvas')")
+    assert "two fingers" in help_line.text_content()
+    drag((0, 0, 60, 20))
+    turned = wait_for_another_view(start)
+    drag((-30, 0, -60, 0), (30, 0, 60, 0))
+    wait_for_another_view(turned)
+    page.locator("h1").first.tap()
+    page.wait_for_function(f"document.activeElement !== document.querySelector('{PATH_STAGE} canvas')")

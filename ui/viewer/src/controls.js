@@ -5,6 +5,7 @@ import { Quaternion, Vector3 } from "three";
 const UP = new Vector3(0, 1, 0);
 const RIGHT = new Vector3(1, 0, 0);
 const TURN_PER_PX = 0.005;
+const TAP_PX = 10;
 const KEY_TURN_PER_S = 1.0;
 const MOVES = {
   KeyW: [0, 0, -1], KeyS: [0, 0, 1], KeyA: [-1, 0, 0], KeyD: [1, 0, 0], KeyQ: [0, -1, 0], KeyE: [0, 1, 0],
@@ -21,6 +22,7 @@ export class Controls {
     this.reach = 2;
     this.keys = new Set();
     this.pointers = new Map();
+    this.tap = null;
     this.abort = new AbortController();
     const listen = (type, handler, options = {}) =>
       canvas.addEventListener(type, handler.bind(this), { signal: this.abort.signal, ...options });
@@ -34,6 +36,7 @@ export class Controls {
       this.fast = event.shiftKey;
     });
     listen("blur", () => this.keys.clear());
+    document.addEventListener("pointerdown", (event) => this.#elsewhere(event), { signal: this.abort.signal });
     listen("contextmenu", (event) => this.focused && event.preventDefault());
     listen("dragstart", (event) => event.preventDefault());
   }
@@ -47,13 +50,26 @@ export class Controls {
   }
 
   #down(event) {
-    if (event.pointerType === "touch" && !this.focused) return; // a first tap focuses; until then a swipe scrolls
+    if (event.pointerType === "touch" && !this.focused) {
+      this.tap = { id: event.pointerId, x: event.clientX, y: event.clientY };
+      return; // a first tap focuses; until then a swipe scrolls
+    }
     this.canvas.setPointerCapture(event.pointerId);
     this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY, button: event.button });
   }
 
+  /** A touch beside the stage gives the page its scrolling back, also in browsers where touches move no focus. */
+  #elsewhere(event) {
+    if (event.pointerType === "touch" && !this.canvas.closest(".fw-stage")?.contains(event.target)) this.canvas.blur();
+  }
+
   #up(event) {
     this.pointers.delete(event.pointerId);
+    const { tap } = this;
+    this.tap = null;
+    if (!tap || tap.id !== event.pointerId || event.type !== "pointerup") return; // a swipe ends in pointercancel
+    const moved = Math.hypot(event.clientX - tap.x, event.clientY - tap.y);
+    if (moved < TAP_PX) this.canvas.focus({ preventScroll: true }); // now, and not only when mouse events follow
   }
 
   #drag(event) {

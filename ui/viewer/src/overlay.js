@@ -1,6 +1,8 @@
 // The canvas with what lies over it: loading progress, failures, key help, announcements.
 
 const HELP = "Drag to turn · right-drag to pan · wheel to zoom · W A S D Q E to move, Shift: faster · K adds a keyframe · Esc leaves";
+const TOUCH_HELP = "Drag to turn · two fingers to zoom and move · tap beside it to leave";
+const TOUCH_INVITE = "Tap to turn the view";
 
 const html = (text) => Object.assign(document.createElement("template"), { innerHTML: text }).content.firstElementChild;
 
@@ -10,12 +12,23 @@ export class Overlay {
     this.canvas = html(`<canvas class="fw-canvas" tabindex="0" role="application"></canvas>`);
     this.canvas.setAttribute("aria-label", `3D view. ${HELP}`);
     this.help = html(`<p class="fw-keys-help" aria-hidden="true"></p>`);
-    this.help.textContent = HELP;
+    this.#tellHelp();
     this.loading = html(`<div class="fw-loading" hidden><progress max="1"></progress><span></span></div>`);
     this.failure = html(`<div class="fw-failure" role="alert" hidden></div>`);
     this.status = html(`<div class="fw-status" role="status" aria-live="polite"></div>`);
     this.note = html(`<p class="fw-over-note" hidden></p>`);
     this.element.append(this.canvas, this.help, this.note, this.loading, this.failure, this.status);
+  }
+
+  /** Keys and mouse; on a touch screen what fingers do, and before the first tap how to begin. */
+  #tellHelp() {
+    const touch = matchMedia("(pointer: coarse)").matches;
+    const tell = () => {
+      const touched = document.activeElement === this.canvas ? TOUCH_HELP : TOUCH_INVITE;
+      this.help.textContent = touch ? touched : HELP;
+    };
+    for (const type of ["focus", "blur"]) this.canvas.addEventListener(type, tell);
+    tell();
   }
 
   /** `loaded` of `total` bytes; total 0 when unknown. */
