@@ -314,7 +314,7 @@ class Service:
         yield Result(
             files=files,
             seed=request.seed,
-            gaussians=len(result.scene),
+            gaussians=len(result.visible()),
             cameras=result.cameras,
             height=request.height,
             width=request.width,

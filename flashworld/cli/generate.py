@@ -67,17 +67,18 @@ def run(args: argparse.Namespace, output: Output) -> None:
         result = _make(pipeline, request, output, folder.name)
         paths = result.save(folder, _outputs(args))
         seconds = time.perf_counter() - start
+        count = len(result.visible())
         done.append(
             {
                 "files": {name: str(path) for name, path in paths.items()},
                 "seed": request.seed,
                 "model": result.model,
-                "gaussians": len(result.scene),
+                "gaussians": count,
                 "seconds": round(seconds, 2),
                 "stages": {name: round(value, 3) for name, value in result.timings.items()},
             }
         )
-        output.note(f"{folder}: {len(result.scene)} Gaussians in {seconds:.1f} s (model: {result.model})")
+        output.note(f"{folder}: {count} Gaussians in {seconds:.1f} s (model: {result.model})")
     lines = [str(path) for scene in done for path in scene["files"].values()]
     output.result({"scenes": done}, "\n".join(lines))
 

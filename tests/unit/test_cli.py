@@ -45,7 +45,7 @@ def test_generate_writes_the_five_files(generated):
         "preview.jpg", "request.json", "scene.ply", "scene.spz", "video.mp4"
     ]  # fmt: skip
     assert said["scenes"][0]["seed"] == 3
-    assert len(read_scene(out / "scene.ply")) > 1000
+    assert len(read_scene(out / "scene.ply")) == said["scenes"][0]["gaussians"] > 1000
 
 
 def test_written_request_makes_the_same_scene_again(generated, tmp_path):
