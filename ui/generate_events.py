@@ -16,7 +16,7 @@ from ui.job import Wish, draw_seed, run_job, visitor_error
 from ui.path_events import QUIET
 from ui.path_part import PathPart, read_form
 from ui.progress_view import PLACE_JS, message_html, plain_text, preview_of, progress_html, waiting_html
-from ui.result_part import ResultPart, result_updates
+from ui.result_part import ResultPart, connect_plain, result_updates
 from ui.run_part import RunPart, estimate_seconds, read_settings
 from ui.sessions import Sessions
 from ui.waiting import about, people_ahead, place_text, seconds_left
@@ -120,7 +120,7 @@ def connect_generate(
     )  # fmt: skip
     running.then(finished, result.progress, [result.progress, *buttons, run.line], **QUIET)
     run.stop.click(stopped, None, [result.progress, *buttons, run.line], cancels=[running], **QUIET)
-    result.plain_tab.select(lambda file: file, result.plain_file, result.plain, **QUIET)
+    connect_plain(result, **QUIET)
     return values
 
 

@@ -11,7 +11,7 @@ import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
 from ui.contract import FileName, Result
-from ui.stage import Stage, stage_view
+from ui.stage import STATIC_DIR, Stage, stage_view
 
 DOWNLOADS: dict[FileName, str] = {"ply": "PLY", "spz": "SPZ", "video": "MP4", "path": "Path JSON", "zip": "All (ZIP)"}
 """Their order and names; sizes are added when there is a result."""
@@ -22,6 +22,9 @@ STAGE_TITLES = {
 """What the library times, in words for people."""
 TOTAL = "total"
 SHOWN_SECONDS = 0.05
+BLANK = str(STATIC_DIR / "blank.splat")
+"""One Gaussian nobody sees. Gradio's viewer goes on drawing after its value was taken away, and keeps one of the
+browser's sixteen WebGL contexts; given another file it lets go of the last one."""
 NO_SCENE = "This example comes with its video alone. Press Generate to make its scene."
 
 
@@ -88,7 +91,6 @@ class ResultPart:
             self.tabs,
             self.video,
             self.scene_stage,
-            self.plain,
             self.plain_file,
             self.facts,
             *self.downloads.values(),
@@ -159,7 +161,6 @@ def result_updates(result: Result) -> list[Any]:
         gr.Tabs(selected="video" if video else "scene"),
         gr.skip() if video is None else video,
         gr.update(value=scene, view=view),
-        None,
         plain,
         facts_html(result),
         *(_download_update(name, files.get(name)) for name in DOWNLOADS),
@@ -186,3 +187,17 @@ def facts_html(result: Result) -> str:
         for name, seconds in stages.items()
     )
     return f'{line}<details class="fw-note fw-times"><summary>Where the time went</summary><ul>{rows}</ul></details>'
+
+
+def connect_plain(result: ResultPart, **options: Any) -> None:
+    """The plain preview loads when its tab is opened, and draws nothing behind the others."""
+
+    def show(file: str | None, shown: str | None) -> Any:
+        return file or (BLANK if shown else gr.skip())
+
+    def hide(shown: str | None) -> Any:
+        return BLANK if shown and Path(shown).name != Path(BLANK).name else gr.skip()
+
+    result.plain_tab.select(show, [result.plain_file, result.plain], result.plain, **options)
+    others = [tab.select for tab in (result.path_tab, result.video_tab, result.scene_tab)]
+    gr.on(others, hide, result.plain, result.plain, **options)

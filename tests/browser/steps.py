@@ -23,12 +23,16 @@ def stage_js(stage: str) -> str:
 
 
 def open_tab(page, name: str) -> None:
-    tab = page.get_by_role("tab", name=name, exact=True)
-    tab.click()
-    selected = (
-        f"[...document.querySelectorAll('[role=tab][aria-selected=true]')].some((e) => e.innerText.trim() === {name!r})"
+    page.get_by_role("tab", name=name, exact=True).click()
+    wait_for_tab(page, name)
+
+
+def wait_for_tab(page, name: str) -> None:
+    """Until the tab is the one that shows, whoever opened it."""
+    page.wait_for_function(
+        "(name) => [...document.querySelectorAll('[role=tab][aria-selected=true]')].some((e) => e.innerText.trim() === name)",
+        arg=name,
     )
-    page.wait_for_function(selected)
 
 
 def wait_for_stage(page, stage: str) -> None:
@@ -49,6 +53,7 @@ def generate_and_wait(page, text: str = "a room", seed: int | None = None) -> No
     generate(page, text, seed)
     page.wait_for_selector(DONE, state="attached")
     page.wait_for_selector("#fw-generate:not(.hidden)")
+    wait_for_tab(page, "Video")  # all of the result's updates have arrived
 
 
 def show_scene(page) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from steps import DONE, SCENE_STAGE, open_tab, show_scene, stage_js
+from steps import DONE, SCENE_STAGE, open_tab, show_scene, stage_js, wait_for_tab
 
 from ui.examples import load_examples
 
@@ -43,6 +43,7 @@ def test_every_example_can_be_chosen_and_says_when_its_scene_is_not_shipped(visi
             f"document.querySelector('#fw-prompt textarea').value === {example.request.get('text', '')!r}"
         )
         if not example.result.files.get("viewer"):
+            wait_for_tab(page, "Video")  # the result's updates come after the form's
             open_tab(page, "3D")
             page.locator(f"{SCENE_STAGE} .fw-over-note").get_by_text("Press Generate to make its scene").wait_for()
             assert page.evaluate(f"!{stage_js(SCENE_STAGE)}.slot.mesh")
