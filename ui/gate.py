@@ -1,4 +1,4 @@
-"""In front of Gradio: what this app does not use is shut, bodies have a limit, and no link is ever fetched.
+"""In front of Gradio: what this app does not use is shut, bodies have a limit, no link is ever fetched, the page is small.
 
 Gradio's server can do more than this page needs: fetch any public address for whoever asks (as a file link, or as the
 "path" of an uploaded file), work on screen recordings, keep copies of a page's state, and run a queued function at
@@ -14,6 +14,7 @@ import gradio as gr
 from gradio import processing_utils
 from gradio.route_utils import FnIndexInferError
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse
 
 from flashworld.limits import MAX_JSON_BYTES
@@ -29,9 +30,11 @@ SHUT = re.compile(
 )
 """Routes answered with 404; the last is a file link that names a web address."""
 CALLS = re.compile(r"^/(gradio_api/)?(call|run|api|queue/join)(/|$)")
+PAGES = {"/", "/config", "/gradio_api/info"}
+"""Sent compressed, which Gradio does not do: 200 kB become 40. Never files and streams, which are large or must flow."""
 NO_LINKS = "picture: send the file itself, links are not fetched"
 SESSIONS = 256
-"""Gradio keeps a copy of the page's configuration for each visitor, half a megabyte, and by itself 10,000 of them."""
+"""Gradio keeps a copy of the page's configuration for each visitor, over 120 kB, and by itself 10,000 of them."""
 
 
 class Gate:
@@ -39,6 +42,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self.compressed = GZipMiddleware(app, compresslevel=6)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer here or pass on."""
@@ -53,8 +57,9 @@ class Gate:
             await _too_large(scope, receive, send)
             return
         body = _Counted(receive, send)
+        app = self.compressed if scope["path"] in PAGES else self.app
         try:
-            await self.app(scope, body.receive, body.send)
+            await app(scope, body.receive, body.send)
         except _TooLargeError:
             if not body.answered:
                 await _too_large(scope, receive, send)
