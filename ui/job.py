@@ -87,7 +87,8 @@ def visitor_error(error: Exception, *, visible: bool = False) -> gr.Error:
     if isinstance(error, gr.Error):
         return error
     if isinstance(error, InputError):
-        return gr.Error(escape(str(error)), title="Please change this", visible=visible, print_exception=False)
+        text = escape(str(error)) if visible else str(error)  # toasts are HTML
+        return gr.Error(text, title="Please change this", visible=visible, print_exception=False)
     if isinstance(error, Cancelled):
         return gr.Error("Stopped. Nothing was made.", title="Stopped", visible=visible, print_exception=False)
     logger.error("generation failed", exc_info=error)

@@ -36,6 +36,26 @@ def test_only_the_two_endpoints_are_offered(client, visitor):
                 client.predict(api_name=f"/{event['api_name']}")
 
 
+@pytest.mark.parametrize("path", ["/", "/config", "/gradio_api/info"])
+def test_the_page_is_sent_compressed(visitor, path):
+    packed = visitor.http.get(path, headers={"Accept-Encoding": "gzip"})
+    plain = visitor.http.get(path, headers={"Accept-Encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert len(packed.text) == len(plain.text) > 3 * packed.num_bytes_downloaded
+
+
+def test_files_are_sent_as_they_are(app, scene):
+    url = scene.data[0]["files"]["ply"]["url"].replace("http://testserver", app.url)
+    answer = app.visitor().http.get(url, headers={"Accept-Encoding": "gzip", "Range": "bytes=0-3"})
+    assert answer.status_code == 206
+    assert answer.content == b"ply\n"
+
+
+def test_refusals_reach_programs_as_plain_text(visitor):
+    assert "'<b>up</b>'" in visitor.generate(path="<b>up</b>").error
+
+
 def test_wrong_calls_are_answered_in_a_sentence(visitor):
     wrong = [
         ("seed", "x", "seed must be a whole number"),
