@@ -68,6 +68,8 @@ NOT_LOADED = "The model is not ready and will not be: the owner of this app find
 NOT_STARTED = "flashworld: port {port} of {host} cannot be used, is another app running there? Choose one with --port"
 NO_CAP = 86400.0
 """Seconds; whoever owns the GPU may use it."""
+PAGE_FIRST_S = 2.0
+"""Seconds that visitors' browsers have to fetch the page before a model is loaded beside it: both want the processor."""
 TOTAL = "total"
 WORKER_START = "worker start"
 ABORTED = "aborted"
@@ -87,7 +89,7 @@ def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 class Model:
-    """The pipeline. It is there when this is made, but for nano on a CPU, which arrives behind the open page.
+    """The pipeline. It is there when this is made, but for nano on a CPU, which is loaded behind the open page.
 
     Raises:
         FlashWorldError: options or weights cannot be used.
@@ -106,12 +108,12 @@ class Model:
         self._pipeline: FlashWorldPipeline | None = None
         self._error: CheckpointError | None = None
         self._thread = threading.Thread(target=self._load_behind_the_page, name="load-model", daemon=True)
+        self._starting = threading.Lock()
         if self.on_gpu:
             self._have_kernels()
             self._load()
             self._compile()
         elif self.source == "nano":
-            self._thread.start()
             self.note = "the small built-in model"
         else:
             self._load()
@@ -124,13 +126,20 @@ class Model:
         Raises:
             CheckpointError: its weights cannot be used.
         """
-        if self._pipeline is None and self._thread.is_alive():
+        if self._pipeline is None and self.source == "nano" and not self.on_gpu:
+            self.load_behind_the_page()
             self._thread.join()
         if self._error is not None:
             raise self._error
         if self._pipeline is None:
             raise CheckpointError("the model could not be loaded, see the log")
         return self._pipeline
+
+    def load_behind_the_page(self) -> None:
+        """Start loading in a thread if that is how it is done and nobody has; a first call does it as well."""
+        with self._starting:
+            if self._pipeline is None and self._thread.ident is None:
+                self._thread.start()
 
     def _load_behind_the_page(self) -> None:
         try:
@@ -375,10 +384,12 @@ def serve() -> None:
     except OSError as error:
         place = {"port": OPTIONS.port or "7860 and those above it", "host": OPTIONS.host or "this machine"}
         logger.info("%s", error)
-        print(NOT_STARTED.format(**place), file=sys.stderr)
+        sys.stderr.write(NOT_STARTED.format(**place) + "\n")
         leave(1)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
+    time.sleep(PAGE_FIRST_S)
+    MODEL.load_behind_the_page()
     while True:
         signal.pause()
 
