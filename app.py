@@ -17,7 +17,6 @@ import os
 import shutil
 import signal
 import sys
-import threading
 import time
 from collections.abc import Generator, Iterator
 from html import escape
@@ -39,16 +38,14 @@ import gradio as gr
 
 from aot.costs import H200_COSTS, Work
 from aot.durations import DurationModel, platform_factor
+from aot.served_model import Model
 from aot.workers import WorkerWatch, startup_seconds
-from flashworld.cli.models import add_model_options, chosen_offload, chosen_source, load_pipeline
-from flashworld.cli.output import Output
-from flashworld.config import ModelConfig
+from flashworld.cli.models import add_model_options
 from flashworld.delivery import NAMES, deliver, focus_distance
 from flashworld.errors import CheckpointError, ExportError, FlashWorldError, InputError, NumericalError
 from flashworld.inputs import GenerationRequest, VideoSettings
 from flashworld.limits import MAX_SIDE_PX, MIN_SIDE_PX, SIZE_MULTIPLE
-from flashworld.loading import model_config
-from flashworld.pipeline import FlashWorldPipeline, Stage
+from flashworld.pipeline import Stage
 from flashworld.result import SceneResult
 from flashworld.sampling import STEPS
 from flashworld.transfer import PackedResult, pack_result
@@ -88,105 +85,11 @@ def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-class Model:
-    """The pipeline. It is there when this is made, but for nano on a CPU, which is loaded behind the open page.
-
-    Raises:
-        FlashWorldError: options or weights cannot be used.
-    """
-
-    def __init__(self, options: argparse.Namespace) -> None:
-        self.source = chosen_source(options)
-        self.config: ModelConfig = model_config(self.source)
-        self.on_gpu = (options.device or ("cuda" if torch.cuda.is_available() else "cpu")) == "cuda" and (
-            self.source != "nano" or options.device == "cuda"
-        )
-        self.compiled = False
-        self.note = ""
-        self._offload = chosen_offload(options)  # refused now, not in a thread behind the open page
-        self._options = options
-        self._pipeline: FlashWorldPipeline | None = None
-        self._error: CheckpointError | None = None
-        self._thread = threading.Thread(target=self._load_behind_the_page, name="load-model", daemon=True)
-        self._starting = threading.Lock()
-        if self.on_gpu:
-            self._have_kernels()
-            self._load()
-            self._compile()
-        elif self.source == "nano":
-            self.note = "the small built-in model"
-        else:
-            self._load()
-            self.note = "running on the CPU"
-
-    @property
-    def pipeline(self) -> FlashWorldPipeline:
-        """The loaded model.
-
-        Raises:
-            CheckpointError: its weights cannot be used.
-        """
-        if self._pipeline is None and self.source == "nano" and not self.on_gpu:
-            self.load_behind_the_page()
-            self._thread.join()
-        if self._error is not None:
-            raise self._error
-        if self._pipeline is None:
-            raise CheckpointError("the model could not be loaded, see the log")
-        return self._pipeline
-
-    def load_behind_the_page(self) -> None:
-        """Start loading in a thread if that is how it is done and nobody has; a first call does it as well."""
-        with self._starting:
-            if self._pipeline is None and self._thread.ident is None:
-                self._thread.start()
-
-    def _load_behind_the_page(self) -> None:
-        try:
-            self._load()
-        except CheckpointError as error:
-            self._error = error
-            logger.exception("the model cannot be loaded")
-
-    def _load(self) -> None:
-        start = time.perf_counter()
-        self._pipeline = load_pipeline(self._options, Output(json_wanted=False, quiet=False))
-        logger.info("model %s loaded in %.1f s", self._pipeline.name, time.perf_counter() - start)
-
-    def _have_kernels(self) -> None:
-        """Find, fetch or build gsplat's CUDA kernels now, never in a visitor's call."""
-        from aot.artifacts import ArtifactStore
-        from aot.gsplat_startup import ensure_gsplat
-        from aot.hub import open_place
-        from aot.startup import Settings
-
-        settings = Settings.from_environment()
-        place = open_place(settings.place, settings.revision) if settings.place else None
-        logger.info("%s", ensure_gsplat(ArtifactStore(settings.root), place))
-
-    def _compile(self) -> None:
-        """Patch in compiled graphs, made now if there are none; without them everything runs, slower."""
-        if os.environ.get("FLASHWORLD_AOT") == "off" or self._offload:
-            self.note = "running eagerly"
-            return
-        from aot.startup import STARTUP_SECONDS, Settings, prepare
-        from aot.variants import PROBE_SECONDS, Variant, probe_precision
-
-        # Only what gets compiled: eager eight-bit products are slower than bfloat16 ones. Eight-bit text weights keep
-        # what a cold worker moves below 13 GB.
-        variant = Variant(fp8=probe_precision(spaces.GPU(duration=PROBE_SECONDS)), text_int8=ZERO_GPU)
-        self.pipeline.networks = variant.apply(self.pipeline.networks)
-        reports = prepare(
-            self.pipeline.networks, Settings.from_environment(), on_gpu=spaces.GPU(duration=STARTUP_SECONDS)
-        )
-        self.compiled = all(report.active for report in reports)
-        self.note = "compiled graphs active" if self.compiled else "running eagerly: " + "; ".join(map(str, reports))
-
-
 def load_model(options: argparse.Namespace) -> Model:
     """The model, or the end of the process in one sentence."""
     try:
-        return Model(options)
+        # Eight-bit text weights keep what a cold worker moves below 13 GB.
+        return Model(options, spaces.GPU, text_int8=ZERO_GPU)
     except FlashWorldError as error:
         shutil.rmtree(private_folder(), ignore_errors=True)
         raise SystemExit(f"flashworld: {error}") from None

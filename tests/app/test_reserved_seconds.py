@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from aot.durations import DurationModel
+from aot.served_model import Model
 from aot.workers import WorkerWatch
 from flashworld.inputs import VideoSettings, build_request
 
@@ -68,8 +69,6 @@ def test_a_call_that_was_cut_short_asks_for_more(app_module, monkeypatch, reques
 
 
 def test_compiled_networks_are_the_fused_ones_in_the_precision_the_gpu_has(monkeypatch):
-    import app
-
     asked = []
     monkeypatch.setattr("aot.variants.probe_precision", lambda _on_gpu: "tensor")
 
@@ -84,10 +83,11 @@ def test_compiled_networks_are_the_fused_ones_in_the_precision_the_gpu_has(monke
     monkeypatch.setattr("aot.variants.Variant.apply", apply)
     monkeypatch.setattr("aot.startup.prepare", lambda networks, *_a, **_k: (SimpleNamespace(active=True, it=networks),))
     monkeypatch.delenv("FLASHWORLD_AOT", raising=False)
-    model = object.__new__(app.Model)
-    model._offload = []
+    model = object.__new__(Model)
+    model._offload, model._text_int8 = [], True
+    model._gpu = lambda **_: lambda function: function
     model._pipeline, model._error = SimpleNamespace(networks=Networks("full")), None
     model._compile()
     assert model._pipeline.networks.name == "rearranged full"
-    assert (asked[0].fused, asked[0].folded, asked[0].fp8) == (True, True, "tensor")
+    assert (asked[0].fused, asked[0].folded, asked[0].fp8, asked[0].text_int8) == (True, True, "tensor", True)
     assert model.compiled and model.note == "compiled graphs active"

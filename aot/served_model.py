@@ -1,0 +1,128 @@
+"""The model an app serves: which one, where it runs, loaded when, compiled or not.
+
+What a GPU needs is imported when there is one: the page of the small model opens sooner without it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from flashworld.cli.models import chosen_offload, chosen_source, load_pipeline
+from flashworld.cli.output import Output
+from flashworld.config import ModelConfig
+from flashworld.errors import CheckpointError
+from flashworld.loading import model_config
+from flashworld.pipeline import FlashWorldPipeline
+
+logger = logging.getLogger("flashworld.app")
+
+GpuDecorator = Callable[..., Any]
+
+
+class Model:
+    """The pipeline. It is there when this is made, but for nano on a CPU, which is loaded behind the open page.
+
+    Args:
+        options: Parsed options of `flashworld.cli.models.add_model_options`.
+        gpu: `spaces.GPU`: what is compiled, is compiled where a GPU is.
+        text_int8: Eight-bit text weights in compiled graphs.
+
+    Raises:
+        FlashWorldError: options or weights cannot be used.
+    """
+
+    def __init__(self, options: argparse.Namespace, gpu: GpuDecorator, *, text_int8: bool) -> None:
+        self.source = chosen_source(options)
+        self.config: ModelConfig = model_config(self.source)
+        self.on_gpu = (options.device or ("cuda" if torch.cuda.is_available() else "cpu")) == "cuda" and (
+            self.source != "nano" or options.device == "cuda"
+        )
+        self.compiled = False
+        self.note = ""
+        self._offload = chosen_offload(options)  # refused now, not in a thread behind the open page
+        self._options = options
+        self._gpu = gpu
+        self._text_int8 = text_int8
+        self._pipeline: FlashWorldPipeline | None = None
+        self._error: CheckpointError | None = None
+        self._thread = threading.Thread(target=self._load_behind_the_page, name="load-model", daemon=True)
+        self._starting = threading.Lock()
+        if self.on_gpu:
+            self._have_kernels()
+            self._load()
+            self._compile()
+        elif self.source == "nano":
+            self.note = "the small built-in model"
+        else:
+            self._load()
+            self.note = "running on the CPU"
+
+    @property
+    def pipeline(self) -> FlashWorldPipeline:
+        """The loaded model.
+
+        Raises:
+            CheckpointError: its weights cannot be used.
+        """
+        if self._pipeline is None and self.source == "nano" and not self.on_gpu:
+            self.load_behind_the_page()
+            self._thread.join()
+        if self._error is not None:
+            raise self._error
+        if self._pipeline is None:
+            raise CheckpointError("the model could not be loaded, see the log")
+        return self._pipeline
+
+    def load_behind_the_page(self) -> None:
+        """Start loading in a thread if that is how it is done and nobody has; a first call does it as well."""
+        with self._starting:
+            if self._pipeline is None and self._thread.ident is None:
+                self._thread.start()
+
+    def _load_behind_the_page(self) -> None:
+        try:
+            self._load()
+        except CheckpointError as error:
+            self._error = error
+            logger.exception("the model cannot be loaded")
+
+    def _load(self) -> None:
+        start = time.perf_counter()
+        self._pipeline = load_pipeline(self._options, Output(json_wanted=False, quiet=False))
+        logger.info("model %s loaded in %.1f s", self._pipeline.name, time.perf_counter() - start)
+
+    def _have_kernels(self) -> None:
+        """Find, fetch or build gsplat's CUDA kernels now, never in a visitor's call."""
+        from aot.artifacts import ArtifactStore
+        from aot.gsplat_startup import ensure_gsplat
+        from aot.hub import open_place
+        from aot.startup import Settings
+
+        settings = Settings.from_environment()
+        place = open_place(settings.place, settings.revision) if settings.place else None
+        logger.info("%s", ensure_gsplat(ArtifactStore(settings.root), place))
+
+    def _compile(self) -> None:
+        """Patch in compiled graphs, made now if there are none; without them everything runs, slower."""
+        if os.environ.get("FLASHWORLD_AOT") == "off" or self._offload:
+            self.note = "running eagerly"
+            return
+        from aot.startup import STARTUP_SECONDS, Settings, prepare
+        from aot.variants import PROBE_SECONDS, Variant, probe_precision
+
+        # Only what gets compiled: eager eight-bit products are slower than bfloat16 ones.
+        variant = Variant(fp8=probe_precision(self._gpu(duration=PROBE_SECONDS)), text_int8=self._text_int8)
+        self.pipeline.networks = variant.apply(self.pipeline.networks)
+        reports = prepare(
+            self.pipeline.networks, Settings.from_environment(), on_gpu=self._gpu(duration=STARTUP_SECONDS)
+        )
+        self.compiled = all(report.active for report in reports)
+        self.note = "compiled graphs active" if self.compiled else "running eagerly: " + "; ".join(map(str, reports))
