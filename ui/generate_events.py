@@ -9,7 +9,9 @@ from typing import Any
 
 import gradio as gr
 
+from flashworld.checks import whole_number
 from flashworld.errors import InputError
+from flashworld.limits import MAX_FRAMES
 from ui.contract import Progress, Result, Service
 from ui.inputs_part import InputsPart
 from ui.job import Wish, draw_seed, run_job, visitor_error
@@ -37,7 +39,7 @@ def read_wish(
 ) -> Wish:
     """The values of all controls, in the order of `connect_generate`, as a wish."""
     settings = read_settings(*rest[:SETTINGS])
-    index = min(int(index), settings.frames - 1)
+    index = min(whole_number(index, "image_index", 0, MAX_FRAMES), settings.frames - 1)
     path = read_form(*rest[SETTINGS:])
     return Wish(image, text or "", path, settings, float(fov), index, draw_seed(seed, randomize))
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import gradio as gr
 
+from flashworld.checks import whole_number
+from flashworld.errors import InputError
 from flashworld.inputs import VideoQuality, VideoSettings
 from flashworld.limits import MAX_FPS, MAX_FRAMES, MAX_SEED, MAX_VIDEO_SECONDS, MIN_FRAMES
 from ui.contract import Defaults, Service
@@ -59,15 +61,22 @@ def read_settings(size: str, frames: float, fps: float, seconds: float, quality:
     """The controls' values.
 
     Raises:
-        InputError: a video setting is outside its limits.
+        InputError: a number is none, or outside its limits.
     """
     height, width = parse_size(size)
-    video = VideoSettings(fps=int(fps), seconds=float(seconds) or None, quality=quality)
-    return Settings(int(frames), height, width, video)
+    fps = whole_number(fps, "fps", 1, MAX_FPS)
+    video = VideoSettings(fps=fps, seconds=float(seconds) or None, quality=quality)
+    return Settings(whole_number(frames, "frames", MIN_FRAMES, MAX_FRAMES), height, width, video)
 
 
 def parse_size(size: str) -> tuple[int, int]:
-    """From "704×480 landscape" (width first, as people say it) to (height, width)."""
+    """From "704×480 landscape" (width first, as people say it) to (height, width).
+
+    Raises:
+        InputError: there is none.
+    """
+    if not size:
+        raise InputError("choose a picture size")
     width, height = (int(part) for part in size.split(" ")[0].split("×"))
     return height, width
 

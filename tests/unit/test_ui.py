@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import shutil
 import time
@@ -13,12 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flashworld.errors import ExportError, TrajectoryError
+from flashworld.errors import ExportError, InputError, TrajectoryError
 from ui import examples, share, thumbnails
 from ui.camera_path import PathForm, check_recording, parse_path_text
 from ui.contract import STAGES, Progress
 from ui.pictures import crop_html
 from ui.progress_view import message_html, plain_text, progress_html
+from ui.run_part import read_settings
 from ui.sessions import LONGEST_SECONDS, Sessions
 from ui.waiting import about, place_text, seconds_left
 
@@ -233,3 +235,17 @@ def test_facts_speak_of_what_people_know():
     assert "picture <b>4.9 s</b>" in html
     assert "vae_encoder" not in html
     assert html.count("<li>") == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"size": None}, "picture size"),
+        ({"frames": math.nan}, "frames must be a whole number"),
+        ({"fps": math.nan}, "fps"),
+    ],
+)
+def test_settings_no_control_can_send_are_refused_in_words(change, said):
+    values = {"size": "96×64 landscape", "frames": 8, "fps": 24, "seconds": 2, "quality": "high", **change}
+    with pytest.raises(InputError, match=said):
+        read_settings(*values.values())
