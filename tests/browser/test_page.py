@@ -110,6 +110,40 @@ def test_path_json_goes_out_and_comes_back_unchanged(visit, tmp_path):
     )
 
 
+LOOK = {"position": [0.5, 0.25, 1.0], "quaternion": [1, 0, 0, 0]}
+LENS = {"fx": 100, "fy": 100, "cx": 64, "cy": 48}
+NERF = [[1, 0, 0, 0.5], [0, 1, 0, 0.25], [0, 0, 1, 1.0], [0, 0, 0, 1]]
+START = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+FORMS = {
+    "own": {
+        "format": "flashworld-trajectory", "version": 1, "axes": "opengl",
+        "cameras": [{"position": p, "quaternion_wxyz": [1, 0, 0, 0], "fov_y_deg": 60} for p in ([0, 0, 0], [0.5, 0.25, 1.0])],
+    },
+    "original's path": {"cameras": [{**LOOK, "position": [0, 0, 0]}, LOOK]},
+    "original's request": {
+        "text_prompt": "a room", "resolution": [8, 96, 128],
+        "cameras": [{**LOOK, **LENS, "position": [0, 0, 0]}, {**LOOK, **LENS}],
+    },
+    "transforms": {
+        "camera_angle_x": 1.0, "frames": [{"transform_matrix": START}, {"transform_matrix": NERF}],
+    },
+}  # fmt: skip
+
+
+def test_every_form_of_path_json_is_understood_where_it_is_pasted(visit):
+    page = visit()
+    wait_for_stage(page, PATH_STAGE)
+    open_tab(page, "From a file")
+    ends = f"""(() => {{ const rows = {stage_js(PATH_STAGE)}.state.cameras;
+      return rows.length === 8 && [0.5, 0.25, 1.0].every((v, k) => Math.abs(rows[7][k] - rows[0][k] - v) < 1e-3); }})()"""
+    for name, form in FORMS.items():
+        page.fill("#fw-path-text textarea", json.dumps({"cameras": []}))
+        page.wait_for_selector("#fw-path-note .fw-bad")
+        page.fill("#fw-path-text textarea", json.dumps(form))
+        page.wait_for_selector("#fw-path-note .fw-bad", state="detached")
+        page.wait_for_function(ends), name
+
+
 def test_recording_adds_replaces_moves_deletes_and_undoes(visit):
     page = visit()
     wait_for_stage(page, PATH_STAGE)
