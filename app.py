@@ -40,6 +40,7 @@ from aot.costs import H200_COSTS, Work
 from aot.durations import DurationModel, platform_factor
 from aot.served_model import Model
 from aot.workers import WorkerWatch, startup_seconds
+from flashworld import shared_arrays
 from flashworld.cli.models import add_model_options
 from flashworld.delivery import NAMES, deliver, focus_distance
 from flashworld.errors import CheckpointError, ExportError, FlashWorldError, InputError, NumericalError
@@ -48,7 +49,7 @@ from flashworld.limits import MAX_SIDE_PX, MIN_SIDE_PX, SIZE_MULTIPLE
 from flashworld.pipeline import Stage
 from flashworld.result import SceneResult
 from flashworld.sampling import STEPS
-from flashworld.transfer import PackedResult, pack_result
+from flashworld.transfer import PackedResult, pack_result, use_shared_memory
 from ui import build_page, launch_options
 from ui.contract import Defaults, Progress, Result
 from ui.job import BROKEN
@@ -98,6 +99,8 @@ def load_model(options: argparse.Namespace) -> Model:
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 OPTIONS = parse_options() if __name__ == "__main__" else parse_options([])
 MODEL = load_model(OPTIONS)
+if ZERO_GPU:
+    use_shared_memory(shared_arrays.works())  # before the first worker is forked
 DURATIONS = DurationModel(
     torch.cuda.get_device_name() if MODEL.on_gpu else f"cpu {MODEL.config.name}",
     folder=os.environ.get("FLASHWORLD_DATA_DIR") or None,
@@ -209,6 +212,8 @@ class Service:
                         call.ran_in(stage)
                     elif isinstance(stage, PackedResult):
                         packed = stage
+                    elif isinstance(stage, ExportError):  # the worker's memory was gone before it was read
+                        raise stage
                     else:
                         yield progress_of(stage)
             except gr.Error as error:

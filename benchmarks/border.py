@@ -2,8 +2,9 @@
 
     python -m benchmarks.border [--frames 24] [--size 480x704] [--video-frames 97] [--json]
 
-A worker's answer is pickled and written through a pipe, as spaces does it, while the GPU is still reserved. Seconds are
-CPU seconds of both processes, and wall seconds, which say more on an idle machine. No GPU is used.
+A worker's answer is pickled and written through a pipe, as spaces does it, while the GPU is still reserved: with its
+arrays, or with their place in shared memory. Seconds are CPU seconds of both processes, and wall seconds, which say more
+on an idle machine. No GPU is used.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.files import smooth_scene
-from flashworld.transfer import PackedResult, pack, unpack
+from flashworld.transfer import PackedResult, pack, unpack, use_shared_memory
 
 MB = 1e6
 
@@ -44,14 +45,16 @@ def timed(job: Callable[[], object]) -> dict[str, float]:
     return {"cpu_s": cpu_seconds() - cpu, "wall_s": time.perf_counter() - wall}
 
 
-def through_a_pipe(result: PackedResult) -> None:
+def over_the_border(result: PackedResult, shared: bool) -> None:
     """From a forked child to this process, the way spaces hands results over."""
+    use_shared_memory(shared)
     context = multiprocessing.get_context("fork")
     queue = context.SimpleQueue()
     child = context.Process(target=queue.put, args=(result,))
     child.start()
-    queue.get()
+    received = queue.get()
     child.join()
+    assert np.array_equal(received.scene.means[-9:], result.scene.means[-9:])
 
 
 def measure(frames: int, height: int, width: int, video_frames: int) -> dict[str, object]:
@@ -66,7 +69,8 @@ def measure(frames: int, height: int, width: int, video_frames: int) -> dict[str
         "pickle_mb": len(data) / MB,
         "pickle": timed(lambda: pickle.dumps(result)),
         "unpickle": timed(lambda: pickle.loads(data)),
-        "whole_way": timed(lambda: through_a_pipe(result)),
+        "pipe": timed(lambda: over_the_border(result, shared=False)),
+        "shared": timed(lambda: over_the_border(result, shared=True)),
         "unpack": timed(lambda: unpack(result.scene)),
     }
 
@@ -86,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     print(f"{row['gaussians']:,} Gaussians {row['scene_mb']:.1f} MB, film {row['video_mb']:.1f} MB, "
           f"pickled {row['pickle_mb']:.1f} MB")  # fmt: skip
-    for name in ("pickle", "unpickle", "whole_way", "unpack"):
+    for name in ("pickle", "unpickle", "pipe", "shared", "unpack"):
         seconds = row[name]
         assert isinstance(seconds, dict)
         print(f"{name:10}{seconds['cpu_s']:8.2f} s CPU{seconds['wall_s']:8.2f} s wall")

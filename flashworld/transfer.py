@@ -2,7 +2,8 @@
 
 A ZeroGPU call runs in a worker process: what it takes and returns is pickled through a pipe. Requests go as they are
 (a picture and some cameras); scenes are pruned of what no pixel shows and packed, 82 bytes a Gaussian of degree 2
-against 152 in float32.
+against 152 in float32. The pipe is slow for that much, and the GPU waits: after `use_shared_memory` a pickled result
+holds the place of its arrays in shared memory, and the arrays themselves only where there is no such memory left.
 
 Numerics: centres stay float32; rotations, log scales, opacity logits and SH become float16. Opacities move by less than
 1/2000, sizes by less than 0.4 %, colours by less than 1/1000 of full scale: below what SPZ keeps, and below a grey level.
@@ -10,15 +11,22 @@ Numerics: centres stay float32; rotations, log scales, opacity logits and SH bec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import ClassVar
 
 import numpy as np
 import torch
 
+from flashworld import shared_arrays
 from flashworld.cameras import normalize
+from flashworld.errors import ExportError
 from flashworld.gaussians import Gaussians
 from flashworld.inputs import GenerationRequest
 from flashworld.result import SceneResult
+
+logger = logging.getLogger(__name__)
 
 OPACITY_MARGIN = 1e-4
 """Opacities are kept this far from 0 and 1, so that their logits are finite in float16."""
@@ -46,8 +54,12 @@ class PackedScene:
     @property
     def nbytes(self) -> int:
         """Bytes that cross the border."""
-        arrays = (self.means, self.rotations, self.log_scales, self.opacity_logits, self.sh)
-        return sum(array.nbytes for array in arrays)
+        return sum(array.nbytes for array in self.arrays)
+
+    @property
+    def arrays(self) -> list[np.ndarray]:
+        """All of them, in the order of the fields."""
+        return [getattr(self, field.name) for field in fields(self)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +77,17 @@ class PackedResult:
     frames: np.ndarray | None
     model: str
     timings: dict[str, float]
+    shared_memory: ClassVar[bool] = False
+
+    def __reduce__(self) -> tuple[Callable, tuple]:
+        """How it is pickled: with the arrays, or with their place."""
+        if self.shared_memory:
+            arrays = self.scene.arrays if self.frames is None else [*self.scene.arrays, self.frames]
+            try:
+                return _received, (shared_arrays.share(arrays), self.model, self.timings)
+            except OSError as error:
+                logger.warning("no shared memory for a result, it goes through the pipe: %s", error)
+        return PackedResult, (self.scene, self.frames, self.model, self.timings)
 
     def unpack(self, request: GenerationRequest) -> SceneResult:
         """The result of `request` again, on the CPU."""
@@ -77,6 +100,25 @@ class PackedResult:
             model=self.model,
             timings=self.timings,
         )
+
+
+def use_shared_memory(on: bool) -> None:
+    """Whether results that are pickled from now on, here and in processes forked from here, leave their arrays behind.
+
+    Whoever unpickles one must do so within `shared_arrays.HOLD_S`, once, on the same machine, and may get an `ExportError`
+    in place of it: raised while unpickling, it would be lost in the thread that reads the pipe.
+    """
+    PackedResult.shared_memory = on
+
+
+def _received(handle: shared_arrays.Handle, model: str, timings: dict[str, float]) -> PackedResult | ExportError:
+    try:
+        arrays = shared_arrays.receive(handle)
+    except ExportError as error:
+        return error
+    count = len(fields(PackedScene))
+    frames = arrays[count] if len(arrays) > count else None
+    return PackedResult(PackedScene(*arrays[:count]), frames, model, timings)
 
 
 def pack_result(result: SceneResult) -> PackedResult:

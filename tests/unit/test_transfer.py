@@ -1,11 +1,19 @@
 from __future__ import annotations
 
+import errno
+import multiprocessing
+import os
 import pickle
+from dataclasses import replace
 
+import numpy as np
+import pytest
 import torch
 
+from flashworld import shared_arrays
+from flashworld.errors import ExportError
 from flashworld.gaussians import Gaussians
-from flashworld.transfer import pack, unpack
+from flashworld.transfer import PackedResult, pack, unpack, use_shared_memory
 
 
 def random_scene(count: int = 500) -> Gaussians:
@@ -43,3 +51,80 @@ def test_extreme_opacities_and_scales_stay_finite():
 
 def test_packed_bytes_are_what_the_docstring_says():
     assert pack(random_scene(100)).nbytes == 100 * 82
+
+
+def a_result(film: bool = True) -> PackedResult:
+    frames = np.random.default_rng(1).integers(0, 256, (3, 4, 5, 3), dtype=np.uint8) if film else None
+    return PackedResult(pack(random_scene()), frames, "a model", {"total": 1.5})
+
+
+def assert_same(one: PackedResult, other: PackedResult) -> None:
+    assert (one.model, one.timings) == (other.model, other.timings)
+    for mine, theirs in zip(one.scene.arrays, other.scene.arrays, strict=True):
+        assert mine.dtype == theirs.dtype
+        np.testing.assert_array_equal(mine, theirs)
+    if one.frames is None or other.frames is None:
+        assert one.frames is other.frames
+    else:
+        np.testing.assert_array_equal(one.frames, other.frames)
+
+
+@pytest.fixture
+def shared_memory():
+    use_shared_memory(True)
+    yield
+    use_shared_memory(False)
+
+
+@pytest.mark.parametrize("film", [True, False])
+def test_result_of_a_forked_worker_arrives_whole_and_through_a_few_bytes(shared_memory, film):
+    result = a_result(film)
+    context = multiprocessing.get_context("fork")
+    mine, theirs = context.Pipe()
+
+    def work() -> None:
+        theirs.send_bytes(pickle.dumps(result))
+        theirs.recv()
+
+    worker = context.Process(target=work)
+    worker.start()
+    data = mine.recv_bytes()
+    received = pickle.loads(data)
+    mine.send(None)
+    worker.join()
+    assert len(data) < 2000
+    assert_same(received, result)
+    received.scene.means[0] = 7.0  # this process's own, though the worker is gone
+    assert float(unpack(received.scene).means[0, 0]) == 7.0
+
+
+def test_receiver_of_what_is_gone_is_told_and_reads_nothing_else(shared_memory, monkeypatch):
+    handle = shared_arrays.share([np.arange(5)], hold_s=1e-3)
+    while os.path.exists(f"/proc/self/fd/{handle.fd}"):  # noqa: PTH110 - a link that leads nowhere
+        pass
+    other = os.memfd_create("other")
+    try:
+        os.ftruncate(other, handle.size)
+        again = replace(handle, fd=other)  # another memory of the same size, as if the number were given anew
+        with pytest.raises(ExportError, match="gone"):
+            shared_arrays.receive(again)
+    finally:
+        os.close(other)
+    with pytest.raises(ExportError, match="cannot be read"):
+        shared_arrays.receive(handle)
+    monkeypatch.setattr(shared_arrays, "share", lambda _arrays: handle)
+    assert isinstance(pickle.loads(pickle.dumps(a_result())), ExportError)
+
+
+def test_without_shared_memory_the_arrays_go_along(shared_memory, monkeypatch, caplog):
+    def full(*_args):
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    result = a_result()
+    assert_same(pickle.loads(pickle.dumps(result)), result)
+    assert "goes through the pipe" in caplog.text
+
+
+def test_this_machine_shares_memory_with_its_children():
+    assert shared_arrays.works()

@@ -22,6 +22,8 @@ import gradio as gr
 import torch
 
 from aot.workers import CallWatch, WorkerWatch
+from flashworld.gaussians import Gaussians
+from flashworld.transfer import PackedResult, pack, use_shared_memory
 
 WIDTH = 64
 model = torch.nn.Linear(WIDTH, WIDTH).requires_grad_(False)
@@ -32,6 +34,9 @@ model.to("cuda")
 calls_in_this_process = 0
 watch = WorkerWatch()
 expected_cold: list[bool] = []
+use_shared_memory(True)
+MANY = 300_000
+"""Gaussians of a result: 25 MB, far more than a pipe holds."""
 
 
 def seconds_wanted(mode: str, steps: int, *_rest: object, **_options: object) -> int:
@@ -41,8 +46,8 @@ def seconds_wanted(mode: str, steps: int, *_rest: object, **_options: object) ->
 
 
 @spaces.GPU(duration=seconds_wanted)
-def on_gpu(mode: str, steps: int) -> Iterator[dict[str, object]]:
-    """Stages as plain data."""
+def on_gpu(mode: str, steps: int) -> Iterator[dict[str, object] | PackedResult]:
+    """Stages as plain data; in mode "result" a packed scene at the end, as the app's."""
     global calls_in_this_process  # noqa: PLW0603 - that it survives is what is tested
     calls_in_this_process += 1
     device = model.weight.device
@@ -70,8 +75,17 @@ def on_gpu(mode: str, steps: int) -> Iterator[dict[str, object]]:
                 "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
                 "emulated": type(torch.device).__name__ != "type",
             }
+        if mode == "result":
+            yield PackedResult(pack(scene_of(float(x.mean()))), None, "small", {"total": 1.0})
     finally:
         Path(os.environ["HOME"], "closed").write_text(f"{os.getpid()}")
+
+
+def scene_of(value: float) -> Gaussians:
+    """Gaussians whose means count upwards from a value."""
+    means = value + torch.arange(3 * MANY, dtype=torch.float32).reshape(MANY, 3)
+    unit = torch.tensor([[1.0, 0.0, 0.0, 0.0]]).expand(MANY, 4)
+    return Gaussians(means, unit, torch.full((MANY, 3), 0.1), torch.full((MANY,), 0.5), torch.zeros(MANY, 1, 3))
 
 
 def generate(mode: str, steps: int) -> Iterator[str]:
@@ -81,6 +95,10 @@ def generate(mode: str, steps: int) -> Iterator[str]:
     stages: list[dict[str, object]] = []
     with watch.call() as call:
         for stage in on_gpu(mode, steps):
+            if isinstance(stage, PackedResult):
+                means = stage.scene.means
+                yield json.dumps({"gaussians": len(means), "first": float(means[0, 0]), "last": float(means[-1, 2])})
+                continue
             _note_process(call, stage)
             stages.append(stage)
             yield json.dumps(stage)

@@ -36,6 +36,12 @@ def test_call_is_scheduled_allowed_run_and_released(app, stages):
     assert release["allowToken"] == allow["allowToken"]
 
 
+def test_result_in_shared_memory_arrives_from_a_new_and_from_a_waiting_worker(app, stages):
+    for _ in range(2):
+        *_, result, _done = stages(app.visit("/generate", "result", 2))
+        assert result == {"gaussians": 300_000, "first": 4.0, "last": 4.0 + 3 * 300_000 - 1}
+
+
 def test_second_call_finds_the_same_process_waiting(app, stages):
     cold, warm = app.visit("/generate", "ok", 2), app.visit("/generate", "ok", 2)
     first, second = stages(cold), stages(warm)
