@@ -91,8 +91,7 @@ def connect_generate(
                 elif isinstance(step, Result):
                     yield ["", *idle, step.seed, *result_updates(step)]
         except gr.Error as error:
-            text = plain_text(str(error.message)) if error.visible else str(error.message)
-            yield [message_html(text, bad=True), *idle, *keep]
+            yield [message_html(plain_text(str(error.message)), bad=True), *idle, *keep]
             raise
 
     def stopped() -> list:

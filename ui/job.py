@@ -87,7 +87,7 @@ def visitor_error(error: Exception, *, visible: bool = False) -> gr.Error:
     if isinstance(error, gr.Error):
         return error
     if isinstance(error, InputError):
-        text = escape(str(error)) if visible else str(error)  # toasts are HTML
+        text = escape(str(error), quote=False)  # whoever shows it may show it as HTML; quotes are harmless there
         return gr.Error(text, title="Please change this", visible=visible, print_exception=False)
     if isinstance(error, Cancelled):
         return gr.Error("Stopped. Nothing was made.", title="Stopped", visible=visible, print_exception=False)

@@ -52,8 +52,8 @@ def test_files_are_sent_as_they_are(app, scene):
     assert answer.content == b"ply\n"
 
 
-def test_refusals_reach_programs_as_plain_text(visitor):
-    assert "'<b>up</b>'" in visitor.generate(path="<b>up</b>").error
+def test_refusals_can_be_read_in_a_terminal(visitor):
+    assert "unknown camera path 'upwards'" in visitor.generate(path="upwards").error
 
 
 def test_wrong_calls_are_answered_in_a_sentence(visitor):

@@ -43,6 +43,7 @@ FAILED = pytest.StashKey[bool]()
 STATE_JS = """() => ({
   tabs: [...document.querySelectorAll('[role=tab][aria-selected=true]')].map((e) => e.textContent),
   focus: document.activeElement?.outerHTML.slice(0, 120),
+  values: [...document.querySelectorAll('input, textarea')].filter((e) => e.offsetParent).map((e) => `${e.getAttribute('aria-label') ?? e.id}: ${e.value}`),
   result: document.querySelector('#fw-result')?.innerText,
   plain: document.querySelector('#fw-plain')?.outerHTML.slice(0, 1500),
 })"""

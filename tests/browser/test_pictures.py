@@ -126,6 +126,7 @@ def test_view_that_the_picture_belongs_to_is_shown_and_sent(visit, photo, standi
     wait_for_stage(page, PATH_STAGE)
     page.set_input_files("#fw-image input[type=file]", photo)
     page.wait_for_function(f"{stage_js(PATH_STAGE)}.picture")
+    page.wait_for_selector("#fw-crop img")  # all that an upload sets off has come back
     first = page.evaluate(f"{stage_js(PATH_STAGE)}.picture.position.toArray()")
     page.get_by_text("Lens, and where your picture stands").click()
     page.locator("#fw-image-index input[type=number]").fill("5")
