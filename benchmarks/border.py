@@ -49,10 +49,16 @@ def over_the_border(result: PackedResult, shared: bool) -> None:
     """From a forked child to this process, the way spaces hands results over."""
     use_shared_memory(shared)
     context = multiprocessing.get_context("fork")
-    queue = context.SimpleQueue()
-    child = context.Process(target=queue.put, args=(result,))
+    queue, arrived = context.SimpleQueue(), context.Event()
+
+    def work() -> None:
+        queue.put(result)
+        arrived.wait()
+
+    child = context.Process(target=work)
     child.start()
     received = queue.get()
+    arrived.set()
     child.join()
     assert np.array_equal(received.scene.means[-9:], result.scene.means[-9:])
 
