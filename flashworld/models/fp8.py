@@ -167,6 +167,10 @@ def probe_fp8(device: torch.device | str) -> Fp8Mode | None:
     device = torch.device(device)
     if device.type != "cuda" or torch.cuda.get_device_capability(device) < MIN_CAPABILITY:
         return None
+    return _first_that_multiplies(device)
+
+
+def _first_that_multiplies(device: torch.device) -> Fp8Mode | None:
     generator = torch.Generator(device).manual_seed(0)
     weight = torch.randn(256, 512, generator=generator, device=device)
     x = torch.randn(384, 512, generator=generator, device=device)

@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flashworld.models import fp8
 from flashworld.models.fp8 import (
     E4M3_MAX,
     Fp8Linear,
@@ -109,3 +110,28 @@ def test_quantised_transformer_exports_with_named_weights(mode, native, tiny_con
 
 def test_probe_finds_nothing_without_a_gpu():
     assert probe_fp8("cpu") is None
+
+
+REFUSED, WRONG = "refused", "wrong numbers"
+
+
+@pytest.mark.parametrize(
+    ("device_does", "found"),
+    [
+        ({}, "per_row"),
+        ({"per_row": REFUSED}, "per_tensor"),
+        ({"per_row": WRONG}, "per_tensor"),
+        ({"per_row": REFUSED, "per_tensor": WRONG}, None),
+        ({"per_row": WRONG, "per_tensor": REFUSED}, None),
+    ],
+)
+def test_probe_falls_back_from_rows_to_tensors_to_nothing(monkeypatch, device_does, found):
+    def device(x, x_inverse_scale, weight, weight_inverse_scale, bias):
+        mode = "per_row" if x_inverse_scale.numel() > 1 else "per_tensor"
+        if device_does.get(mode) == REFUSED:
+            raise RuntimeError("_scaled_mm: this granularity is not available")
+        product = fp8.emulated_product(x, x_inverse_scale, weight, weight_inverse_scale, bias)
+        return product * 1.5 if device_does.get(mode) == WRONG else product
+
+    monkeypatch.setattr(fp8, "scaled_product", device)
+    assert fp8._first_that_multiplies(torch.device("cpu")) == found
