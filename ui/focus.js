@@ -1,4 +1,5 @@
 // Generate and Stop take each other's place; the keyboard's focus goes along instead of falling back to the page's top.
+// Only the keyboard's: who clicked and then presses Space to scroll must not press Stop.
 {
   const buttons = ["fw-generate", "fw-stop"];
   const shown = (element) => element && element.offsetParent !== null;
@@ -11,7 +12,7 @@
   };
   const observer = new MutationObserver(follow);
   document.addEventListener("focusin", ({ target }) => {
-    last = buttons.includes(target.id) ? target.id : null;
+    last = buttons.includes(target.id) && target.matches(":focus-visible") ? target.id : null;
     if (last) observer.observe(target.parentElement, { subtree: true, childList: true, attributes: true });
   });
 }
