@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MAX_BODY_BYTES = MAX_JSON_BYTES + 2**20
 """The largest path file or picture, and what stands around it."""
 SHUT = re.compile(
-    r"^/(gradio_api/)?(process_recording|deep_link|monitoring|vibe-[a-z-]+|runs|run-history|proxy=|file=\s*[a-z][a-z0-9+.-]*:)",
+    r"^/(gradio_api/)?(process_recording|deep_link|monitoring|vibe-[a-z-]+|runs|run-history|proxy=|file[=/]\s*[a-z][a-z0-9+.-]*:)",
     re.IGNORECASE,
 )
 """Routes answered with 404; the last is a file link that names a web address."""
@@ -49,7 +49,8 @@ class Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        if SHUT.match(scope["path"]):
+        path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
+        if SHUT.match(path):
             await JSONResponse({"detail": "Not found."}, 404)(scope, receive, send)
             return
         length = dict(scope["headers"]).get(b"content-length", b"0")
@@ -57,7 +58,7 @@ class Gate:
             await _too_large(scope, receive, send)
             return
         body = _Counted(receive, send)
-        app = self.compressed if scope["path"] in PAGES else self.app
+        app = self.compressed if path in PAGES else self.app
         try:
             await app(scope, body.receive, body.send)
         except _TooLargeError:
@@ -67,7 +68,7 @@ class Gate:
             FnIndexInferError,
             KeyError,
         ):  # Gradio looks a stranger's name or number up without asking whether it is there
-            if body.answered or not CALLS.match(scope["path"]):
+            if body.answered or not CALLS.match(path):
                 raise
             await JSONResponse({"detail": "Not found: no such function."}, 404)(scope, receive, send)
 
