@@ -1,7 +1,8 @@
 """A private folder for what a running app keeps for a while: uploads and results. Gone with the process.
 
-The folder is locked as long as its process lives (the system drops the lock, however the process ends). So the next
-app to start can tell which folders were left behind by one that was killed, and removes them.
+The folder is locked as long as its process lives (the system drops the lock, however the process ends; forked workers,
+which may outlive it, let go of their copy). So the next app to start can tell which folders were left behind by one that
+was killed, and removes them.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def make_private_folder(parent: str | Path | None = None) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600)  # stays open until the process ends
     fcntl.flock(lock, fcntl.LOCK_EX)
+    os.register_at_fork(after_in_child=lambda: os.close(lock))
     return folder
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -30,6 +31,24 @@ def test_folder_of_a_killed_process_is_removed_and_those_of_living_ones_stay(tmp
     assert [str(folder) for folder in remove_abandoned(tmp_path)] == [folders[0]]
     assert [str(path) for path in tmp_path.iterdir()] == [folders[1]]
     living.communicate("\n")
+
+
+def test_worker_that_outlives_its_killed_app_does_not_keep_the_folder(tmp_path):
+    forking = HOLD.replace(
+        "input()", "import os, time; pid = os.fork(); pid or time.sleep(60); print(pid, flush=True); input()"
+    )
+    app = subprocess.Popen(
+        [sys.executable, "-c", forking, tmp_path], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    )
+    folder, worker = app.stdout.readline().strip(), int(app.stdout.readline())
+    os.utime(folder, (0, 0))
+    assert remove_abandoned(tmp_path) == []
+    app.kill()
+    app.wait()
+    try:
+        assert [str(path) for path in remove_abandoned(tmp_path)] == [folder]
+    finally:
+        os.kill(worker, signal.SIGKILL)
 
 
 def test_folder_that_is_not_locked_yet_is_left_alone(tmp_path):
