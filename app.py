@@ -131,13 +131,18 @@ def gpu_seconds(request: GenerationRequest, *_args: object, **_kwargs: object) -
 
 
 @spaces.GPU(duration=gpu_seconds, size=os.environ.get("FLASHWORLD_GPU_SIZE") or "large")  # type: ignore[call-overload]
-def generate_on_gpu(request: GenerationRequest) -> Iterator[int | Stage | PackedResult]:
+def generate_on_gpu(request: GenerationRequest, shared_memory: bool = False) -> Iterator[int | Stage | PackedResult]:
     """Run the model; the only code that touches the GPU. Yields its process, then stages, and last the packed result.
+
+    Args:
+        request: What to make.
+        shared_memory: Hand the result's arrays over in shared memory, if this runs in a worker.
 
     Raises:
         gr.Error: the only kind of error whose text leaves a ZeroGPU worker.
     """
     born, start = startup_seconds(), time.perf_counter()
+    use_shared_memory(shared_memory)
     try:
         yield os.getpid()
         for stage in MODEL.pipeline.stages(request):
@@ -161,7 +166,7 @@ def generate_on_gpu(request: GenerationRequest) -> Iterator[int | Stage | Packed
 def visitor_sentence(error: Exception) -> str:
     """What a visitor reads of an error in the GPU's part; the log has the rest."""
     if isinstance(error, InputError):
-        return escape(str(error))
+        return escape(str(error), quote=False)
     if isinstance(error, NumericalError):
         return NOT_FINITE
     if isinstance(error, CheckpointError):
@@ -207,12 +212,15 @@ class Service:
         with WORKERS.call() as call:
             asked = work_of(*size)
             try:
-                for stage in generate_on_gpu(request):
+                for stage in generate_on_gpu(request, PackedResult.shared_memory):
                     if isinstance(stage, int):
                         call.ran_in(stage)
                     elif isinstance(stage, PackedResult):
                         packed = stage
-                    elif isinstance(stage, ExportError):  # the worker's memory was gone before it was read
+                    elif isinstance(
+                        stage, ExportError
+                    ):  # the worker's memory cannot be read: the next one uses the pipe
+                        use_shared_memory(False)
                         raise stage
                     else:
                         yield progress_of(stage)

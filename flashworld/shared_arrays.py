@@ -25,9 +25,10 @@ from flashworld.errors import ExportError
 
 ALIGNMENT = 64
 """Bytes; arrays begin at multiples of it."""
-HOLD_S = 30.0
-"""How long the sender keeps the memory open for the receiver, who maps it at once."""
+HOLD_S = 10.0
+"""How long the sender keeps the memory open for the receiver, who maps it at once; never longer than until it shares again."""
 PROBE_S = 20.0
+_held: dict[int, threading.Timer] = {}
 _PROBE = "import os; fd = os.memfd_create('probe'); os.write(fd, b'ok'); print(fd, flush=True); input()"
 
 
@@ -51,7 +52,7 @@ class Handle:
 
 
 def share(arrays: Sequence[np.ndarray], hold_s: float = HOLD_S) -> Handle:
-    """Copy arrays into shared memory that this process keeps open for a while.
+    """Copy arrays into shared memory that this process keeps open for a while, or until it shares others.
 
     Raises:
         OSError: there is no such memory, or not enough of it.
@@ -70,10 +71,19 @@ def share(arrays: Sequence[np.ndarray], hold_s: float = HOLD_S) -> Handle:
     except OSError:
         os.close(fd)
         raise
-    timer = threading.Timer(hold_s, os.close, [fd])
+    for earlier in list(_held):
+        _let_go(earlier)
+    _held[fd] = timer = threading.Timer(hold_s, _let_go, [fd])
     timer.daemon = True
     timer.start()
     return Handle(os.getpid(), fd, token, end + len(token), tuple(layout))
+
+
+def _let_go(fd: int) -> None:
+    timer = _held.pop(fd, None)
+    if timer is not None:  # nobody else was faster
+        timer.cancel()
+        os.close(fd)
 
 
 def _write(fd: int, data: memoryview, offset: int) -> None:

@@ -12,7 +12,9 @@ import torch
 from aot.durations import DurationModel
 from aot.served_model import Model
 from aot.workers import WorkerWatch
+from flashworld.errors import ExportError
 from flashworld.inputs import VideoSettings, build_request
+from flashworld.transfer import PackedResult
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="importing the app would load the full model")
 SIZE = (2, 64, 64)
@@ -56,7 +58,7 @@ def test_first_call_counts_as_cold_and_the_next_one_as_warm(app_module, monkeypa
 
 
 def test_a_call_that_was_cut_short_asks_for_more(app_module, monkeypatch, request_of_two_views, tmp_path):
-    def cut_short(_request):
+    def cut_short(*_):
         yield os.getpid()
         raise gr.Error("GPU task aborted", title="ZeroGPU worker error")
 
@@ -66,6 +68,23 @@ def test_a_call_that_was_cut_short_asks_for_more(app_module, monkeypatch, reques
         follow(app_module, request_of_two_views, tmp_path)
     assert seconds(app_module, request_of_two_views, cold=True) > before
     assert app_module.work_of(*SIZE, request_of_two_views.video).cold, "a worker that failed is not used again"
+
+
+def test_result_that_cannot_be_read_costs_one_call_and_the_next_comes_through_the_pipe(
+    app_module, monkeypatch, request_of_two_views, tmp_path
+):
+    asked = []
+
+    def on_gpu(_request, shared_memory):
+        asked.append(shared_memory)
+        yield ExportError("another process's arrays are gone")
+
+    monkeypatch.setattr(app_module, "generate_on_gpu", on_gpu)
+    monkeypatch.setattr(PackedResult, "shared_memory", True)
+    for _ in range(2):
+        with pytest.raises(ExportError, match="gone"):
+            follow(app_module, request_of_two_views, tmp_path)
+    assert asked == [True, False]
 
 
 def test_compiled_networks_are_the_fused_ones_in_the_precision_the_gpu_has(monkeypatch):

@@ -116,6 +116,16 @@ def test_receiver_of_what_is_gone_is_told_and_reads_nothing_else(shared_memory, 
     assert isinstance(pickle.loads(pickle.dumps(a_result())), ExportError)
 
 
+def test_sender_holds_one_result_at_a_time():
+    first, second = (shared_arrays.share([np.full(3, value)]) for value in (1, 2))
+    with pytest.raises(ExportError):
+        shared_arrays.receive(replace(first, size=first.size + 1))
+    assert first.token != second.token
+    assert shared_arrays.receive(second)[0].tolist() == [2, 2, 2]
+    with pytest.raises(ExportError):
+        shared_arrays.receive(first)
+
+
 def test_without_shared_memory_the_arrays_go_along(shared_memory, monkeypatch, caplog):
     def full(*_args):
         raise OSError(errno.ENOSPC, "no space left")
