@@ -57,7 +57,7 @@ def run_part(name: str, run: Run) -> dict[str, object]:
     try:
         row = part.job(run)
     except Exception as error:
-        # A lease of a GPU is short: whatever breaks here, the other parts must still be measured.
+        # GPU time is dear: whatever breaks here, the other parts must still be measured.
         logging.getLogger(__name__).exception("%s failed", name)
         row = {"error": f"{type(error).__name__}: {error}"}
     return {**row, "seconds": round(time.perf_counter() - start, 1)}

@@ -181,7 +181,8 @@ def device_tests(run: Run) -> dict[str, object]:
     except subprocess.TimeoutExpired as error:
         return {"error": f"not over after {limit:.0f} s", "tail": str(error.stdout or "")[-1500:]}
     found: dict[str, object] = {"code": done.returncode, "tail": done.stdout[-1500:]}
-    return found if done.returncode in (0, 5) else found | {"error": "tests failed"}
+    nothing_to_run = done.returncode == 5 and run.device.type == "cpu"
+    return found if done.returncode == 0 or nothing_to_run else found | {"error": "tests failed"}
 
 
 def stages_eager(run: Run) -> dict[str, object]:
@@ -319,6 +320,7 @@ def bfloat16_graph(run: Run) -> dict[str, object]:
 def rounding(run: Run) -> dict[str, object]:
     """One call of each network on the same inputs: bfloat16 and eight bits against float32."""
     run.drop()
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # float32 is the measure here
     exact = single_calls(random_networks(run.config, device=run.device, dtype=torch.float32))
     run.drop()
     found: dict[str, object] = {}

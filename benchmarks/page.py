@@ -28,7 +28,7 @@ from urllib.parse import urlsplit
 ROOT = Path(__file__).parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_ARGS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
-START_S = 240
+START_S, STOP_S = 240, 30
 LARGEST = 12
 """Files listed by name."""
 QUIET_MS = 1500
@@ -101,8 +101,8 @@ def measure(browser, folder: Path) -> dict:  # noqa: ANN001 - playwright's, whic
         settle(page, sizes)
         page.close()
     finally:
-        app.process.kill()
-        app.process.wait()
+        app.process.terminate()
+        app.process.wait(STOP_S)
     later = {key: size for key, size in sizes.items() if key not in first}
     return {"seconds": row, "first": by_name(first, urls), "later": by_name(later, urls)}
 

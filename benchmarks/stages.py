@@ -173,7 +173,7 @@ def compile_graphs(
 
     from aot import install
     from aot.artifacts import ArtifactStore
-    from aot.blocks import BLOCKS, plan_block
+    from aot.blocks import BLOCKS, module_of, plan_block
     from aot.compile import CompileOptions, compile_plan
     from aot.shapes import EVERY_SIZE, SizeRange
 
@@ -191,7 +191,7 @@ def compile_graphs(
                 "package_mb": len(package.files["package.pt2"]) / 1e6,
                 "attention": package.metadata["attention"],
             }
-        install.apply(name, networks.modules[name], artifacts)
+        install.apply(name, module_of(networks, name), artifacts, strict=True)
     return made
 
 
