@@ -68,8 +68,8 @@ def connect_generate(
     ]  # fmt: skip
     buttons = [run.generate, run.stop]
     outputs = [result.progress, *buttons, run.line, run.seed, *result.outputs]
-    idle = [gr.update(visible=True), gr.update(visible=False), gr.Timer(active=False)]
-    busy = [gr.update(visible=False), gr.update(visible=True), gr.Timer(active=False)]
+    idle = [gr.update(visible=True), gr.update(visible=False), gr.update(active=False)]
+    busy = [gr.update(visible=False), gr.update(visible=True), gr.update(active=False)]
     keep = [gr.skip()] * (1 + len(result.outputs))
 
     def job(request: gr.Request, *given: Any) -> Iterator[list]:
@@ -109,7 +109,7 @@ def connect_generate(
         if refusal:
             return [message_html(refusal, bad=True)] + [gr.skip()] * 6
         # The place of an earlier wait is forgotten: only a place that changes is written.
-        return ["", secrets.token_hex(8), "", waiting_html(), *busy[:2], gr.Timer(active=True)]
+        return ["", secrets.token_hex(8), "", waiting_html(), *busy[:2], gr.update(active=True)]
 
     admitted = [run.refusal, run.ticket, run.place, result.progress, *buttons, run.line]
     run.generate.click(admit, values, admitted, **QUIET)

@@ -133,7 +133,3 @@ class Sessions:
         if gone:
             logger.info("removed %d old result folders", len(gone))
         return gone
-
-    def remove_all(self) -> None:
-        """Delete the root; for the end of the process and for tests."""
-        shutil.rmtree(self.root, ignore_errors=True)

@@ -3,8 +3,8 @@
 Each output channel of a linear layer keeps one scale; weights are whole numbers from -127 to 127. Inputs, products and
 everything else stay in the networks' dtype, so this halves bytes, not arithmetic. The embedding table stays as it is.
 
-Numerics: whole numbers up to 127 are exact in bfloat16; the scale is multiplied into the product in float32, rounded
-once. Rounding the weights adds about 0.8 % to a layer's answer.
+Numerics: whole numbers up to 127 are exact in bfloat16; the product is rounded to the networks' dtype, the scale
+multiplied into it in float32, and that rounded again. Rounding the weights adds about 0.8 % to a layer's answer.
 """
 
 from __future__ import annotations
