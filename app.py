@@ -141,11 +141,12 @@ def generate_on_gpu(request: GenerationRequest, shared_memory: bool = False) -> 
     Raises:
         gr.Error: the only kind of error whose text leaves a ZeroGPU worker.
     """
-    born, start = startup_seconds(), time.perf_counter()
+    born = startup_seconds()
     use_shared_memory(shared_memory)
     try:
         yield os.getpid()
-        for stage in MODEL.pipeline.stages(request):
+        pipeline, start = MODEL.pipeline, time.perf_counter()  # waiting for a model that is still loading is no work
+        for stage in pipeline.stages(request):
             if isinstance(stage, SceneResult):
                 packed = pack_result(stage)
                 packed.timings[WORKER_START] = born

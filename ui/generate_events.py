@@ -19,7 +19,7 @@ from ui.path_events import QUIET
 from ui.path_part import PathPart, read_form
 from ui.progress_view import PLACE_JS, message_html, plain_text, preview_of, progress_html, waiting_html
 from ui.result_part import ResultPart, connect_plain, result_updates
-from ui.run_part import RunPart, estimate_seconds, read_settings
+from ui.run_part import RunPart, estimate_seconds, estimating, read_settings
 from ui.sessions import Sessions
 from ui.waiting import about, people_ahead, place_text, seconds_left
 
@@ -120,7 +120,10 @@ def connect_generate(
         concurrency_limit=service.concurrency, concurrency_id=JOBS, show_progress="minimal",
         show_progress_on=[result.progress], api_visibility="private", trigger_mode="once",
     )  # fmt: skip
-    running.then(finished, result.progress, [result.progress, *buttons, run.line], **QUIET)
+    running.then(finished, result.progress, [result.progress, *buttons, run.line], **QUIET).then(
+        **estimating(service, run), **QUIET
+    )
+    page.load(**estimating(service, run), **QUIET)
     run.stop.click(stopped, None, [result.progress, *buttons, run.line], cancels=[running], **QUIET)
     connect_plain(result, **QUIET)
     return values

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -19,7 +18,7 @@ from ui.inputs_part import InputsPart, show_crop, showable
 from ui.path_part import PathPart, caption_html, knob_updates, read_form, recorded_html
 from ui.pictures import data_url, error_html
 from ui.result_part import ResultPart
-from ui.run_part import RunPart, estimate_html, parse_size, read_settings
+from ui.run_part import RunPart, estimating, parse_size
 from ui.stage import stage_view
 
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -78,9 +77,7 @@ def connect_path(service: Service, inputs: InputsPart, path: PathPart, run: RunP
     )  # fmt: skip
     gr.on(
         [component.change for component in run.inputs],
-        lambda *values: _estimate(service, *values),
-        run.inputs,
-        run.estimate,
+        **estimating(service, run),
         trigger_mode="always_last",
         **QUIET,
     )
@@ -205,10 +202,3 @@ def _path_text(image: str | None, size: str, frames: float, fov: float, index: f
     except InputError as error:
         raise gr.Error(str(error), title="No path to save yet", print_exception=False) from error
     return json.dumps(trajectory_to_json(cameras, height=height, width=width), indent=1)
-
-
-def _estimate(service: Service, *values: Any) -> str:
-    try:
-        return estimate_html(service, read_settings(*values))
-    except InputError as error:
-        return error_html(str(error))

@@ -12,6 +12,7 @@ from flashworld.errors import InputError
 from flashworld.inputs import VideoQuality, VideoSettings
 from flashworld.limits import MAX_FPS, MAX_FRAMES, MAX_SEED, MAX_VIDEO_SECONDS, MIN_FRAMES
 from ui.contract import Defaults, Service
+from ui.pictures import error_html
 
 QUALITIES = ("low", "medium", "high")
 QUOTA = (
@@ -98,6 +99,18 @@ def estimate_html(service: Service, settings: Settings) -> str:
     about = f"{seconds:.0f} s" if seconds >= 10 else f"{max(seconds, 0.1):.1f} s"
     where = "of GPU time" if service.uses_gpu_quota else "on this machine"
     return f'<p class="fw-estimate">About <b>{about}</b> {where}</p>'
+
+
+def estimating(service: Service, run: RunPart) -> dict[str, Any]:
+    """An event that says anew what Generate will cost: settings have changed, or a call has taught something."""
+
+    def estimate(*values: Any) -> str:
+        try:
+            return estimate_html(service, read_settings(*values))
+        except InputError as error:
+            return error_html(str(error))
+
+    return {"fn": estimate, "inputs": run.inputs, "outputs": run.estimate}
 
 
 def build_run_part(defaults: Defaults, service: Service) -> RunPart:

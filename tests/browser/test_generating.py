@@ -136,3 +136,15 @@ def test_programs_use_the_same_page(server, photo):
         assert {tool["name"] for tool in json.load(response)} == {"generate", "generate_from_text"}
     endpoints = json.loads(json.dumps(client.view_api(return_format="dict")))["named_endpoints"]
     assert set(endpoints) == {"/generate", "/generate_from_text"}
+
+
+def test_estimate_is_the_one_of_now_when_the_page_opens_and_after_a_scene(visit):
+    page = visit()
+    page.wait_for_function("document.querySelector('#fw-estimate').innerText.includes('About')")
+    page.wait_for_timeout(1000)  # what opening the page asks for has been answered
+    before = page.inner_text("#fw-estimate")
+    generate_and_wait(page)
+    page.wait_for_function(f"document.querySelector('#fw-estimate').innerText !== {before!r}")
+    after = page.inner_text("#fw-estimate")
+    again = visit()
+    again.wait_for_function(f"document.querySelector('#fw-estimate').innerText === {after!r}")
