@@ -100,7 +100,8 @@ logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name
 OPTIONS = parse_options() if __name__ == "__main__" else parse_options([])
 MODEL = load_model(OPTIONS)
 if ZERO_GPU:
-    use_shared_memory(shared_arrays.works())  # before the first worker is forked
+    use_shared_memory(shared_arrays.works())
+    logger.info("results of GPU workers come through %s", "shared memory" if PackedResult.shared_memory else "a pipe")
 DURATIONS = DurationModel(
     torch.cuda.get_device_name() if MODEL.on_gpu else f"cpu {MODEL.config.name}",
     folder=os.environ.get("FLASHWORLD_DATA_DIR") or None,
@@ -218,10 +219,8 @@ class Service:
                         call.ran_in(stage)
                     elif isinstance(stage, PackedResult):
                         packed = stage
-                    elif isinstance(
-                        stage, ExportError
-                    ):  # the worker's memory cannot be read: the next one uses the pipe
-                        use_shared_memory(False)
+                    elif isinstance(stage, ExportError):
+                        use_shared_memory(False)  # this result is lost, the next ones come through the pipe
                         raise stage
                     else:
                         yield progress_of(stage)

@@ -105,8 +105,8 @@ class PackedResult:
 def use_shared_memory(on: bool) -> None:
     """Whether results that are pickled from now on, here and in processes forked from here, leave their arrays behind.
 
-    Whoever unpickles one must do so within `shared_arrays.HOLD_S` and before the next, on the same machine, and may get an `ExportError`
-    in place of it: raised while unpickling, it would be lost in the thread that reads the pipe.
+    Whoever unpickles one must do so within `shared_arrays.HOLD_S` and before the next, on the same machine, and may get
+    an `ExportError` in place of it: raised while unpickling, it would be lost in the thread that reads the pipe.
     """
     PackedResult.shared_memory = on
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import json
 import os
@@ -16,6 +17,7 @@ import pytest
 from PIL import Image
 
 from tests.app.running import FILE, ROOT, links
+from ui.gate import Gate
 from ui.uploads import EXPECTED
 
 REFUSED = {400, 403, 404, 405, 422, 500}
@@ -176,6 +178,23 @@ def test_no_link_from_a_visitor_is_fetched(visitor, listener):
             assert (answer := visitor.get(route)).status_code == 404, route
             assert answer.json() == {"detail": "Not found."}
     assert hits == []
+
+
+@pytest.mark.parametrize("root", ["", "/flashworld"])
+def test_links_are_shut_under_a_root_path_too(root):
+    passed, sent = [], []
+
+    async def behind(*_):
+        passed.append(True)
+
+    async def send(message):
+        sent.append(message)
+
+    for path in ("/gradio_api/file=https://example.com/a", "/gradio_api/file/https://example.com/a", "/monitoring"):
+        scope = {"type": "http", "path": root + path, "root_path": root, "headers": [], "method": "GET"}
+        asyncio.run(Gate(behind)(scope, None, send))
+    assert passed == []
+    assert [message["status"] for message in sent if "status" in message] == [404] * 3
 
 
 def test_parts_of_gradio_that_the_page_does_not_use_are_shut(visitor):

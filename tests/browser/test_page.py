@@ -136,12 +136,12 @@ def test_every_form_of_path_json_is_understood_where_it_is_pasted(visit):
     open_tab(page, "From a file")
     ends = f"""(() => {{ const rows = {stage_js(PATH_STAGE)}.state.cameras;
       return rows.length === 8 && [0.5, 0.25, 1.0].every((v, k) => Math.abs(rows[7][k] - rows[0][k] - v) < 1e-3); }})()"""
-    for name, form in FORMS.items():
+    for form in FORMS.values():
         page.fill("#fw-path-text textarea", json.dumps({"cameras": []}))
         page.wait_for_selector("#fw-path-note .fw-bad")
         page.fill("#fw-path-text textarea", json.dumps(form))
         page.wait_for_selector("#fw-path-note .fw-bad", state="detached")
-        page.wait_for_function(ends), name
+        page.wait_for_function(ends)
 
 
 def test_recording_adds_replaces_moves_deletes_and_undoes(visit):

@@ -118,9 +118,6 @@ def test_receiver_of_what_is_gone_is_told_and_reads_nothing_else(shared_memory, 
 
 def test_sender_holds_one_result_at_a_time():
     first, second = (shared_arrays.share([np.full(3, value)]) for value in (1, 2))
-    with pytest.raises(ExportError):
-        shared_arrays.receive(replace(first, size=first.size + 1))
-    assert first.token != second.token
     assert shared_arrays.receive(second)[0].tolist() == [2, 2, 2]
     with pytest.raises(ExportError):
         shared_arrays.receive(first)
