@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import multiprocessing
 import os
 
 from tests.zerogpu.cpu_device import replace_device
@@ -29,7 +30,9 @@ def main() -> None:
     print(f"READY {json.dumps({'url': url})}", flush=True)
     while os.read(0, 1):  # not sys.stdin: its lock would be held in every forked worker
         pass
-    os._exit(0)  # workers are daemons and threads may wait: nothing here is worth an orderly end
+    for worker in multiprocessing.active_children():  # they would wait for another call for ever
+        worker.kill()
+    os._exit(0)  # threads may wait: nothing here is worth an orderly end
 
 
 if __name__ == "__main__":
