@@ -26,7 +26,7 @@ from typing import NoReturn
 
 import torch
 
-from flashworld.private_folder import private_folder
+from flashworld.serving.private_folder import private_folder
 
 os.environ.setdefault("GRADIO_TEMP_DIR", str(private_folder() / "uploads"))  # read when gradio is imported
 
@@ -36,23 +36,24 @@ import spaces  # isort: skip
 from spaces import config as spaces_config  # isort: skip
 import gradio as gr
 
-from aot.costs import H200_COSTS, Work
-from aot.durations import DurationModel, platform_factor
 from aot.served_model import Model
-from aot.workers import WorkerWatch, startup_seconds
-from flashworld import shared_arrays
+from aot.spaces_compat import platform_factor
 from flashworld.cli.models import add_model_options
-from flashworld.delivery import NAMES, deliver, focus_distance
 from flashworld.errors import CheckpointError, ExportError, FlashWorldError, InputError, NumericalError
 from flashworld.inputs import GenerationRequest, VideoSettings
 from flashworld.limits import MAX_SIDE_PX, MIN_SIDE_PX, SIZE_MULTIPLE
 from flashworld.pipeline import Stage
 from flashworld.result import SceneResult
 from flashworld.sampling import STEPS
-from flashworld.transfer import PackedResult, pack_result, use_shared_memory
+from flashworld.serving import shared_arrays
+from flashworld.serving.costs import H200_COSTS, Work
+from flashworld.serving.delivery import NAMES, deliver, focus_distance
+from flashworld.serving.durations import DurationModel
+from flashworld.serving.transfer import PackedResult, pack_result, use_shared_memory
+from flashworld.serving.workers import WorkerWatch, startup_seconds
 from ui import build_page, launch_options
 from ui.contract import Defaults, Progress, Result
-from ui.job import BROKEN
+from ui.events.job import BROKEN
 
 logger = logging.getLogger("flashworld.app")
 

@@ -16,7 +16,7 @@ from aot import commands
 from aot.artifacts import DEFAULT_ROOT
 from aot.blocks import BLOCKS
 from aot.compile import ATTENTION_BACKENDS, INDUCTOR_CONFIGS
-from aot.gsplat_wheel import DEFAULT_ARCHS
+from aot.gsplat.wheel import DEFAULT_ARCHS
 from aot.hub import DEFAULT_REVISION
 from flashworld.cli.output import Output
 from flashworld.errors import FlashWorldError, InputError

@@ -100,9 +100,9 @@ def pull_command(args: argparse.Namespace, output: Output) -> None:
 
 def gsplat_command(args: argparse.Namespace, output: Output) -> None:
     """Build gsplat's wheel with its kernels, keep it, and copy it where it is wanted."""
-    from aot.cuda_toolkit import fetch_toolkit, find_toolkit
-    from aot.gsplat_startup import TOOLKIT_FOLDER
-    from aot.gsplat_wheel import build_wheel, save_wheel, wheel_key
+    from aot.gsplat.cuda_toolkit import fetch_toolkit, find_toolkit
+    from aot.gsplat.startup import TOOLKIT_FOLDER
+    from aot.gsplat.wheel import build_wheel, save_wheel, wheel_key
 
     store, key = ArtifactStore(args.store), wheel_key(args.arch)
     toolkit = find_toolkit() or (fetch_toolkit(store.root / TOOLKIT_FOLDER) if args.fetch_nvcc else None)

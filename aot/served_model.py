@@ -15,11 +15,11 @@ from typing import Any
 
 import torch
 
+from flashworld.checkpoints.loading import model_config
 from flashworld.cli.models import chosen_offload, chosen_source, load_pipeline
 from flashworld.cli.output import Output
 from flashworld.config import ModelConfig
 from flashworld.errors import CheckpointError
-from flashworld.loading import model_config
 from flashworld.pipeline import FlashWorldPipeline
 
 logger = logging.getLogger("flashworld.app")
@@ -102,7 +102,7 @@ class Model:
     def _have_kernels(self) -> None:
         """Find, fetch or build gsplat's CUDA kernels now, never in a visitor's call."""
         from aot.artifacts import ArtifactStore
-        from aot.gsplat_startup import ensure_gsplat
+        from aot.gsplat.startup import ensure_gsplat
         from aot.hub import open_place
         from aot.startup import Settings
 

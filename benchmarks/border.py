@@ -20,7 +20,7 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.files import smooth_scene
-from flashworld.transfer import PackedResult, pack, unpack, use_shared_memory
+from flashworld.serving.transfer import PackedResult, pack, unpack, use_shared_memory
 
 MB = 1e6
 

@@ -16,8 +16,8 @@ import random
 import statistics
 from dataclasses import dataclass, replace
 
-from aot.costs import H200_COSTS, StageCosts, Work
-from aot.durations import DurationModel
+from flashworld.serving.costs import H200_COSTS, StageCosts, Work
+from flashworld.serving.durations import DurationModel
 
 DEFAULT = Work(24, 480, 704, video_frames=97)
 MIX = (

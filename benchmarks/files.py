@@ -20,8 +20,8 @@ from pathlib import Path
 
 import torch
 
-from flashworld.files import SCENE_SUFFIXES, read_scene, write_scene
 from flashworld.gaussians import Gaussians
+from flashworld.io.scenes import SCENE_SUFFIXES, read_scene, write_scene
 
 FULL_COUNT = 24 * 240 * 352 * 2
 PIXELS_A_ROW = 352

@@ -18,8 +18,8 @@ import torch
 
 from flashworld.cameras import normalize
 from flashworld.config import FULL, SPATIAL_FACTOR
-from flashworld.files.ply import write_ply
 from flashworld.inputs import GenerationRequest, VideoSettings, build_request
+from flashworld.io.scenes.ply import write_ply
 from flashworld.models.networks import Networks, random_networks
 from flashworld.models.transformer import velocity_and_features
 from flashworld.pipeline import FlashWorldPipeline, render_white, to_image

@@ -28,14 +28,14 @@ from benchmarks.full_scene import relative, single_calls
 from benchmarks.machine import Machine, measure_machine
 from benchmarks.stages import GIB, MODELS, Case, a_request, measure
 from flashworld.config import ModelConfig
-from flashworld.files.video import write_video
 from flashworld.inputs import GenerationRequest, VideoSettings
+from flashworld.io.video import write_video
 from flashworld.limits import MIN_SIDE_PX
 from flashworld.models.fp8 import Fp8Mode, probe_fp8
 from flashworld.models.networks import Networks, random_networks
 from flashworld.pipeline import FlashWorldPipeline, place
 from flashworld.result import SceneResult
-from flashworld.transfer import pack_result
+from flashworld.serving.transfer import pack_result
 
 VIDEO_FPS = 16
 DEVICE_TEST_SECONDS = 150

@@ -17,15 +17,15 @@ from docs.limits_scene_rows import a_scene, scene_rows
 from flashworld import limits as at
 from flashworld.cameras import Cameras, intrinsics_from_fov
 from flashworld.config import FULL
-from flashworld.files.video import write_animation
 from flashworld.inputs import VideoSettings, build_request
-from flashworld.keyframes import Keyframe
-from flashworld.pictures import read_picture
+from flashworld.io.images.reading import read_picture
+from flashworld.io.request_json import load_request_file, request_from_json
+from flashworld.io.video import write_animation
 from flashworld.rendering import render
-from flashworld.request_json import load_request_file, request_from_json
 from flashworld.trajectories import build_trajectory, resample, video_path
-from flashworld.trajectory_json import parse_trajectory
-from ui.camera_path import MAX_KEYFRAMES, check_recording
+from flashworld.trajectories.json_forms import parse_trajectory
+from flashworld.trajectories.keyframes import Keyframe
+from ui.events.camera_path import MAX_KEYFRAMES, check_recording
 
 MIB = 2**20
 LENS = intrinsics_from_fov(60.0, 480, 704)

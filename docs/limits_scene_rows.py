@@ -13,9 +13,9 @@ import torch
 
 from docs.limits_row import Row
 from flashworld import limits as at
-from flashworld.files import read_scene, write_scene
-from flashworld.files.ply_header import MAX_PROPERTIES
 from flashworld.gaussians import Gaussians
+from flashworld.io.scenes import read_scene, write_scene
+from flashworld.io.scenes.ply_header import MAX_PROPERTIES
 
 FULL = "x y z f_dc_0 f_dc_1 f_dc_2 opacity scale_0 scale_1 scale_2 rot_0 rot_1 rot_2 rot_3"
 

@@ -35,7 +35,7 @@ INTRODUCTION = """\
 | FlashWorld's weights (`imlixinyang/FlashWorld`) | reported as CC BY-NC-SA 4.0: **non-commercial**, also for scenes made with them. Read the model card before you publish anything |
 | Wan2.2-TI2V-5B (text encoder, tokenizer, VAE) | reported as Apache-2.0: read the model card |
 | Pictures of `examples/` | CC0, public domain and CC BY 2.0, one by one in [examples/LICENSES.md](../examples/LICENSES.md) |
-| Scripts of the 3D viewer (`ui/static/`): Spark 2.2.0, three 0.187.0, fflate | MIT; `LICENSE-*` beside them |
+| Scripts of the 3D viewer (`ui/assets/static/`): Spark 2.2.0, three 0.187.0, fflate | MIT; `LICENSE-*` beside them |
 | Python packages | the table below |
 
 ## What the GPL parts mean

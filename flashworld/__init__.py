@@ -15,7 +15,7 @@ _HOME = {
     "Gaussians": "flashworld.gaussians",
     "GenerationRequest": "flashworld.inputs",
     "build_request": "flashworld.inputs",
-    "request_from_json": "flashworld.request_json",
+    "request_from_json": "flashworld.io.request_json",
     "FlashWorldPipeline": "flashworld.pipeline",
     "SceneResult": "flashworld.pipeline",
     "PRESETS": "flashworld.trajectories",
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from flashworld.errors import FlashWorldError, InputError
     from flashworld.gaussians import Gaussians
     from flashworld.inputs import GenerationRequest, build_request
+    from flashworld.io.request_json import request_from_json
     from flashworld.pipeline import FlashWorldPipeline, SceneResult
-    from flashworld.request_json import request_from_json
     from flashworld.trajectories import PRESETS
 
 

@@ -18,12 +18,12 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from flashworld.camera_paths import PathOrigin, PathSource, build_path, checked_cameras, lens
 from flashworld.cameras import Cameras
 from flashworld.checks import echo, one_of, real_number, true_or_false, whole_number
 from flashworld.config import FULL, ModelConfig
-from flashworld.crops import prepare_picture
 from flashworld.errors import ImageError, InputError, PromptError, TrajectoryError
+from flashworld.io.images.crops import prepare_picture
+from flashworld.io.images.reading import Photo, PictureSource, read_picture
 from flashworld.limits import (
     MAX_FPS,
     MAX_FRAMES,
@@ -39,7 +39,7 @@ from flashworld.limits import (
     MIN_VIDEO_SECONDS,
     SIZE_MULTIPLE,
 )
-from flashworld.pictures import Photo, PictureSource, read_picture
+from flashworld.trajectories.resolve import PathOrigin, PathSource, build_path, checked_cameras, lens
 from flashworld.types import Frame
 
 VideoQuality = Literal["low", "medium", "high"]

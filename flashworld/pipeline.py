@@ -89,7 +89,7 @@ class FlashWorldPipeline:
             CheckpointError: weights are missing, damaged or of another shape.
             InputError: an unknown name in `offload`.
         """
-        from flashworld.loading import load_networks
+        from flashworld.checkpoints.loading import load_networks
 
         wanted: set[str] = set(offload)
         if wanted - set(get_args(Offload)):
@@ -197,7 +197,7 @@ def place(networks: Networks, device: torch.device, offload: set[str]) -> Networ
     """
     from dataclasses import replace
 
-    from flashworld.offload import visit_device_per_call
+    from flashworld.models.offload import visit_device_per_call
 
     visiting = {"transformer"} & offload | ({"vae_encoder", "gaussian_decoder"} if "vae" in offload else set())
     for name, module in networks.modules.items():

@@ -14,9 +14,9 @@ from typing import Literal, get_args
 from flashworld.cameras import Cameras, Normalization
 from flashworld.checks import file_name
 from flashworld.errors import ExportError, InputError
-from flashworld.files.atomic import replacing
 from flashworld.gaussians import Gaussians, prune_by_opacity, require_finite
 from flashworld.inputs import GenerationRequest
+from flashworld.io.atomic import replacing
 from flashworld.trajectories import video_path
 from flashworld.types import Frame
 
@@ -117,11 +117,11 @@ class SceneResult:
 
     def _write(self, name: Output, path: Path, frames: Iterable[Frame] | None) -> None:
         if name in ("ply", "spz", "splat"):
-            from flashworld.files import write_scene
+            from flashworld.io.scenes import write_scene
 
             write_scene(self.visible(), path)
         elif name in ("video", "depth"):
-            from flashworld.files.video import write_video
+            from flashworld.io.video import write_video
 
             video = self.request.video
             filmed = self.iter_video(depth=name == "depth") if frames is None or name == "depth" else frames
@@ -129,7 +129,7 @@ class SceneResult:
         elif name == "preview":
             write_jpeg(self.picture(), path)
         else:
-            from flashworld.request_json import request_to_json
+            from flashworld.io.request_json import request_to_json
 
             write_text(json.dumps(request_to_json(self.request), indent=1), path)
 

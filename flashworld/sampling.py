@@ -21,13 +21,13 @@ import torch
 from einops import rearrange
 
 from flashworld.cameras import Cameras
+from flashworld.cameras.raymaps import raymap
 from flashworld.config import SPATIAL_FACTOR, VaeConfig
 from flashworld.errors import NumericalError
 from flashworld.gaussians import Gaussians
 from flashworld.models.networks import Networks
 from flashworld.models.transformer import velocity_and_features
 from flashworld.models.vae_encoder import StillFrameEncoder
-from flashworld.raymaps import raymap
 from flashworld.types import Images, Latents
 
 STEP_INDICES = (0, 250, 500, 750)

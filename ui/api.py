@@ -11,13 +11,13 @@ from gradio.data_classes import FileData
 from flashworld.checks import echo, whole_number
 from flashworld.errors import InputError, TrajectoryError
 from flashworld.inputs import VideoSettings
-from flashworld.json_text import read_json
+from flashworld.io.json_text import read_json
 from flashworld.limits import MAX_SEED
-from ui.camera_path import PathForm
 from ui.contract import Result, Service
-from ui.generate_events import JOBS
-from ui.job import Wish, draw_seed, run_job, visitor_error
-from ui.run_part import Settings
+from ui.events.camera_path import PathForm
+from ui.events.generate import JOBS
+from ui.events.job import Wish, draw_seed, run_job, visitor_error
+from ui.parts.run import Settings
 from ui.sessions import Sessions
 from ui.uploads import uploaded_picture
 

@@ -14,8 +14,8 @@ import tempfile
 from importlib import import_module
 from pathlib import Path
 
-from flashworld.request_json import load_request_file
-from flashworld.trajectory_json import trajectory_to_json
+from flashworld.io.request_json import load_request_file
+from flashworld.trajectories.json_forms import trajectory_to_json
 from ui.contract import Result, Service
 from ui.examples import EXAMPLES_DIR, RESULT_FILES
 
@@ -30,7 +30,7 @@ def build(service: Service, folder: Path) -> None:
     Raises:
         InputError: the example's request is not valid.
     """
-    from ui.job import default_model
+    from ui.events.job import default_model
 
     request = load_request_file(folder / "request.json", defaults=default_model(service))
     with tempfile.TemporaryDirectory() as session:

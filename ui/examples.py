@@ -1,6 +1,6 @@
 """The shipped examples: requests in `examples/<name>/`, and, where they were made, results beside them.
 
-A folder holds `request.json` (see `flashworld.request_json`), the picture it names, and may hold `about.json`
+A folder holds `request.json` (see `flashworld.io.request_json`), the picture it names, and may hold `about.json`
 ({"title", "caption", "credit", "licence"}) and `result/` with the files of `ui.contract.FileName` under the names below
 and `result.json`.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from flashworld.errors import InputError
-from flashworld.trajectory_json import parse_trajectory
+from flashworld.trajectories.json_forms import parse_trajectory
 from ui.contract import FileName, Result
 
 EXAMPLES_DIR = Path(__file__).parents[1] / "examples"

@@ -11,21 +11,21 @@ from typing import Any
 
 import gradio as gr
 
-from ui.about_part import build_about, header_html
 from ui.api import connect_api
+from ui.components.stage import STATIC_DIR
 from ui.contract import Service
+from ui.events.generate import connect_generate
+from ui.events.path import connect_path, first_view
 from ui.examples import EXAMPLES_DIR
-from ui.examples_part import build_examples, connect_examples
 from ui.gate import gate_options
-from ui.generate_events import connect_generate
-from ui.inputs_part import build_inputs
-from ui.path_events import connect_path, first_view
-from ui.path_part import START_PRESET, build_path_part
-from ui.result_part import build_result_part
-from ui.run_part import build_run_part
+from ui.parts.about import build_about, header_html
+from ui.parts.examples import build_examples, connect_examples
+from ui.parts.inputs import build_inputs
+from ui.parts.path import START_PRESET, build_path_part
+from ui.parts.result import build_result_part
+from ui.parts.run import build_run_part
+from ui.parts.share import build_share, connect_share
 from ui.sessions import KEEP_SECONDS, Sessions
-from ui.share_part import build_share, connect_share
-from ui.stage import STATIC_DIR
 from ui.theme import CSS, HEAD, THEME
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -84,6 +84,6 @@ def launch_options() -> dict[str, Any]:
         "show_error": True,
         "max_file_size": "48mb",
         "ssr_mode": False,
-        "favicon_path": str(Path(__file__).parent / "static" / "favicon.svg"),
+        "favicon_path": str(Path(__file__).parent / "assets" / "static" / "favicon.svg"),
         **gate_options(),
     }

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flashworld.errors import ExportError
-from flashworld.private_folder import private_folder
+from flashworld.serving.private_folder import private_folder
 
 KEEP_SECONDS = 3600.0
 LONGEST_SECONDS = 24 * 3600.0

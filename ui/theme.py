@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 from gradio.themes.utils import colors, sizes
 
-_CSS_DIR = Path(__file__).parent / "css"
+_CSS_DIR = Path(__file__).parent / "assets" / "css"
 FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 
@@ -51,7 +51,9 @@ THEME = gr.themes.Base(
 CSS = "\n".join(file.read_text(encoding="utf-8") for file in sorted(_CSS_DIR.glob("[1-9]*.css")))
 _OUTER = (_CSS_DIR / "head.css").read_text(encoding="utf-8")
 """Rules for what encloses the page: Gradio puts its own prefix before `css`, which keeps them from matching."""
-_SCRIPTS = "".join((Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("typing.js", "focus.js"))
+_SCRIPTS = "".join(
+    (Path(__file__).parent / "assets" / name).read_text(encoding="utf-8") for name in ("typing.js", "focus.js")
+)
 HEAD = (
     f"<style>{_OUTER}</style><script>{_SCRIPTS}</script>"
     '<meta name="description" content="FlashWorld: a picture or words and a camera path into a 3D Gaussian scene.">'

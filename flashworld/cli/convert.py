@@ -21,8 +21,8 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
 def run(args: argparse.Namespace, output: Output) -> None:
     """Read, prune, write."""
     from flashworld.checks import real_number
-    from flashworld.files import read_scene, write_scene
     from flashworld.gaussians import prune_by_opacity
+    from flashworld.io.scenes import read_scene, write_scene
 
     threshold = real_number(args.min_opacity, "--min-opacity", 0.0, 1.0)
     scene = prune_by_opacity(read_scene(args.source), threshold)

@@ -10,16 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from flashworld.checkpoints.loading import model_config
 from flashworld.checks import echo, file_name, whole_number
 from flashworld.cli.models import add_model_options, chosen_source, load_pipeline
 from flashworld.cli.output import Output
 from flashworld.config import ModelConfig
 from flashworld.errors import InputError
 from flashworld.inputs import GenerationRequest, VideoSettings, build_request
+from flashworld.io.request_json import load_request_file
 from flashworld.limits import MAX_RENDER_SIDE_PX
-from flashworld.loading import model_config
 from flashworld.pipeline import FlashWorldPipeline
-from flashworld.request_json import load_request_file
 from flashworld.result import Output as FileKind
 from flashworld.result import SceneResult
 from flashworld.sampling import STEPS

@@ -34,10 +34,10 @@ def run(args: argparse.Namespace, output: Output) -> None:
     import torch
 
     from flashworld.cli.generate import parse_size
-    from flashworld.cli.trajectory import _cameras
-    from flashworld.files import read_scene
-    from flashworld.files.video import write_animation, write_video
+    from flashworld.cli.trajectory import requested_cameras
     from flashworld.inputs import VideoSettings
+    from flashworld.io.scenes import read_scene
+    from flashworld.io.video import write_animation, write_video
     from flashworld.rendering import iter_frames
     from flashworld.trajectories import video_path
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
         raise InputError(f"--out must end in .mp4, .gif or .webp, got {file_name(target)!r}")
     settings = VideoSettings(fps=args.fps, seconds=args.seconds, quality=args.quality)
     args.path = args.trajectory
-    path = video_path(_cameras(args), fps=settings.fps, seconds=settings.seconds)
+    path = video_path(requested_cameras(args), fps=settings.fps, seconds=settings.seconds)
     height, width = parse_size(args.size)
     device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
     scene = read_scene(args.scene).to(device)

@@ -11,7 +11,7 @@ from typing import Any
 from flashworld.checks import echo, file_name
 from flashworld.cli.output import Output
 from flashworld.errors import InputError, TrajectoryError
-from flashworld.json_text import read_json
+from flashworld.io.json_text import read_json
 from flashworld.limits import MAX_JSON_BYTES
 
 FRAMES, HEIGHT, WIDTH, FOV_Y_DEG = 24, 480, 704, 60.0
@@ -57,10 +57,10 @@ def _list(_args: argparse.Namespace, output: Output) -> None:
 
 
 def _preview(args: argparse.Namespace, output: Output) -> None:
-    from flashworld.files.atomic import replacing
-    from flashworld.path_preview import animate_path, draw_path
+    from flashworld.io.atomic import replacing
+    from flashworld.trajectories.preview import animate_path, draw_path
 
-    cameras = _cameras(args)
+    cameras = requested_cameras(args)
     target = Path(args.out or "trajectory.png")
     if target.suffix not in (".png", ".webp", ".gif"):
         raise InputError(f"--out must end in .png, .webp or .gif, got {file_name(target)!r}")
@@ -76,11 +76,11 @@ def _preview(args: argparse.Namespace, output: Output) -> None:
 def _convert(args: argparse.Namespace, output: Output) -> None:
     from flashworld.cli.generate import parse_size
     from flashworld.result import write_text
-    from flashworld.trajectory_json import to_transforms_json, trajectory_to_json
+    from flashworld.trajectories.json_forms import to_transforms_json, trajectory_to_json
 
     height, width = parse_size(args.size)
     write = to_transforms_json if args.to == "transforms" else trajectory_to_json
-    text = json.dumps(write(_cameras(args), height=height, width=width), indent=1)
+    text = json.dumps(write(requested_cameras(args), height=height, width=width), indent=1)
     if args.out:
         write_text(text + "\n", args.out)
         output.result({"file": args.out}, args.out)
@@ -88,12 +88,13 @@ def _convert(args: argparse.Namespace, output: Output) -> None:
         output.result(json.loads(text), text)
 
 
-def _cameras(args: argparse.Namespace) -> Any:  # noqa: ANN401 - Cameras, imported late
-    from flashworld.camera_paths import build_path
+def requested_cameras(args: argparse.Namespace) -> Any:  # noqa: ANN401 - Cameras, imported late
+    """The camera path that the options name, one camera a frame."""
     from flashworld.cameras import intrinsics_from_fov
     from flashworld.checks import real_number
     from flashworld.cli.generate import parse_size
     from flashworld.limits import MAX_FOV_DEG, MIN_FOV_DEG
+    from flashworld.trajectories.resolve import build_path
 
     if not args.path:
         raise InputError("name a preset or a path file; `flashworld trajectory list` shows the presets")

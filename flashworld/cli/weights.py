@@ -33,8 +33,8 @@ def run(args: argparse.Namespace, output: Output) -> None:
 def _convert(args: argparse.Namespace, output: Output) -> None:
     import torch
 
+    from flashworld.checkpoints.conversion import convert_weights
     from flashworld.checks import real_number
-    from flashworld.weights import convert_weights
 
     if not args.out:
         raise InputError("--out must name the folder to write")
@@ -51,7 +51,7 @@ def _convert(args: argparse.Namespace, output: Output) -> None:
 
 
 def _check(args: argparse.Namespace, output: Output) -> None:
-    from flashworld.weights import check_weights
+    from flashworld.checkpoints.conversion import check_weights
 
     progress = output.bytes_progress()
     try:

@@ -25,10 +25,10 @@ from einops import rearrange
 from torch import nn
 
 from flashworld.cameras import Cameras
+from flashworld.cameras.raymaps import ray_directions
 from flashworld.config import GAUSSIAN_HEAD_WIDTH, GAUSSIANS_PER_PIXEL, ModelConfig
 from flashworld.gaussians import Gaussians
 from flashworld.models.vae_blocks import ChannelNorm, MidBlock, UpBlock
-from flashworld.raymaps import ray_directions
 
 FLOAT32_PARTS = ("decoder.norm_out.", "gs_head.")
 """Parts of tensor names that keep float32 when the rest is cast."""

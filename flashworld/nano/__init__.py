@@ -11,7 +11,7 @@ Each tensor is float16, or int8 with a companion `<name>.scale` (float32, one va
 The embedding that UMT5 stores under two names is stored once. The file's metadata holds one JSON text under
 `flashworld`: `format` ("flashworld-nano"), `version` (1), and the SHA-256 of the tensors, of the configuration and of
 the tokenizer; a folder that does not agree with itself is refused. `flashworld.nano.package` writes and reads it,
-`flashworld.loading.load_nano` builds the networks.
+`flashworld.checkpoints.loading.load_nano` builds the networks.
 """
 
 from __future__ import annotations

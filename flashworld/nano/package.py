@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from flashworld.checkpoints.tensor_files import LazyTensor, open_safetensors, safetensors_metadata, with_prefix
+from flashworld.checkpoints.tokenizer_file import read_tokenizer
 from flashworld.config import ModelConfig
 from flashworld.errors import CheckpointError, ExportError
 from flashworld.models.text_encoder import TIED_EMBEDDING
 from flashworld.models.transformer import ROPE_BUFFERS
-from flashworld.tokenizer_file import read_tokenizer
-from flashworld.weights_files import LazyTensor, open_safetensors, safetensors_metadata, with_prefix
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -55,17 +55,12 @@ def nano_config(folder: Path) -> ModelConfig:
 
 
 def nano_tokenizer(folder: Path) -> Tokenizer:
-    """Tokenizer of the model in a folder; its grammar's own when the folder has none.
+    """Tokenizer of the model in a folder.
 
     Raises:
-        CheckpointError: the file is not readable.
+        CheckpointError: the file is missing or not readable.
     """
-    path = folder / TOKENIZER_NAME
-    if not path.is_file():
-        from flashworld.nano.grammar import build_tokenizer
-
-        return build_tokenizer()
-    return read_tokenizer(path)
+    return read_tokenizer(folder / TOKENIZER_NAME)
 
 
 def write_nano(

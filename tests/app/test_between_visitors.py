@@ -47,7 +47,7 @@ def test_guessed_and_twisted_names_give_nothing(app, scene, visitor):
         *(str(p) for p in (root, folder, folder.parent.parent, lock, app.log_path, ROOT / "app.py", "/etc/passwd")),
         f"{root}/", f"{folder}/", f"{folder}/*", f"{folder}/nothing.ply", str(root / ("0" * 32) / "scene.ply"),
         f"{root}/../.lock", f"{folder}/../../.lock", f"{root}/%2e%2e/.lock", f"{root}/..%2f.lock", f"{root}%2f..%2f.lock",
-        f"{ROOT}/ui/static/../page.py", f"{ROOT}/ui/static/%2e%2e/page.py", f"{ROOT}/examples/..%2fapp.py",
+        f"{ROOT}/ui/assets/static/../../page.py", f"{ROOT}/ui/assets/static/%2e%2e/%2e%2e/page.py", f"{ROOT}/examples/..%2fapp.py",
         "/proc/self/environ", "/dev/stdin", "file:///etc/passwd", "//etc/passwd", "~/.bashrc", ".", "..",
     ]  # fmt: skip
     for name in tries:

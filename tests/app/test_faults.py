@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.running import FILE, ROOT, START_S, RunningApp, children, wait_for
-from ui.job import BROKEN
+from ui.events.job import BROKEN
 
 NO_ROOM_BYTES = 100_000
 """Room for pictures and path, not for the scene."""

@@ -9,12 +9,12 @@ import gradio as gr
 import pytest
 import torch
 
-from aot.durations import DurationModel
 from aot.served_model import Model
-from aot.workers import WorkerWatch
 from flashworld.errors import ExportError
 from flashworld.inputs import VideoSettings, build_request
-from flashworld.transfer import PackedResult
+from flashworld.serving.durations import DurationModel
+from flashworld.serving.transfer import PackedResult
+from flashworld.serving.workers import WorkerWatch
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="importing the app would load the full model")
 SIZE = (2, 64, 64)

@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 
 from flashworld.cameras import Cameras
-from flashworld.files import write_scene
-from flashworld.files.plain_preview import write_plain_preview
-from flashworld.files.video import write_video
 from flashworld.gaussians import SH_C0, Gaussians
+from flashworld.io.scenes import write_scene
+from flashworld.io.scenes.plain_preview import write_plain_preview
+from flashworld.io.video import write_video
 from flashworld.rendering import iter_frames
 from flashworld.trajectories import video_path
-from flashworld.trajectory_json import trajectory_to_json
+from flashworld.trajectories.json_forms import trajectory_to_json
 
 LETTER_F = ("XXXXX", "X....", "XXXX.", "X....", "X....", "X....", "X....")
 FOCUS = 2.0

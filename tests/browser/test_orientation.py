@@ -13,7 +13,7 @@ from scenes import FOCUS, asymmetric_scene
 from steps import SCENE_STAGE, canvas_pixels, decode, generate_and_wait, open_tab, psnr, show_scene, stage_js
 
 from flashworld.cameras import Cameras, intrinsics_from_fov
-from flashworld.files.plain_preview import FOCAL_PX, start_camera
+from flashworld.io.scenes.plain_preview import FOCAL_PX, start_camera
 from flashworld.rendering import render
 
 SEED = 7

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from steps import DONE, SCENE_STAGE, camera_of, open_tab, stage_js
 
-from flashworld.files import read_scene
+from flashworld.io.scenes import read_scene
 from tests.app.running import RunningApp
 
 MOST_STOPS = 60

@@ -18,8 +18,8 @@ from PIL import Image
 from flashworld.cli import EXIT_FAILED, EXIT_INPUT, main
 from flashworld.config import NANO_DIR
 from flashworld.errors import InputError
-from flashworld.files import read_scene
-from flashworld.files.splat import ROW
+from flashworld.io.scenes import read_scene
+from flashworld.io.scenes.splat import ROW
 from tests.fuzz import pictures, requests_and_paths
 from tests.fuzz.hostile import STRINGS, damaged, damaged_bytes, json_bytes
 from tests.fuzz.law import Case, check_sentence, leaves

@@ -15,10 +15,10 @@ import numpy as np
 from PIL import Image
 
 from flashworld import limits
-from flashworld.crops import crop_box, photo_intrinsics, prepare_picture
 from flashworld.errors import ImageError
-from flashworld.picture_text import picture_from_text
-from flashworld.pictures import Photo, read_picture
+from flashworld.io.images.crops import crop_box, photo_intrinsics, prepare_picture
+from flashworld.io.images.data_urls import picture_from_text
+from flashworld.io.images.reading import Photo, read_picture
 from tests.fuzz.hostile import STRINGS, damaged_bytes, scalar
 from tests.fuzz.law import Case
 from tests.fuzz.targets import Target

@@ -16,17 +16,17 @@ import torch
 from PIL import Image
 
 from flashworld import limits
-from flashworld.camera_paths import build_path, checked_cameras
 from flashworld.cameras import Cameras, intrinsics_from_fov, normalize
+from flashworld.cameras.raymaps import raymap
 from flashworld.config import FULL, ModelConfig
 from flashworld.errors import InputError
 from flashworld.inputs import GenerationRequest, VideoSettings, build_request, clean_text
-from flashworld.keyframes import Keyframe, path_from_keyframes
-from flashworld.presets import PRESETS
-from flashworld.raymaps import raymap
-from flashworld.request_json import load_request_file, request_from_json, request_to_json
+from flashworld.io.request_json import load_request_file, request_from_json, request_to_json
 from flashworld.trajectories import build_trajectory, resample, video_path
-from flashworld.trajectory_json import parse_trajectory, to_transforms_json, trajectory_to_json
+from flashworld.trajectories.json_forms import parse_trajectory, to_transforms_json, trajectory_to_json
+from flashworld.trajectories.keyframes import Keyframe, path_from_keyframes
+from flashworld.trajectories.presets import PRESETS
+from flashworld.trajectories.resolve import build_path, checked_cameras
 from tests.fuzz.hostile import NUMBERS, STRINGS, damaged, json_bytes, scalar
 from tests.fuzz.law import Case
 from tests.fuzz.targets import Target

@@ -15,9 +15,9 @@ import torch
 from flashworld import limits
 from flashworld.cameras import Cameras
 from flashworld.errors import ExportError, SceneFileError
-from flashworld.files import read_scene, write_scene
-from flashworld.files.splat import ROW
 from flashworld.gaussians import Gaussians
+from flashworld.io.scenes import read_scene, write_scene
+from flashworld.io.scenes.splat import ROW
 from tests.fuzz.hostile import NUMBERS, damaged_bytes
 from tests.fuzz.law import Case, check_sentence, leaves
 from tests.fuzz.targets import Target

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from flashworld import checks, limits
 from flashworld.errors import InputError, PromptError
-from flashworld.files import read_scene
 from flashworld.inputs import build_request, clean_text
-from flashworld.json_text import read_json
-from flashworld.pictures import read_picture
-from flashworld.request_json import request_from_json
-from flashworld.trajectory_json import parse_trajectory
+from flashworld.io.images.reading import read_picture
+from flashworld.io.json_text import read_json
+from flashworld.io.request_json import request_from_json
+from flashworld.io.scenes import read_scene
+from flashworld.trajectories.json_forms import parse_trajectory
 from tests.fuzz.hostile import NUMBERS, STRINGS
 from tests.fuzz.law import Case, check_sentence, judge
 from tests.fuzz.pictures import check_photo

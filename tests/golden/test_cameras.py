@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from flashworld.cameras import Cameras, normalize
-from flashworld.raymaps import ray_directions, raymap
+from flashworld.cameras.raymaps import ray_directions, raymap
 from flashworld.trajectories import resample, video_path
 
 LIMIT = 5e-6

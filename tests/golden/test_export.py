@@ -15,10 +15,10 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from flashworld.files.activations import MAX_LOGIT, log_scales, opacity_logits
-from flashworld.files.ply import read_ply, write_ply
-from flashworld.files.spz import read_spz, write_spz
 from flashworld.gaussians import Gaussians, prune_by_opacity
+from flashworld.io.scenes.activations import MAX_LOGIT, log_scales, opacity_logits
+from flashworld.io.scenes.ply import read_ply, write_ply
+from flashworld.io.scenes.spz import read_spz, write_spz
 
 TOLERANCE = 1e-5
 THRESHOLDS = {"thr0": 0.0, "thr25e-5": 0.00025}

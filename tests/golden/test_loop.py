@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from flashworld.cameras import Cameras, normalize
-from flashworld.raymaps import raymap
+from flashworld.cameras.raymaps import raymap
 from flashworld.sampling import STEP_TIMESTEPS, STEPS, from_video, latent_statistics, sample, to_video
 from tests.golden.standin_renderer import render_standin
 

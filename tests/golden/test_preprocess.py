@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from flashworld.crops import prepare_picture
+from flashworld.io.images.crops import prepare_picture
 
 
 @pytest.fixture(scope="module")

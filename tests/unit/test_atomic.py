@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from flashworld.errors import ExportError
-from flashworld.files.atomic import TEMPORARY_PATTERN, new_file, replacing
+from flashworld.io.atomic import TEMPORARY_PATTERN, new_file, replacing
 from flashworld.result import write_jpeg, write_text
 
 ROOT = Path(__file__).parents[2]
@@ -60,8 +60,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from flashworld.errors import ExportError
-from flashworld.files import write_scene
-from flashworld.files.video import write_animation, write_video
+from flashworld.io.scenes import write_scene
+from flashworld.io.video import write_animation, write_video
 from flashworld.gaussians import Gaussians
 
 def frames():

@@ -24,8 +24,8 @@ from flashworld.cameras import (
     slerp,
     to_opencv,
 )
+from flashworld.cameras.raymaps import ray_directions, raymap
 from flashworld.errors import TrajectoryError
-from flashworld.raymaps import ray_directions, raymap
 
 laws = settings(max_examples=40, deadline=None)
 seeds = st.integers(0, 2**31)

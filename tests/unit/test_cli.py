@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from flashworld.cli import build_parser, main
-from flashworld.files import read_scene, write_scene
+from flashworld.io.scenes import read_scene, write_scene
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--frames", "4", "--size", "64x96", "--video-fps", "4", "--video-seconds", "1")

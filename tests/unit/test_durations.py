@@ -14,11 +14,11 @@ from dataclasses import replace
 
 import pytest
 
-from aot.costs import H200_COSTS, Work
-from aot.durations import FILE_NAME, DurationModel, weighted_median
-from aot.workers import WorkerWatch, startup_seconds
 from benchmarks.durations import DEFAULT, H200, HALF_RTX_PRO_6000, simulate
 from flashworld.limits import ANONYMOUS_GPU_SECONDS
+from flashworld.serving.costs import H200_COSTS, Work
+from flashworld.serving.durations import FILE_NAME, DurationModel, weighted_median
+from flashworld.serving.workers import WorkerWatch, startup_seconds
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -11,7 +11,7 @@ from PIL import Image
 
 from flashworld.config import FULL
 from flashworld.inputs import build_request
-from flashworld.request_json import load_request_file
+from flashworld.io.request_json import load_request_file
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NAMES = sorted(path.parent.name for path in EXAMPLES.glob("*/request.json"))

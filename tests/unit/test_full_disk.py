@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from flashworld.cli import main
-from flashworld.delivery import write_poster, write_zip
 from flashworld.errors import ExportError
-from flashworld.files import write_scene
-from flashworld.files.video import write_animation, write_video
+from flashworld.io.scenes import write_scene
+from flashworld.io.video import write_animation, write_video
 from flashworld.result import write_jpeg, write_text
+from flashworld.serving.delivery import write_poster, write_zip
 
 SPACE = 256 * 1024
 

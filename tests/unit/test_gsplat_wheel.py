@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from aot import cuda_toolkit
 from aot.artifacts import ArtifactStore
-from aot.cuda_toolkit import Toolkit, find_toolkit, link_missing, release_of
-from aot.gsplat_startup import activate, ensure_gsplat, installed_binary
-from aot.gsplat_wheel import (
+from aot.gsplat import cuda_toolkit
+from aot.gsplat.cuda_toolkit import Toolkit, find_toolkit, link_missing, release_of
+from aot.gsplat.startup import activate, ensure_gsplat, installed_binary
+from aot.gsplat.wheel import (
     LIBRARY,
     PACKAGE,
     VERSION,
@@ -122,7 +122,7 @@ def test_unpacked_wheel_is_what_gets_imported_and_nothing_is_compiled(built_tree
         "import sys, logging\n"
         "from pathlib import Path\n"
         "from aot.artifacts import ArtifactStore\n"
-        "from aot.gsplat_startup import ensure_gsplat, installed_binary\n"
+        "from aot.gsplat.startup import ensure_gsplat, installed_binary\n"
         "store = ArtifactStore(Path(sys.argv[1]))\n"
         "for expected in ('store', 'installed'):\n"  # the second time it is simply there
         "    state = ensure_gsplat(store, build=False)\n"
@@ -217,7 +217,7 @@ def test_build_process_gets_compiler_architectures_and_jobs(tmp_path):
     assert environment["MAX_JOBS"] == "3"
     assert environment["CPATH"].split(os.pathsep)[0].endswith("nvidia/cu13/include")  # what small toolkits lack
     command = build_command(tmp_path / "sources", tmp_path / "build")
-    assert command[1:3] == ["-m", "aot.gsplat_build"]
+    assert command[1:3] == ["-m", "aot.gsplat.build"]
 
 
 @pytest.mark.skipif(torch.version.cuda is None, reason="torch without CUDA refuses to compile")

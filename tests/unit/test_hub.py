@@ -12,11 +12,11 @@ from pathlib import Path
 import huggingface_hub.constants as hub_constants
 import pytest
 
+from flashworld.checkpoints.conversion import check_weights
+from flashworld.checkpoints.hub import CHECKPOINT_FILE, resolve_files
+from flashworld.checkpoints.loading import load_networks
 from flashworld.config import FLASHWORLD_REPOSITORY, WAN_REPOSITORY
 from flashworld.errors import CheckpointError
-from flashworld.hub import CHECKPOINT_FILE, resolve_files
-from flashworld.loading import load_networks
-from flashworld.weights import check_weights
 from tests.golden.conftest import golden_model_config
 from tests.unit.published_layout import write_published
 

@@ -12,17 +12,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flashworld.camera_paths import checked_cameras
 from flashworld.cameras import Cameras, fov_y_deg, intrinsics_from_fov
 from flashworld.checks import echo, real_number, whole_number
 from flashworld.config import FULL
-from flashworld.crops import crop_box
 from flashworld.errors import ImageError, InputError, PromptError, TrajectoryError
 from flashworld.inputs import GenerationRequest, VideoSettings, build_request, clean_text
-from flashworld.keyframes import Keyframe
+from flashworld.io.images.crops import crop_box
+from flashworld.io.images.reading import Photo
 from flashworld.limits import MAX_PROMPT_CHARS, MAX_SEED
-from flashworld.pictures import Photo
 from flashworld.trajectories import resample
+from flashworld.trajectories.keyframes import Keyframe
+from flashworld.trajectories.resolve import checked_cameras
 
 TINY = replace(FULL, name="tiny", frames=4, height=64, width=96)
 LANDSCAPE = np.full((48, 80, 3), 90, np.uint8)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from flashworld.cameras import Cameras, fov_y_deg, intrinsics_from_fov, quat_to_matrix
 from flashworld.errors import TrajectoryError
-from flashworld.keyframes import Keyframe, path_from_keyframes
 from flashworld.limits import MAX_CAMERAS
 from flashworld.trajectories import resample
+from flashworld.trajectories.keyframes import Keyframe, path_from_keyframes
 
 laws = settings(max_examples=40, deadline=None)
 SIZE = {"fov_y_deg": 60.0, "height": 480, "width": 704}

@@ -1,4 +1,4 @@
-"""Two guards of the layout: which part may import which, and what `import flashworld` may not pull in."""
+"""Guards of the layout: which part may import which, what is private, and what `import flashworld` may not pull in."""
 
 from __future__ import annotations
 
@@ -10,17 +10,24 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FORBIDDEN_IN_LIBRARY = {"gradio", "spaces", "ui", "app", "aot"}
+FORBIDDEN_IN_LIBRARY = {"gradio", "spaces", "ui", "app", "aot", "benchmarks"}
 FOUNDATIONS = {"errors", "types", "config", "limits", "checks"}
 ALLOWED = {
     "cameras": FOUNDATIONS,
-    "raymaps": FOUNDATIONS | {"cameras"},
     "gaussians": FOUNDATIONS | {"cameras"},
-    "trajectories": FOUNDATIONS | {"cameras", "presets", "keyframes"},
-    "files": FOUNDATIONS | {"gaussians", "cameras", "files"},
-    "rendering": FOUNDATIONS | {"gaussians", "cameras", "rendering"},
-    "models": FOUNDATIONS | {"cameras", "raymaps", "gaussians", "models"},
+    "trajectories": FOUNDATIONS | {"cameras", "io"},
+    "inputs": FOUNDATIONS | {"cameras", "trajectories", "io"},
+    "io": FOUNDATIONS | {"gaussians", "cameras", "trajectories", "inputs"},
+    "rendering": FOUNDATIONS | {"gaussians", "cameras"},
+    "models": FOUNDATIONS | {"cameras", "gaussians"},
+    "checkpoints": FOUNDATIONS | {"models", "nano"},
+    "sampling": FOUNDATIONS | {"cameras", "gaussians", "models"},
+    "result": FOUNDATIONS | {"cameras", "gaussians", "inputs", "io", "rendering", "trajectories"},
+    "pipeline": FOUNDATIONS
+    | {"cameras", "gaussians", "inputs", "checkpoints", "models", "rendering", "result", "sampling"},
 }
+"""Part of the library: the parts it may import. One not listed may import any."""
+TRAINING = "flashworld.nano.training"
 
 
 def imported_modules(path: Path) -> set[str]:
@@ -29,30 +36,49 @@ def imported_modules(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            if node.module == "flashworld":
-                names |= {f"flashworld.{alias.name}" for alias in node.names}
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
     return names
 
 
-def library_files() -> list[Path]:
-    return sorted((ROOT / "flashworld").rglob("*.py"))
+def python_files(*tops: str) -> list[Path]:
+    return sorted(path for top in tops for path in (ROOT / top).rglob("*.py"))
 
 
-@pytest.mark.parametrize("path", library_files(), ids=lambda p: str(p.relative_to(ROOT)))
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", python_files("flashworld"), ids=name_of)
 def test_library_imports_point_one_way(path: Path):
     modules = imported_modules(path)
     assert not {m.split(".")[0] for m in modules} & FORBIDDEN_IN_LIBRARY
     part = path.relative_to(ROOT / "flashworld").parts[0].removesuffix(".py")
     if part in ALLOWED:
-        inside = {m.split(".")[1] for m in modules if m.startswith("flashworld.") and m.split(".")[1] != part}
+        parts = {p.stem for p in (ROOT / "flashworld").iterdir()}
+        inside = {m.split(".")[1] for m in modules if m.startswith("flashworld.")} & parts - {part}
         assert inside <= ALLOWED[part], f"{part} imports {sorted(inside - ALLOWED[part])}"
 
 
-def test_page_does_not_import_torch_or_the_app():
-    for path in (ROOT / "ui").rglob("*.py"):
-        tops = {m.split(".")[0] for m in imported_modules(path)}
-        assert not tops & {"torch", "app", "aot", "spaces"}, path
+@pytest.mark.parametrize("path", python_files("flashworld", "aot", "ui"), ids=name_of)
+def test_training_is_imported_by_nothing_in_the_product(path: Path):
+    if "training" not in path.parts:
+        assert not [m for m in imported_modules(path) if m.startswith(TRAINING)]
+
+
+@pytest.mark.parametrize("path", python_files("ui"), ids=name_of)
+def test_page_does_not_import_torch_or_the_app(path: Path):
+    tops = {m.split(".")[0] for m in imported_modules(path)}
+    assert not tops & {"torch", "app", "aot", "spaces"}
+
+
+@pytest.mark.parametrize("path", python_files("flashworld", "aot", "ui", "benchmarks"), ids=name_of)
+def test_private_modules_and_names_stay_in_their_package(path: Path):
+    home = ".".join(path.relative_to(ROOT).parts[:-1])
+    for module in imported_modules(path):
+        pieces = module.split(".")
+        if pieces[0] in {"flashworld", "aot", "ui"}:
+            private = next((i for i, p in enumerate(pieces) if p.startswith("_") and not p.startswith("__")), None)
+            assert private is None or ".".join(pieces[:private]) == home, f"{module} is private"
 
 
 def test_import_flashworld_is_light():

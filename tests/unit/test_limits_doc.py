@@ -58,9 +58,11 @@ def test_the_pages_own_limit_is_the_one_stated(written):
 
 
 INPUT_MODULES = (
-    "inputs", "request_json", "trajectory_json", "transforms_json", "camera_json", "camera_paths", "keyframes", "pictures",
-    "picture_text", "json_text", "presets", "trajectories", "checks", "files/reading", "files/ply", "files/ply_body",
-    "files/ply_columns", "files/ply_header", "files/spz", "files/splat",
+    "inputs", "checks", "io/request_json", "io/json_text", "io/reading",
+    "io/images/reading", "io/images/data_urls", "io/images/crops",
+    "io/scenes/ply", "io/scenes/ply_body", "io/scenes/ply_columns", "io/scenes/ply_header", "io/scenes/spz", "io/scenes/splat",
+    "trajectories/json_forms", "trajectories/transforms_json", "trajectories/camera_json", "trajectories/resolve",
+    "trajectories/keyframes", "trajectories/presets", "trajectories/paths",
 )  # fmt: skip
 INSIDE_PYTHON = (
     "video must be VideoSettings",  # a type of this project, put together wrongly

@@ -9,15 +9,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from flashworld.checkpoints.conversion import check_weights, convert_weights
+from flashworld.checkpoints.converted import write_converted
+from flashworld.checkpoints.loading import checked_states, load_networks, model_config, open_model
+from flashworld.checkpoints.manifest import full_manifest, require_same
 from flashworld.config import FULL
-from flashworld.converted import write_converted
 from flashworld.errors import CheckpointError, ExportError
-from flashworld.loading import checked_states, load_networks, model_config, open_model
-from flashworld.manifest import full_manifest, require_same
 from flashworld.models.networks import FLOAT32_PARTS, build_networks, random_networks, stored_dtype
 from flashworld.models.still_frame import ENCODER_PREFIXES, still_frame_state
 from flashworld.models.transformer import ROPE_BUFFERS
-from flashworld.weights import check_weights, convert_weights
 from tests.golden.conftest import golden_model_config
 from tests.unit.published_layout import part_of, write_published
 

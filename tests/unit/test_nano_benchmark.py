@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from flashworld.nano import contestants
-from flashworld.nano.claims import SURFACE_SHARE, Claim
-from flashworld.nano.colour_names import BANDS, is_named, to_hsv
-from flashworld.nano.contact_sheet import MAX_JPEG_BYTES, labelled, save_jpeg
-from flashworld.nano.curves import draw_curves, read_logs
-from flashworld.nano.judged_requests import expected
-from flashworld.nano.judged_worlds import WorldScores
-from flashworld.nano.materials import COLOURS, MATERIALS
-from flashworld.nano.measures import Views, consistency, depth_errors, psnr
-from flashworld.nano.report import Row, table
-from flashworld.nano.unseen import FIRST_CAPTION_SEED, make_trial, unseen_atlas
-from flashworld.nano.worlds import SKY_DISTANCE, sample_spec
+from flashworld.nano.training import contestants
+from flashworld.nano.training.claims import SURFACE_SHARE, Claim
+from flashworld.nano.training.colour_names import BANDS, is_named, to_hsv
+from flashworld.nano.training.contact_sheet import MAX_JPEG_BYTES, labelled, save_jpeg
+from flashworld.nano.training.curves import draw_curves, read_logs
+from flashworld.nano.training.judged_requests import expected
+from flashworld.nano.training.judged_worlds import WorldScores
+from flashworld.nano.training.materials import COLOURS, MATERIALS
+from flashworld.nano.training.measures import Views, consistency, depth_errors, psnr
+from flashworld.nano.training.report import Row, table
+from flashworld.nano.training.unseen import FIRST_CAPTION_SEED, make_trial, unseen_atlas
+from flashworld.nano.training.worlds import SKY_DISTANCE, sample_spec
 
 HEIGHT, WIDTH = 64, 96
 TRUTH_SHARE = 0.97

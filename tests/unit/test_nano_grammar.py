@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from flashworld.config import TEXT_PREFIX
 from flashworld.models.networks import random_networks
 from flashworld.models.text_encoder import EOS_ID, UNKNOWN_ID
-from flashworld.nano.grammar import (
+from flashworld.nano.sizes import NANO, TINY
+from flashworld.nano.training.grammar import (
     COLOUR_WORDS,
     SHAPE_WORDS,
     SKY_WORDS,
@@ -20,8 +21,7 @@ from flashworld.nano.grammar import (
     split_words,
     vocabulary,
 )
-from flashworld.nano.sizes import NANO, TINY
-from flashworld.nano.worlds import sample_spec
+from flashworld.nano.training.worlds import sample_spec
 
 SEEDS = range(300)
 

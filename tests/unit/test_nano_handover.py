@@ -9,10 +9,10 @@ import torch
 from einops import rearrange
 
 from flashworld.cameras import intrinsics_from_fov, normalize
-from flashworld.nano.learner import Learner
+from flashworld.cameras.raymaps import raymap
 from flashworld.nano.sizes import NANO
-from flashworld.nano.unroll import Computing, Conditions, first_state
-from flashworld.raymaps import raymap
+from flashworld.nano.training.learner import Learner
+from flashworld.nano.training.unroll import Computing, Conditions, first_state
 from flashworld.trajectories import build_trajectory
 
 ROWS, COLUMNS = 6, 10

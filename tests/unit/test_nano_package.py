@@ -10,15 +10,15 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from flashworld.checkpoints.conversion import check_weights
+from flashworld.checkpoints.loading import load_nano, load_networks, model_config
 from flashworld.config import NANO_DIR
 from flashworld.errors import CheckpointError, ExportError
-from flashworld.loading import load_nano, load_networks, model_config
 from flashworld.models.networks import random_networks
 from flashworld.models.text_encoder import TIED_EMBEDDING
 from flashworld.models.transformer import ROPE_BUFFERS
 from flashworld.nano.package import WEIGHTS_NAME, nano_config, nano_tokenizer, open_nano, write_nano
 from flashworld.nano.sizes import TINY
-from flashworld.weights import check_weights
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,7 @@ def test_a_nano_folder_is_a_source_like_any_other(packed):
 
 def test_without_weights_the_networks_are_untrained_but_seeded(tmp_path):
     (tmp_path / "config.json").write_text(TINY.to_json())
+    shutil.copy(NANO_DIR / "tokenizer.json", tmp_path)
     first, second = load_nano(tmp_path), load_nano(tmp_path)
     assert not first.trained and first.networks.config == TINY
     a, b = states(first.networks), states(second.networks)

@@ -7,15 +7,15 @@ import shutil
 import pytest
 import torch
 
+from flashworld.checkpoints.loading import load_nano
 from flashworld.config import NANO_DIR
 from flashworld.errors import CheckpointError
 from flashworld.inputs import build_request
-from flashworld.loading import load_nano
-from flashworld.nano import contestants
-from flashworld.nano.export_weights import MAX_EXTRA_BYTES, MAX_WEIGHTS_BYTES
-from flashworld.nano.measures import psnr
 from flashworld.nano.package import CONFIG_NAME, TOKENIZER_NAME, WEIGHTS_NAME
-from flashworld.nano.unseen import SEEDS, make_trial, unseen_atlas
+from flashworld.nano.training import contestants
+from flashworld.nano.training.export_weights import MAX_EXTRA_BYTES, MAX_WEIGHTS_BYTES
+from flashworld.nano.training.measures import psnr
+from flashworld.nano.training.unseen import SEEDS, make_trial, unseen_atlas
 from flashworld.pipeline import FlashWorldPipeline
 
 INPUT_FLOOR_DB = 22.0

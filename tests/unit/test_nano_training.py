@@ -12,11 +12,11 @@ from einops import rearrange
 from flashworld.cameras import Cameras, normalize
 from flashworld.gaussians import SH_C0, Gaussians
 from flashworld.models.networks import random_networks
-from flashworld.nano import train, trainer
-from flashworld.nano.batches import VIEWS, normalize_batch
-from flashworld.nano.learner import Learner
 from flashworld.nano.sizes import TINY
-from flashworld.nano.unroll import Computing, StepState, conditions, feed_back, run_step
+from flashworld.nano.training import train, trainer
+from flashworld.nano.training.batches import VIEWS, normalize_batch
+from flashworld.nano.training.learner import Learner
+from flashworld.nano.training.unroll import Computing, StepState, conditions, feed_back, run_step
 from flashworld.sampling import STEP_SIGMAS, SeededNoise, sample
 from flashworld.trajectories import build_trajectory
 

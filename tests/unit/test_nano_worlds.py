@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flashworld.cameras import Cameras, concatenate, intrinsics_from_fov
-from flashworld.nano import photos
-from flashworld.nano.batches import SEEDS_TRAINING
-from flashworld.nano.raycast import cast, hit_solids, nearest_hit, solid_tables
-from flashworld.nano.unseen import (
+from flashworld.cameras.raymaps import ray_directions
+from flashworld.nano.training import photos
+from flashworld.nano.training.batches import SEEDS_TRAINING
+from flashworld.nano.training.raycast import cast, hit_solids, nearest_hit, solid_tables
+from flashworld.nano.training.unseen import (
     PATHS,
     SEEDS,
     build_world,
@@ -26,8 +27,15 @@ from flashworld.nano.unseen import (
     surfaces,
     unseen_atlas,
 )
-from flashworld.nano.worlds import BOXES, ELLIPSOIDS, PLANES, SKY_DISTANCE, WorldBatch, build_worlds, sample_spec
-from flashworld.raymaps import ray_directions
+from flashworld.nano.training.worlds import (
+    BOXES,
+    ELLIPSOIDS,
+    PLANES,
+    SKY_DISTANCE,
+    WorldBatch,
+    build_worlds,
+    sample_spec,
+)
 
 SIZES = [(48, 80), (80, 48)]
 SMALLEST_SIDE_PX = 150

@@ -9,9 +9,9 @@ from PIL import Image
 
 from flashworld.cameras import Cameras, intrinsics_from_fov
 from flashworld.errors import TrajectoryError
-from flashworld.path_animation import FADE_FRAMES, HOLD_FRAMES
-from flashworld.path_preview import animate_path, draw_path, frusta_lines
 from flashworld.trajectories import PRESETS, build_trajectory
+from flashworld.trajectories.animation import FADE_FRAMES, HOLD_FRAMES
+from flashworld.trajectories.preview import animate_path, draw_path, frusta_lines
 
 LENS = intrinsics_from_fov(60, 480, 704)
 SMALL = {"size": (44, 64), "frames": 6}

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from flashworld.crops import crop_box, photo_intrinsics, prepare_picture
 from flashworld.errors import ImageError
+from flashworld.io.images.crops import crop_box, photo_intrinsics, prepare_picture
+from flashworld.io.images.reading import read_picture
 from flashworld.limits import MAX_IMAGE_BYTES
-from flashworld.pictures import read_picture
 
 ROWS, COLUMNS = 24, 40
 
@@ -272,7 +272,7 @@ def test_large_pictures_are_the_same_in_bands(mode, monkeypatch):
         picture.putalpha(Image.linear_gradient("L").resize(picture.size))
     picture = picture.convert(mode)
     whole = read_picture(picture).pixels
-    monkeypatch.setattr("flashworld.pictures.BAND_PIXELS", 300)
+    monkeypatch.setattr("flashworld.io.images.reading.BAND_PIXELS", 300)
     assert np.array_equal(read_picture(picture).pixels, whole)
 
 

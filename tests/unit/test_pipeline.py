@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from flashworld.cameras import Cameras
-from flashworld.delivery import NAMES, deliver
 from flashworld.errors import Cancelled, ExportError, InputError, NumericalError
-from flashworld.files import read_scene
 from flashworld.inputs import VideoSettings, build_request
+from flashworld.io.request_json import request_from_json
+from flashworld.io.scenes import read_scene
 from flashworld.models.networks import random_networks
 from flashworld.nano.sizes import TINY
 from flashworld.pipeline import FlashWorldPipeline, Stage, small_picture
-from flashworld.request_json import request_from_json
 from flashworld.result import SceneResult
+from flashworld.serving.delivery import NAMES, deliver
 
 HEIGHT, WIDTH, FRAMES = 64, 96, 3
 

@@ -7,7 +7,8 @@ import math
 import torch
 
 from flashworld.cameras import Cameras, intrinsics_from_fov
-from flashworld.files.plain_preview import (
+from flashworld.gaussians import Gaussians
+from flashworld.io.scenes.plain_preview import (
     FOCAL_PX,
     ORBIT_ANGLE,
     ORBIT_RADIUS,
@@ -16,8 +17,7 @@ from flashworld.files.plain_preview import (
     to_orbit_start,
     write_plain_preview,
 )
-from flashworld.files.splat import read_splat
-from flashworld.gaussians import Gaussians
+from flashworld.io.scenes.splat import read_splat
 
 QUAT = torch.tensor([[0.9, 0.1, -0.3, 0.2]])
 CAMERA = Cameras(QUAT / QUAT.norm(), torch.tensor([[0.4, -0.2, 1.0]]), intrinsics_from_fov(60, 480, 704)[None])

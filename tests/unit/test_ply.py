@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from flashworld import limits
 from flashworld.cameras import quat_to_matrix
 from flashworld.errors import ExportError, SceneFileError
-from flashworld.files import ply
-from flashworld.files.axes import SH_SIGNS
-from flashworld.files.chunks import CHUNK_ROWS
-from flashworld.files.ply import read_ply, write_ply
 from flashworld.gaussians import Gaussians
+from flashworld.io.scenes import ply
+from flashworld.io.scenes.axes import SH_SIGNS
+from flashworld.io.scenes.chunks import CHUNK_ROWS
+from flashworld.io.scenes.ply import read_ply, write_ply
 
 HALF_TURN = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
 FIELDS = ("means", "quats_wxyz", "scales", "opacities", "sh")

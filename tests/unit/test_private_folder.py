@@ -5,9 +5,9 @@ import signal
 import subprocess
 import sys
 
-from flashworld.private_folder import LOCK_NAME, YOUNG_SECONDS, make_private_folder, remove_abandoned
+from flashworld.serving.private_folder import LOCK_NAME, YOUNG_SECONDS, make_private_folder, remove_abandoned
 
-HOLD = "import sys; from flashworld.private_folder import make_private_folder as m; print(m(sys.argv[1]), flush=True); input()"
+HOLD = "import sys; from flashworld.serving.private_folder import make_private_folder as m; print(m(sys.argv[1]), flush=True); input()"
 
 
 def test_only_its_owner_can_read_it(tmp_path):

@@ -15,13 +15,13 @@ import yaml
 import flashworld
 from docs import make_command_line, make_licences
 from flashworld import limits
+from flashworld.checkpoints.hub import CHECKPOINT_FILE, TEXT_CONFIG_FILE, TEXT_INDEX_FILE, TOKENIZER_FILE, VAE_FILE
 from flashworld.cli import build_parser, main
 from flashworld.config import FLASHWORLD_REPOSITORY, FULL, WAN_REPOSITORY
-from flashworld.hub import CHECKPOINT_FILE, TEXT_CONFIG_FILE, TEXT_INDEX_FILE, TOKENIZER_FILE, VAE_FILE
+from flashworld.io.request_json import load_request_file, request_from_json
 from flashworld.nano.sizes import NANO
-from flashworld.request_json import load_request_file, request_from_json
 from flashworld.trajectories import PRESETS
-from flashworld.trajectory_json import parse_trajectory
+from flashworld.trajectories.json_forms import parse_trajectory
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -17,10 +17,10 @@ from PIL import Image
 
 from flashworld.cameras import Cameras, intrinsics_from_fov
 from flashworld.config import FULL
-from flashworld.crops import crop_box
 from flashworld.errors import ImageError, InputError, PromptError, TrajectoryError
 from flashworld.inputs import GenerationRequest, VideoSettings, build_request
-from flashworld.request_json import load_request_file, request_from_json, request_to_json
+from flashworld.io.images.crops import crop_box
+from flashworld.io.request_json import load_request_file, request_from_json, request_to_json
 
 TINY = replace(FULL, name="tiny", frames=4, height=64, width=96)
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from flashworld.errors import ExportError, SceneFileError
-from flashworld.files import SCENE_SUFFIXES, read_scene, write_scene
+from flashworld.io.scenes import SCENE_SUFFIXES, read_scene, write_scene
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,9 +46,7 @@ def test_formats_convert_into_each_other(make_scene, tmp_path):
 
 
 def test_importing_the_package_is_light():
-    code = (
-        "import sys, flashworld.files; print(sorted({'torch', 'PIL', 'plyfile', 'imageio_ffmpeg'} & set(sys.modules)))"
-    )
+    code = "import sys, flashworld.io.scenes; print(sorted({'torch', 'PIL', 'plyfile', 'imageio_ffmpeg'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"
 

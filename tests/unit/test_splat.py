@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flashworld.errors import ExportError, SceneFileError
-from flashworld.files.chunks import CHUNK_ROWS
-from flashworld.files.splat import ROW, read_splat, write_splat
 from flashworld.gaussians import SH_C0
+from flashworld.io.scenes.chunks import CHUNK_ROWS
+from flashworld.io.scenes.splat import ROW, read_splat, write_splat
 
 
 def test_rows_are_32_bytes_turned_and_quantised(make_scene, tmp_path):

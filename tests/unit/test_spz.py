@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from flashworld import limits
 from flashworld.errors import ExportError, SceneFileError
-from flashworld.files import spz, spz_codec
-from flashworld.files.chunks import CHUNK_ROWS
-from flashworld.files.spz import read_spz, write_spz
 from flashworld.gaussians import Gaussians
+from flashworld.io.scenes import spz, spz_codec
+from flashworld.io.scenes.chunks import CHUNK_ROWS
+from flashworld.io.scenes.spz import read_spz, write_spz
 
 FIELDS = ("means", "quats_wxyz", "scales", "opacities", "sh")
 

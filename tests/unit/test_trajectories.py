@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from flashworld.cameras import Cameras, fov_y_deg, intrinsics_from_fov, normalize, quat_from_axis_angle, quat_to_matrix
 from flashworld.errors import TrajectoryError
 from flashworld.limits import MAX_FOV_DEG, MAX_FRAMES, MIN_FOV_DEG
-from flashworld.motions import look_at
 from flashworld.trajectories import EASINGS, PRESETS, Preset, build_trajectory, ease, resample, video_path
+from flashworld.trajectories.motions import look_at
 
 laws = settings(max_examples=25, deadline=None)
 NAMES = tuple(PRESETS)

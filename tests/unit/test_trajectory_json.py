@@ -15,11 +15,16 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from flashworld.cameras import Cameras, fov_y_deg, intrinsics_from_fov, quat_to_matrix
-from flashworld.crops import crop_box
 from flashworld.errors import InputError, TrajectoryError
+from flashworld.io.images.crops import crop_box
 from flashworld.limits import MAX_CAMERAS, MAX_JSON_BYTES, MAX_JSON_VALUES
 from flashworld.trajectories import PRESETS, build_trajectory, resample
-from flashworld.trajectory_json import ParsedTrajectory, parse_trajectory, to_transforms_json, trajectory_to_json
+from flashworld.trajectories.json_forms import (
+    ParsedTrajectory,
+    parse_trajectory,
+    to_transforms_json,
+    trajectory_to_json,
+)
 
 laws = settings(max_examples=30, deadline=None)
 SIZE = {"height": 480, "width": 704}

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from flashworld import shared_arrays
 from flashworld.errors import ExportError
 from flashworld.gaussians import Gaussians
-from flashworld.transfer import PackedResult, pack, unpack, use_shared_memory
+from flashworld.serving import shared_arrays
+from flashworld.serving.transfer import PackedResult, pack, unpack, use_shared_memory
 
 
 def random_scene(count: int = 500) -> Gaussians:

@@ -15,14 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flashworld.errors import ExportError, InputError, TrajectoryError
-from ui import examples, share, thumbnails
-from ui.camera_path import PathForm, check_recording, parse_path_text
+from ui import examples, share
+from ui.components import thumbnails
+from ui.components.pictures import crop_html
+from ui.components.progress_view import message_html, plain_text, progress_html
 from ui.contract import STAGES, Progress
-from ui.pictures import crop_html
-from ui.progress_view import message_html, plain_text, progress_html
-from ui.run_part import read_settings
+from ui.events.camera_path import PathForm, check_recording, parse_path_text
+from ui.events.waiting import about, place_text, seconds_left
+from ui.parts.run import read_settings
 from ui.sessions import LONGEST_SECONDS, Sessions
-from ui.waiting import about, place_text, seconds_left
 
 KEY = {"position": [0, 0, 0], "quat_wxyz": [1, 0, 0, 0], "fov_y_deg": 60}
 anything = st.recursive(
@@ -159,7 +160,9 @@ def test_wrong_links_are_forgiven(query):
 
 
 def test_thumbnails_were_drawn_from_the_presets_of_today():
-    assert thumbnails.KEY_FILE.read_text().strip() == thumbnails.current_key(), "run: python -m ui.thumbnails"
+    assert thumbnails.KEY_FILE.read_text().strip() == thumbnails.current_key(), (
+        "run: python -m ui.components.thumbnails"
+    )
     for choice in thumbnails.preset_choices():
         assert choice.picture.is_file()
         assert choice.still.is_file()
@@ -214,7 +217,7 @@ def test_time_left_is_between_the_estimate_and_the_own_pace(elapsed, fraction, e
 
 
 def test_crop_is_drawn_only_when_it_takes_something_away():
-    from flashworld.pictures import read_picture
+    from flashworld.io.images.reading import read_picture
 
     def html(rows: int, columns: int) -> str:
         return crop_html(read_picture(np.zeros((rows, columns, 3), np.uint8)), 96, 128)
@@ -227,7 +230,7 @@ def test_crop_is_drawn_only_when_it_takes_something_away():
 
 
 def test_facts_speak_of_what_people_know():
-    from ui.result_part import facts_html
+    from ui.parts.result import facts_html
 
     result = examples.load_examples()[0].result
     html = facts_html(dataclasses.replace(result, timings={"vae_encoder": 4.9, "text": 0.0, "total": 26.1}))

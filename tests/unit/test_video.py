@@ -15,7 +15,7 @@ from PIL import Image
 
 from flashworld import limits
 from flashworld.errors import DependencyError, ExportError
-from flashworld.files.video import write_animation, write_video
+from flashworld.io.video import write_animation, write_video
 
 
 def picture(height: int, width: int, number: int = 0) -> np.ndarray:

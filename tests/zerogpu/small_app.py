@@ -21,9 +21,9 @@ import spaces
 import gradio as gr
 import torch
 
-from aot.workers import CallWatch, WorkerWatch
 from flashworld.gaussians import Gaussians
-from flashworld.transfer import PackedResult, pack, use_shared_memory
+from flashworld.serving.transfer import PackedResult, pack, use_shared_memory
+from flashworld.serving.workers import CallWatch, WorkerWatch
 
 WIDTH = 64
 model = torch.nn.Linear(WIDTH, WIDTH).requires_grad_(False)

@@ -1,9 +1,9 @@
-// Builds ui/static/: viewer.js (our stage and three), splats.js (Spark, fetched only when a scene is shown),
+// Builds ui/assets/static/: viewer.js (our stage and three), splats.js (Spark, fetched only when a scene is shown),
 // the chunk they share, and the licences. Run: npm ci && npm run build
 import { build } from "esbuild";
 import { copyFile, mkdir, readdir, rm, stat } from "node:fs/promises";
 
-const out = new URL("../static/", import.meta.url);
+const out = new URL("../assets/static/", import.meta.url);
 await mkdir(out, { recursive: true });
 for (const name of await readdir(out)) {
   if (name.endsWith(".js")) await rm(new URL(name, out));

@@ -1,0 +1,3 @@
+"""Files and text, in and out: scenes, images, videos, request JSON. Bounded reading and atomic writing."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Images from users: decoded and checked, cropped to the output, or carried inside JSON."""
+
+from __future__ import annotations

@@ -1,0 +1,71 @@
+"""Pictures inside JSON: data URLs and base64, and for files of this machine the name of a file beside them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import re
+from pathlib import Path
+
+from PIL import Image
+
+from flashworld.checks import echo
+from flashworld.errors import ImageError
+from flashworld.io.images.reading import Photo, read_picture
+from flashworld.limits import MAX_IMAGE_BYTES
+from flashworld.types import Frame
+
+_DATA_URL = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
+
+
+def picture_to_data_url(pixels: Frame) -> str:
+    """PNG, without loss, as a data URL."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def picture_from_text(value: object, name: str, *, bare_base64: bool, folder: Path | None) -> Photo:
+    """Decode the picture of a request.
+
+    Args:
+        value: What the field holds.
+        name: The field's name, for messages.
+        bare_base64: Base64 without `data:` in front is allowed.
+        folder: Where a file name may point to; None for requests that come from somebody else.
+
+    Raises:
+        ImageError: not such a text, or not a picture.
+    """
+    if not isinstance(value, str):
+        raise ImageError(f"{name} must be a data URL or null, got {echo(value)}")
+    match = _DATA_URL.match(value)
+    if match is None and folder is not None and "." in value:  # base64 has no dot
+        return read_picture(_file_beside(folder, value))
+    if match is None and not bare_base64:
+        raise ImageError(
+            f"{name} must be a data URL (data:image/...;base64,...) or null; file names and addresses are not read"
+        )
+    return read_picture(_decode_base64(value[match.end() :] if match else value, name))
+
+
+def _decode_base64(text: str, name: str) -> bytes:
+    if len(text) > MAX_IMAGE_BYTES * 3 // 2:
+        raise ImageError(f"picture file must have at most {MAX_IMAGE_BYTES // 2**20} MB, got more")
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ImageError(f"{name} is not base64; file names and addresses are not read") from error
+
+
+def _file_beside(folder: Path, name: str) -> Path:
+    """A picture file in the request's own folder or below it, links followed."""
+    try:
+        path = (folder / name).resolve()
+        inside = path.is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ImageError(f"picture name cannot be resolved: {type(error).__name__}") from error
+    if not inside:
+        raise ImageError("picture of a request file must lie in the request's folder, got a name that leads out of it")
+    return path

@@ -1,0 +1,104 @@
+""".splat, the file of the first web viewers: 32 bytes a Gaussian, colour without view dependence.
+
+A row is position (3 float32), standard deviations (3 float32), red green blue opacity (4 bytes), rotation w x y z
+(4 bytes, 128 + 128 q). Axes are right, down, forward, as in PLY. Rows are sorted by opacity x volume, largest first:
+viewers draw what has arrived. There is no header and no end mark.
+
+Precision: positions and scales float32; opacity 1/510; colour 1/510 of brightness and only 0 to 1; rotation 1/256 a
+component (the viewers' 128 q cannot hold +1, which becomes 127/128).
+
+Source: antimatter15/splat (`convert.py`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from flashworld.checks import file_name
+from flashworld.errors import SceneFileError
+from flashworld.gaussians import SH_C0, Gaussians
+from flashworld.io.atomic import new_file
+from flashworld.io.reading import check_count, check_finite, opened, read_rows
+from flashworld.io.scenes.activations import SMALLEST_SCALE, unit_quats
+from flashworld.io.scenes.axes import MEAN_SIGNS, QUAT_SIGNS
+from flashworld.io.scenes.chunks import CHUNK_ROWS, Chunk, iter_chunks
+
+ROW = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("quat", "u1", 4)])
+
+
+def write_splat(scene: Gaussians, path: str | Path) -> None:
+    """Write a scene as .splat, the most important Gaussians first.
+
+    Args:
+        scene: OpenGL axes, any device. Of its SH only band 0 is kept.
+        path: Where to; an existing file is replaced.
+
+    Raises:
+        ExportError: empty or non-finite scene, or the file cannot be written.
+    """
+    name = file_name(path)
+    flat = replace(scene, sh=scene.sh[:, :1])
+    order = _by_importance(flat, name)
+    rows = np.empty(CHUNK_ROWS, dtype=ROW)
+    with new_file(path) as file:
+        for part in order.split(CHUNK_ROWS):
+            for chunk in iter_chunks(flat[part.to(scene.means.device)], name):
+                used = rows[: len(part)]
+                _fill(used, chunk)
+                file.write(used.data)
+
+
+def _by_importance(scene: Gaussians, name: str) -> torch.Tensor:
+    """Indices by falling opacity x volume."""
+    parts = []
+    for chunk in iter_chunks(scene, name):
+        with np.errstate(divide="ignore"):
+            parts.append(np.log(chunk.scales).sum(axis=1) + np.log(chunk.opacities))
+    return torch.from_numpy(np.argsort(-np.concatenate(parts), kind="stable"))
+
+
+def _fill(rows: np.ndarray, chunk: Chunk) -> None:
+    rows["mean"] = chunk.means * MEAN_SIGNS
+    rows["scale"] = chunk.scales
+    with np.errstate(over="ignore"):  # infinite is as white as 3e38 is
+        rows["rgba"][:, :3] = _to_bytes((0.5 + SH_C0 * chunk.sh[:, 0]) * 255)
+    rows["rgba"][:, 3] = _to_bytes(chunk.opacities * 255)
+    rows["quat"] = _to_bytes(unit_quats(chunk.quats_wxyz) * (QUAT_SIGNS * 128) + 128)
+
+
+def _to_bytes(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+def read_splat(path: str | Path) -> Gaussians:
+    """Read a .splat file, SH degree 0, turned to OpenGL axes; float32, on the CPU.
+
+    Raises:
+        SceneFileError: not a whole number of rows, too many, or not finite.
+    """
+    with opened(path) as source:
+        if source.size % ROW.itemsize:
+            raise SceneFileError(f"{source.name}: a .splat file holds rows of 32 bytes, got {source.size} bytes")
+        count = check_count(source.size // ROW.itemsize, source.name)
+        means, quats, scales, opacities, sh = (torch.empty(count, n) for n in (3, 4, 3, 1, 3))
+        for start in range(0, count, CHUNK_ROWS):
+            here = slice(start, min(start + CHUNK_ROWS, count))
+            rows = read_rows(source, ROW, here.stop - start)
+            check_finite(rows["mean"], "means", source.name)
+            check_finite(rows["scale"], "scales", source.name)
+            means.numpy()[here] = rows["mean"] * MEAN_SIGNS
+            scales.numpy()[here] = np.maximum(np.abs(rows["scale"]), np.float32(SMALLEST_SCALE))
+            quats.numpy()[here] = _unit(rows["quat"].astype(np.float32) - 128) * QUAT_SIGNS
+            opacities.numpy()[here] = rows["rgba"][:, 3:] / np.float32(255)
+            sh.numpy()[here] = (rows["rgba"][:, :3] / np.float32(255) - 0.5) / np.float32(SH_C0)
+        return Gaussians(means, quats, scales, opacities[:, 0], sh[:, None])
+
+
+def _unit(quats: np.ndarray) -> np.ndarray:
+    """Unit length; four zeros become the identity."""
+    quats[~quats.any(axis=1), 0] = 1
+    return quats / np.linalg.norm(quats, axis=1, keepdims=True)

@@ -1,0 +1,3 @@
+"""Training and evaluation of nano: generated worlds, losses, trainer, benchmark. Nothing in the product imports it."""
+
+from __future__ import annotations

@@ -1,0 +1,266 @@
+"""Training data on the GPU: banks of worlds, paths and captions, and pools of rendered views that are drawn from.
+
+A pool holds, for one picture size, every view of some hundred (world, path) pairs. Each training step draws a batch from
+it and re-renders a few entries, so that ray casting costs a bounded share of the step and no pair is seen many times.
+
+Numerics: pictures uint8, distances float16 (scene units, at most 12) in the pool; float32 in batches.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+
+from flashworld.cameras import (
+    SCALE_MARGIN,
+    Cameras,
+    compose,
+    invert_rigid,
+    matrix_to_quat,
+    quat_from_axis_angle,
+    quat_multiply,
+    quat_to_matrix,
+)
+from flashworld.config import TEXT_PREFIX
+from flashworld.nano.training.grammar import build_tokenizer, caption
+from flashworld.nano.training.materials import TextureAtlas
+from flashworld.nano.training.paths import VIEWS, PathBank
+from flashworld.nano.training.raycast import HitSolids, cast
+from flashworld.nano.training.worlds import WorldBatch, build_worlds, sample_spec
+
+log = logging.getLogger(__name__)
+CAPTIONS = 4
+"""Paraphrases a world."""
+CLEARANCE = 0.12
+"""A path that comes nearer to a surface than this is thrown away, scene units."""
+FOV_Y_DEG = (48.0, 68.0)
+SEEDS_TRAINING = 1_000_000
+"""Training worlds have seeds from here on; the benchmark's are below."""
+
+
+@dataclass(frozen=True)
+class WorldBank:
+    """Many worlds with their captions.
+
+    Attributes:
+        worlds: For the ray-caster.
+        tokens: Caption token ids, 0 beyond the end; worlds without a caption have the empty one. (W, CAPTIONS, length)
+        captioned: Whether a world has captions. (W,)
+    """
+
+    worlds: WorldBatch
+    tokens: torch.Tensor
+    captioned: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.worlds)
+
+    def to(self, device: torch.device | str) -> WorldBank:
+        """The same bank on another device."""
+        return WorldBank(self.worlds.to(device), self.tokens.to(device), self.captioned.to(device))
+
+
+def build_bank(
+    first_seed: int,
+    count: int,
+    atlas_first_picture: int,
+    pictures: int,
+    *,
+    gallery_share: float,
+    max_tokens: int,
+    workers: int,
+) -> WorldBank:
+    """Worlds `first_seed` to `first_seed + count - 1`; call before CUDA is touched when `workers` > 1 (they fork)."""
+    chunk = max(1, min(256, count))
+    jobs = [
+        (first_seed + i, min(chunk, count - i), atlas_first_picture, pictures, gallery_share, max_tokens)
+        for i in range(0, count, chunk)
+    ]
+    if workers > 1:
+        with multiprocessing.get_context("fork").Pool(workers) as pool:
+            parts = pool.map(_bank_part, jobs)
+    else:
+        parts = [_bank_part(job) for job in jobs]
+    worlds = WorldBatch(*(torch.cat([torch.from_numpy(p[0][f.name]) for p in parts]) for f in fields(WorldBatch)))
+    tokens = torch.cat([torch.from_numpy(p[1]) for p in parts])
+    captioned = torch.cat([torch.from_numpy(p[2]) for p in parts])
+    return WorldBank(worlds, tokens, captioned)
+
+
+def _bank_part(job: tuple[int, int, int, int, float, int]) -> tuple[dict, np.ndarray, np.ndarray]:
+    """One worker's share, as numpy arrays (tensors would cross processes by file descriptor)."""
+    first, count, first_picture, pictures, gallery_share, max_tokens = job
+    specs = [sample_spec(seed, gallery_share) for seed in range(first, first + count)]
+    worlds = build_worlds(specs, first_picture, pictures)
+    tokenizer = build_tokenizer()
+    tokenizer.enable_truncation(max_tokens)
+    tokenizer.enable_padding(length=max_tokens, pad_id=0, pad_token="<pad>")
+    texts = [TEXT_PREFIX + caption(spec, v) for spec in specs for v in range(CAPTIONS)]
+    ids = torch.tensor([e.ids for e in tokenizer.encode_batch(texts)], dtype=torch.int32).view(count, CAPTIONS, -1)
+    captioned = torch.tensor([spec.setting != "gallery" for spec in specs])
+    return {f.name: getattr(worlds, f.name).numpy() for f in fields(WorldBatch)}, ids.numpy(), captioned.numpy()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B scenes of N input frames and E frames in between, in the model's normalised frame.
+
+    Attributes:
+        rgb: In [0, 1]. (B, N + E, 3, H, W)
+        distance: Along the ray, model units. (B, N, H, W)
+        cameras: B x N normalised cameras, scene by scene.
+        all_vectors: Cameras of all N + E views. (B, N + E, 11)
+        divisor: Scene units to a model unit. (B,)
+        tokens: Caption. (B, length)
+        captioned: Whether it says anything. (B,)
+    """
+
+    rgb: torch.Tensor
+    distance: torch.Tensor
+    cameras: Cameras
+    all_vectors: torch.Tensor
+    divisor: torch.Tensor
+    tokens: torch.Tensor
+    captioned: torch.Tensor
+
+
+class ViewPool:
+    """Rendered views of `size` (world, path) pairs for one picture size.
+
+    Args:
+        bank: Where worlds come from, on the device to render on.
+        paths: Where paths come from, same device.
+        atlas: Textures, same device.
+        height: Of the pictures.
+        width: Of the pictures.
+        size: Entries.
+        samples: Rays a pixel and side.
+        seed: Of the choice of worlds, paths and lenses.
+        solids: A compiled `raycast.hit_solids`, or None.
+        entries_per_cast: Worlds rendered in one go.
+    """
+
+    def __init__(
+        self, bank: WorldBank, paths: PathBank, atlas: TextureAtlas, height: int, width: int, size: int, *,
+        samples: int = 2, seed: int = 0, solids: HitSolids | None = None, entries_per_cast: int = 1,
+    ) -> None:  # fmt: skip
+        device = bank.tokens.device
+        self.bank, self.paths, self.atlas, self.solids = bank, paths, atlas, solids
+        self.height, self.width, self.size, self.samples = height, width, size, samples
+        self.entries_per_cast = entries_per_cast
+        self.generator = torch.Generator().manual_seed(seed)
+        self.rgb = torch.empty((size, VIEWS, 3, height, width), dtype=torch.uint8, device=device)
+        self.distance = torch.empty((size, VIEWS, height, width), dtype=torch.float16, device=device)
+        self.vectors = torch.zeros((size, VIEWS, 11), device=device)
+        self.world = torch.zeros(size, dtype=torch.long, device=device)
+        self.usable = torch.zeros(size, dtype=torch.bool, device=device)
+        self.next = 0
+
+    def fill(self) -> None:
+        """Render every entry once."""
+        while self.next < self.size:
+            self.refresh(min(self.entries_per_cast, self.size - self.next), wrap=False)
+        self.next = 0
+
+    @torch.no_grad()
+    def refresh(self, count: int, *, wrap: bool = True) -> None:
+        """Replace the `count` oldest entries by new pairs, without waiting for the device."""
+        device = self.world.device
+        for start in range(0, count, self.entries_per_cast):
+            part = min(self.entries_per_cast, count - start)
+            slots = (torch.arange(part) + self.next) % self.size
+            self.next = (self.next + part) % self.size if wrap else self.next + part
+            worlds = torch.randint(len(self.bank), (part,), generator=self.generator)
+            paths = torch.randint(len(self.paths), (part,), generator=self.generator)
+            fov = torch.empty(part).uniform_(*FOV_Y_DEG, generator=self.generator)
+            slots, worlds, paths, fov = (x.to(device) for x in (slots, worlds, paths, fov))
+            rgb, distance, vectors = self.render(worlds, paths, fov)
+            self.rgb[slots], self.distance[slots] = rgb, distance
+            self.vectors[slots], self.world[slots] = vectors, worlds
+            self.usable[slots] = distance.amin(dim=(1, 2, 3)) > CLEARANCE
+
+    def render(
+        self, worlds: torch.Tensor, paths: torch.Tensor, fov_y_deg: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Views of chosen pairs: RGB uint8 (n, V, 3, H, W), distance float16 (n, V, H, W), world cameras (n, V, 11)."""
+        chosen = self.bank.worlds[worlds]
+        vectors = self.world_cameras(chosen.eye[:, 1], paths, fov_y_deg)
+        each = WorldBatch(*(getattr(chosen, f.name).repeat_interleave(VIEWS, dim=0) for f in fields(WorldBatch)))
+        cameras = Cameras.from_vectors(vectors.flatten(0, 1))
+        rgb, distance = cast(
+            each, cameras, self.atlas, self.height, self.width, samples=self.samples, solids=self.solids
+        )
+        rgb = (rgb * 255 + 0.5).to(torch.uint8).unflatten(0, (-1, VIEWS))
+        return rgb, distance.to(torch.float16).unflatten(0, (-1, VIEWS)), vectors
+
+    def world_cameras(self, pitch: torch.Tensor, paths: torch.Tensor, fov_y_deg: torch.Tensor) -> torch.Tensor:
+        """Paths set up in their worlds: first camera at the origin, pitched. (n, V, 11)"""
+        tilt = quat_from_axis_angle([1.0, 0.0, 0.0], pitch)
+        quats = quat_multiply(tilt[:, None].expand(-1, VIEWS, -1), self.paths.quats_wxyz[paths])
+        positions = torch.einsum("nij,nvj->nvi", quat_to_matrix(tilt), self.paths.positions[paths])
+        fy = 0.5 / torch.tan(torch.deg2rad(fov_y_deg) / 2)[:, None] * self.paths.focal_scale[paths]
+        centre = torch.full_like(fy, 0.5)
+        lens = torch.stack([fy * self.height / self.width, fy, centre, centre], dim=-1)
+        return torch.cat([quats, positions, lens], dim=-1)
+
+    def draw(
+        self, count: int, frames: int, between: int, generator: torch.Generator, *, captioned: bool = False
+    ) -> Batch:
+        """A random batch; `captioned` leaves out worlds without words. CPU `generator`.
+
+        Args:
+            count: Scenes.
+            frames: Input frames a scene, spread over the path.
+            between: Other frames of the path (none are left when `frames` takes all).
+            generator: Of the choices.
+            captioned: Only worlds that have captions.
+        """
+        fit = self.usable & self.bank.captioned[self.world] if captioned else self.usable
+        weights = fit.float() + 1e-8  # never an empty choice, without waiting for the device
+        seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
+        on_device = torch.Generator(weights.device).manual_seed(seed)
+        slots = torch.multinomial(weights, count, replacement=True, generator=on_device)
+        inputs, others = spread_frames(frames, between, generator)
+        views = torch.tensor(inputs + others, device=slots.device)
+        vectors, divisor = normalize_batch(self.vectors[slots][:, views], len(inputs))
+        distance = self.distance[slots[:, None], views[None, : len(inputs)]].float() / divisor[:, None, None, None]
+        worlds = self.world[slots]
+        variant = torch.randint(CAPTIONS, (count,), generator=generator).to(slots.device)
+        return Batch(
+            rgb=self.rgb[slots[:, None], views[None]].float() / 255,
+            distance=distance,
+            cameras=Cameras.from_vectors(vectors[:, : len(inputs)].flatten(0, 1)),
+            all_vectors=vectors,
+            divisor=divisor,
+            tokens=self.bank.tokens[worlds, variant].long(),
+            captioned=self.bank.captioned[worlds],
+        )
+
+
+def spread_frames(frames: int, between: int, generator: torch.Generator) -> tuple[list[int], list[int]]:
+    """Which of the VIEWS poses are input frames (even spread, ends included) and which are judged in between."""
+    inputs = [round(i * (VIEWS - 1) / (frames - 1)) for i in range(frames)]
+    rest = [v for v in range(VIEWS) if v not in inputs]
+    order = torch.randperm(len(rest), generator=generator)[:between].tolist()
+    return inputs, [rest[i] for i in order]
+
+
+def normalize_batch(vectors: torch.Tensor, frames: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """`cameras.normalize` for B paths at once: only the first `frames` cameras decide the size.
+
+    Args:
+        vectors: World cameras. (B, V, 11)
+        frames: How many of them are input frames.
+
+    Returns:
+        Cameras in the model's frames, (B, V, 11), and what distances were divided by, (B,).
+    """
+    c2w = compose(quat_to_matrix(vectors[..., :4]), vectors[..., 4:7])
+    relative = invert_rigid(c2w[:, :1]) @ c2w
+    divisor = relative[:, :frames, :3, 3].norm(dim=-1).amax(dim=1) + SCALE_MARGIN
+    positions = relative[..., :3, 3] / divisor[:, None, None]
+    return torch.cat([matrix_to_quat(relative[..., :3, :3]), positions, vectors[..., 7:]], dim=-1), divisor

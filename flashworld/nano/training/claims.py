@@ -1,0 +1,108 @@
+"""What a caption says that a colour classifier can check: ground, sky or walls, and the colour of each thing.
+
+A claim holds when its colour fills enough of the part of the picture where it belongs: the ground at the bottom, the sky
+at the top, walls above the middle, things in the third that the caption puts them in. A thing is asked for only if the
+world the caption was written for shows it (it may hide behind another) and shows it against another colour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from flashworld.nano.training.colour_names import is_named
+from flashworld.nano.training.worlds import COLUMNS, FIRST_SLOT, PLANES, SLOTS, ObjectSpec, WorldBatch, WorldSpec
+from flashworld.types import Frame
+
+Part = tuple[float, float, float, float]
+"""Top, bottom, left and right as shares of the picture."""
+GROUND: Part = (0.75, 1.0, 0.0, 1.0)
+SKY: Part = (0.0, 0.22, 0.0, 1.0)
+WALL: Part = (0.2, 0.45, 0.0, 1.0)
+COLUMN_PARTS: dict[str, Part] = {
+    "left": (0.05, 0.95, 0.02, 0.48), "centre": (0.05, 0.95, 0.28, 0.72), "right": (0.05, 0.95, 0.52, 0.98),
+}  # fmt: skip
+SURFACE_SHARE = 0.3
+"""Of its part that ground, sky or walls must fill."""
+THING_SHARE = 0.25
+"""Of the pixels that the thing has in the caption's own world."""
+VISIBLE_SHARE = 0.0015
+"""Of the picture that a thing must cover there to be asked for: 83 pixels of 192 x 288."""
+CAMOUFLAGE = 0.5
+"""A thing is not asked for where its colour covers more than this times its own pixels around it."""
+OWN_KIND = {"tree": "ellipsoid", "hut": "cylinder"}
+"""The solid that carries the named colour, where not all do."""
+NEAR_ROW = 1.85
+"""Objects of the near row stand nearer than this, scene units."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One checkable statement.
+
+    Attributes:
+        kind: "ground", "sky", "wall" or "thing".
+        name: A colour, ground or sky of `colour_names`.
+        part: Where.
+        share: Least share of the part's pixels.
+    """
+
+    kind: str
+    name: str
+    part: Part
+    share: float
+
+    def holds(self, picture: Frame) -> bool:
+        """Whether a picture, uint8 (H, W, 3), shows it."""
+        return float(is_named(_cut(picture, self.part) / np.float32(255), self.name).mean()) >= self.share
+
+
+def claims(spec: WorldSpec, world: WorldBatch, view: Frame, surface: torch.Tensor) -> list[Claim]:
+    """What the caption of a world claims.
+
+    Args:
+        spec: The world in words.
+        world: The world on its own.
+        view: Its first view, uint8 (H, W, 3).
+        surface: Surface numbers of that view, from `unseen.surfaces`. (H, W)
+    """
+    found = [Claim("ground", spec.ground_colour or spec.ground, GROUND, SURFACE_SHARE)]
+    if spec.sky:
+        found.append(Claim("sky", spec.sky, SKY, SURFACE_SHARE))
+    if spec.wall:
+        found.append(Claim("wall", spec.wall_colour or spec.wall, WALL, SURFACE_SHARE))
+    for thing in spec.objects:
+        mask = _pixels(thing, world, surface)
+        part = COLUMN_PARTS[thing.column]
+        own = int(mask.sum())
+        around = int((is_named(_cut(view, part) / np.float32(255), thing.colour) & ~_cut(mask, part)).sum())
+        if own >= VISIBLE_SHARE * mask.size and around <= CAMOUFLAGE * own:
+            found.append(Claim("thing", thing.colour, part, THING_SHARE * own / _cut(mask, part).size))
+    return found
+
+
+def _cut(picture: np.ndarray, part: Part) -> np.ndarray:
+    height, width = picture.shape[:2]
+    top, bottom, left, right = part
+    return picture[round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
+
+
+def _pixels(thing: ObjectSpec, world: WorldBatch, surface: torch.Tensor) -> np.ndarray:
+    """Where the first camera sees the parts of a thing that have its colour. Booleans (H, W)"""
+    own = OWN_KIND.get(thing.shape)
+    kinds = [own] if own else list(FIRST_SLOT)
+    mask = torch.zeros(surface.shape, dtype=torch.bool)
+    for kind in kinds:
+        for slot in range(FIRST_SLOT[kind], FIRST_SLOT[kind] + SLOTS[kind]):
+            if float(world.active[0, slot]) and _place(world.center[0, slot]) == (thing.column, thing.row):
+                mask |= surface == PLANES + slot
+    return mask.numpy()
+
+
+def _place(center: torch.Tensor) -> tuple[str, str]:
+    """Column and row of a solid, from where it stands."""
+    x, _, z = center.tolist()
+    column = min(COLUMNS, key=lambda name: abs(COLUMNS[name] * 0.4 - x / -z))
+    return column, "near" if -z < NEAR_ROW else "far" if -z < 2 * NEAR_ROW else "horizon"

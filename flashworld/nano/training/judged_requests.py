@@ -1,0 +1,185 @@
+"""The benchmark's second half: held-out photographs at their own view, and captions by a plain colour classifier."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from PIL import Image
+
+from flashworld.cameras import intrinsics_from_fov
+from flashworld.inputs import build_request
+from flashworld.nano.training import contestants
+from flashworld.nano.training.claims import Claim, claims
+from flashworld.nano.training.grammar import caption
+from flashworld.nano.training.materials import TextureAtlas
+from flashworld.nano.training.measures import psnr
+from flashworld.nano.training.report import Row
+from flashworld.nano.training.unseen import (
+    FIRST_CAPTION_SEED,
+    FOV_Y_DEG,
+    ORBIT,
+    build_world,
+    first_camera,
+    look,
+    surfaces,
+    unseen_atlas,
+)
+from flashworld.nano.training.worlds import WorldSpec, sample_spec
+from flashworld.pipeline import FlashWorldPipeline
+from flashworld.result import SceneResult
+from flashworld.types import Frame
+
+log = logging.getLogger(__name__)
+PHOTO_SEED = 9_000
+"""Of the noise."""
+PATH = "orbit_right"
+"""Both are judged by their first view."""
+LOG_EVERY = 20
+
+
+def judge_photos(
+    pipeline: FlashWorldPipeline,
+    lost: FlashWorldPipeline,
+    pictures: dict[str, Image.Image],
+    *,
+    random_count: int,
+    frames: int | None,
+) -> dict[str, dict[str, float]]:
+    """PSNR of each photograph at its own view, by contestant; `frames` views are generated (None: the model's number)."""
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    for who, maker, count in (("nano", pipeline, len(pictures)), ("random weights", lost, random_count)):
+        for i, (name, photo) in enumerate(list(pictures.items())[:count]):
+            result = judged_scene(maker, frames, PHOTO_SEED + i, image=photo)
+            truth = torch.from_numpy(result.request.picture.copy()).float() / 255  # type: ignore[union-attr]
+            found[who][name] = round(psnr(first_view(result), truth), 3)
+    log.info("photographs: %s", ", ".join(f"{name} {value:.1f} dB" for name, value in found["nano"].items()))
+    return dict(found)
+
+
+def judged_scene(
+    maker: FlashWorldPipeline, frames: int | None, seed: int, *, image: Image.Image | None = None, text: str = ""
+) -> SceneResult:
+    """A scene along `PATH`."""
+    return maker(
+        build_request(
+            image=image, text=text, trajectory=PATH, trajectory_params=dict(ORBIT), fov_y_deg=FOV_Y_DEG, seed=seed,
+            frames=frames, defaults=maker.networks.config,
+        )
+    )  # fmt: skip
+
+
+def first_view(result: SceneResult) -> torch.Tensor:
+    """What the request's first camera sees, in [0, 1]. (H, W, 3)"""
+    return contestants.views_of(result, result.request.cameras[:1]).rgb[0]
+
+
+def photo_row(found: Mapping[str, Mapping[str, float]]) -> Row:
+    """The table's line about photographs."""
+    values = {who: float(np.mean(list(each.values()))) for who, each in found.items()} | {"billboard": 100.0}
+    return Row(f"input view, {len(found['nano'])} held-out photographs", "dB", values, 21, 25)
+
+
+@dataclass
+class CaptionScore:
+    """Which claims of one caption were found.
+
+    Attributes:
+        seed: Of its world and of the noise.
+        text: The caption.
+        kinds: Kind of each claim.
+        found: By contestant, for each claim whether it holds; "chance" is nano's picture of another caption.
+    """
+
+    seed: int
+    text: str
+    kinds: list[str]
+    found: dict[str, list[bool]] = field(default_factory=dict)
+
+
+def judge_captions(
+    pipeline: FlashWorldPipeline, lost: FlashWorldPipeline, *, count: int, random_count: int, frames: int | None
+) -> list[CaptionScore]:
+    """What of each caption is found in the first view of a scene made from it alone.
+
+    Args:
+        pipeline: The model.
+        lost: The model with random weights.
+        count: Captions, of worlds from `FIRST_CAPTION_SEED`.
+        random_count: Of them, for the random weights.
+        frames: Views to generate; None: the model's own number.
+    """
+    atlas = unseen_atlas({})
+    scores: list[CaptionScore] = []
+    asked: list[list[Claim]] = []
+    shown: list[Frame] = []
+    for i in range(count):
+        spec = sample_spec(FIRST_CAPTION_SEED + i, gallery_share=0.0)
+        score = CaptionScore(spec.seed, caption(spec, 0), [])
+        picture = first_picture(pipeline, frames, score)
+        statements, truth = expected(spec, atlas, *picture.shape[:2])
+        pictures = {"nano": picture, "truth": truth}
+        if i < random_count:
+            pictures["random weights"] = first_picture(lost, frames, score)
+        score.kinds = [claim.kind for claim in statements]
+        score.found = {who: [claim.holds(view) for claim in statements] for who, view in pictures.items()}
+        scores.append(score)
+        asked.append(statements)
+        shown.append(picture)
+        if (i + 1) % LOG_EVERY == 0:
+            log.info("captions: %d of %d", i + 1, count)
+    for i, score in enumerate(scores):
+        other = shown[(i + len(shown) // 2) % len(shown)]
+        score.found["chance"] = [claim.holds(other) for claim in asked[i]]
+    return scores
+
+
+def first_picture(maker: FlashWorldPipeline, frames: int | None, score: CaptionScore) -> Frame:
+    """The first view of a caption's scene, uint8 (H, W, 3)."""
+    return as_frame(first_view(judged_scene(maker, frames, score.seed, text=score.text)))
+
+
+def expected(spec: WorldSpec, atlas: TextureAtlas, height: int, width: int) -> tuple[list[Claim], Frame]:
+    """What the caption of a world claims, and the world itself."""
+    world = build_world(spec)
+    camera = first_camera(world, intrinsics_from_fov(FOV_Y_DEG, height, width))
+    view = as_frame(look(world, camera, atlas, height, width, samples=1))
+    return claims(spec, world, view, surfaces(world, camera, height, width)[1]), view
+
+
+def as_frame(picture: torch.Tensor) -> Frame:
+    """[0, 1] to uint8. (H, W, 3)"""
+    return (picture * 255).round().byte().numpy()
+
+
+def caption_rows(scores: list[CaptionScore]) -> list[Row]:
+    """The table's part about text."""
+    if not scores:
+        return []
+    everyone = ("nano", "random weights", "truth")
+
+    def shares(kind: str | None = None) -> dict[str, float]:
+        found = {who: share_found(scores, who, kind) for who in everyone}
+        return {who: share for who, share in found.items() if share is not None}
+
+    rows = [Row(f"text only, named colours found, {len(scores)} captions", "%", shares(), 0.80, 0.95)]
+    for kind, name in (("ground", "ground"), ("sky", "sky"), ("wall", "walls"), ("thing", "things")):
+        rows.append(Row(f"- {name}", "%", shares(kind)))
+    chance = share_found(scores, "chance")
+    return [*rows, Row("- by chance: pictures of other captions", "%", {} if chance is None else {"nano": chance})]
+
+
+def share_found(scores: list[CaptionScore], who: str, kind: str | None = None) -> float | None:
+    """Share of claims (of one kind) that a contestant's pictures fulfil; None when there are none."""
+    held = [
+        ok
+        for score in scores
+        if who in score.found
+        for name, ok in zip(score.kinds, score.found[who], strict=True)
+        if kind in (None, name)
+    ]
+    return float(np.mean(held)) if held else None

@@ -1,0 +1,166 @@
+"""Weights in training: their start values, their running average, their optimiser, and how they are kept on disk.
+
+A checkpoint is a folder: `progress.json` (configuration, step, history of commands) and `weights-<n>.safetensors`, float16,
+at most `SHARD_BYTES` each, with names `ema.<network>.<tensor>` and `raw.<network>.<tensor>`. The optimiser's moments are
+not kept: a resumed run warms up again.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from flashworld.config import GAUSSIAN_HEAD_WIDTH, ModelConfig
+from flashworld.models.gaussian_decoder import FIELDS
+from flashworld.models.networks import Networks, random_networks
+from flashworld.nano.training.grammar import build_tokenizer
+from flashworld.nano.training.handover import hand_over
+from flashworld.nano.training.losses import scale_bias
+
+SHARD_BYTES = 15_000_000
+EMA_DECAY = 0.998
+WEIGHT_DECAY = 0.01
+BETAS = (0.9, 0.97)
+CLIP_NORM = 1.0
+
+
+class Learner:
+    """Master weights, their average and the optimiser.
+
+    Args:
+        config: Sizes; its latent statistics are replaced after the first stage.
+        seed: Of the start values.
+        device: Where to train.
+    """
+
+    def __init__(self, config: ModelConfig, seed: int, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.networks: Networks = random_networks(config, seed, "cpu", torch.float32, build_tokenizer())
+        self.modules: dict[str, nn.Module] = self.networks.modules
+        set_start_values(self.modules)
+        for module in self.modules.values():
+            module.to(device)
+        self.ema = {name: copy.deepcopy(module).requires_grad_(False) for name, module in self.modules.items()}
+        self.optimizer: torch.optim.Optimizer | None = None
+        self.averaged = 0
+
+    def prepare(self, rates: dict[str, float]) -> None:
+        """A fresh optimiser for the named networks; the others stand still."""
+        groups = []
+        for name, module in self.modules.items():
+            module.requires_grad_(name in rates)
+            if name in rates:
+                matrices = [p for p in module.parameters() if p.ndim >= 2]
+                vectors = [p for p in module.parameters() if p.ndim < 2]
+                groups.append({"params": matrices, "rate": rates[name], "weight_decay": WEIGHT_DECAY})
+                groups.append({"params": vectors, "rate": rates[name], "weight_decay": 0.0})
+        fused = self.device.type == "cuda"
+        self.optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=BETAS, eps=1e-8, fused=fused)
+        self.averaged = 0
+
+    def step(self, loss: torch.Tensor, factor: float) -> torch.Tensor:
+        """One update at `factor` times the rates; gradients are clipped, and dropped when not finite. The gradient's norm."""
+        if self.optimizer is None:
+            raise RuntimeError("learner: call prepare before step")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm = nn.utils.clip_grad_norm_(parameters, CLIP_NORM, foreach=True)
+        for p in parameters:  # no read from the device: a bad step becomes a step of zeros
+            p.grad = torch.where(norm.isfinite(), p.grad, torch.zeros_like(p.grad)) if p.grad is not None else None
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["rate"] * factor
+        self.optimizer.step()
+        self._average()
+        return norm
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        self.averaged += 1
+        decay = min(EMA_DECAY, self.averaged / (self.averaged + 10))
+        for name, module in self.modules.items():
+            mine: list[torch.Tensor] = list(self.ema[name].parameters())
+            theirs: list[torch.Tensor] = list(module.parameters())
+            torch._foreach_lerp_(mine, theirs, 1 - decay)
+
+    def hand_over(self) -> None:
+        """Go from stage 1 to stage 2: averaged weights become the weights, and the transformer starts as a copier."""
+        for name, module in self.modules.items():
+            module.load_state_dict(self.ema[name].state_dict())
+        hand_over(self.modules, self.config)
+        for name, module in self.modules.items():
+            self.ema[name].load_state_dict(module.state_dict())
+
+    def save(self, folder: Path, progress: dict[str, object]) -> None:
+        """Write a checkpoint."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {}
+        for kind, modules in (("ema", self.ema), ("raw", self.modules)):
+            for name, module in modules.items():
+                tensors |= {
+                    f"{kind}.{name}.{k}": p.detach().half().cpu().contiguous() for k, p in module.named_parameters()
+                }
+        shard: dict[str, torch.Tensor] = {}
+        count = size = 0
+        for name, tensor in tensors.items():
+            if size + tensor.nbytes > SHARD_BYTES:
+                save_file(shard, folder / f"weights-{count}.safetensors")
+                shard, size, count = {}, 0, count + 1
+            shard[name], size = tensor, size + tensor.nbytes
+        save_file(shard, folder / f"weights-{count}.safetensors")
+        text = json.dumps({"config": json.loads(self.config.to_json()), **progress}, indent=1)
+        (folder / "progress.json").write_text(text)
+
+    def load(self, folder: Path) -> dict[str, object]:
+        """Read a checkpoint's weights and configuration; returns its progress. Without raw weights the average goes on."""
+        progress = json.loads((folder / "progress.json").read_text())
+        self.config = ModelConfig.from_json(json.dumps(progress.pop("config")))
+        tensors: dict[str, torch.Tensor] = {}
+        for path in sorted(folder.glob("weights-*.safetensors")):
+            tensors |= load_file(path)
+        with torch.no_grad():
+            for kind, modules in (("ema", self.ema), ("raw", self.modules)):
+                for name, module in modules.items():
+                    for key, parameter in module.named_parameters():
+                        found = tensors.get(f"{kind}.{name}.{key}")
+                        parameter.copy_(tensors[f"ema.{name}.{key}"] if found is None else found)
+        return progress
+
+
+@torch.no_grad()
+def set_start_values(modules: Mapping[str, Any]) -> None:
+    """From random weights to a quiet start: opaque small Gaussians at a middle distance, features not yet heard."""
+    decoder, encoder = modules["gaussian_decoder"], modules["vae_encoder"]
+    head = decoder.gs_head.gs_proj
+    head.weight.mul_(0.1)
+    head.bias.copy_(head_bias())
+    decoder.extra_conv_in.weight.zero_()
+    for module in (decoder, encoder):
+        for name, parameter in module.named_parameters():
+            if name.endswith(("conv2.weight", "proj.weight")) and "gs_proj" not in name:
+                parameter.mul_(0.5)
+    channels = encoder.quant_conv.out_channels // 2
+    encoder.quant_conv.bias[channels:] = -4.0  # little noise at first
+    transformer = modules["transformer"]
+    transformer.condition_embedder.time_proj.weight.mul_(0.1)
+    for block in transformer.blocks:
+        block.scale_shift_table[:, 2] += 0.5  # gates of attention and of the feed-forward part
+        block.scale_shift_table[:, 5] += 0.5
+
+
+def head_bias() -> torch.Tensor:
+    """Biases of the Gaussian head for a quiet start. (76,)"""
+    bias = torch.zeros(2, GAUSSIAN_HEAD_WIDTH)
+    distance, opacity, scale, rotation = sum(FIELDS[:2]), sum(FIELDS[:3]), sum(FIELDS[:4]), sum(FIELDS[:5])
+    bias[:, distance] = 1.4
+    bias[:, opacity] = torch.tensor([1.5, -1.0])
+    bias[:, scale : scale + 3] = scale_bias(0.6)
+    bias[:, rotation] = 1.0
+    return bias.flatten()

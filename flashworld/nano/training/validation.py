@@ -1,0 +1,139 @@
+"""A look at the model while it trains: the whole four-step loop on worlds, photographs and captions it never trained on.
+
+Numbers are for steering; the benchmark proper is `evaluate`. Pictures go to one contact sheet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from flashworld.cameras import Cameras, intrinsics_from_fov, normalize
+from flashworld.config import GAUSSIANS_PER_PIXEL, TEXT_PREFIX
+from flashworld.models.gaussian_decoder import FIELDS
+from flashworld.nano.training.batches import Batch
+from flashworld.nano.training.losses import psnr
+from flashworld.nano.training.rasterize import Rasterizer
+from flashworld.nano.training.unroll import Computing, StepOutput, conditions, run_step, unroll
+from flashworld.sampling import STEPS
+from flashworld.trajectories import build_trajectory
+
+CAPTIONS = (
+    "a red ball in the middle nearby on grass under a clear blue sky",
+    "a room with a wooden floor and yellow walls; a large blue cube on the left in front",
+    "snow under a pink sky, a green tree on the right in front and a small black cube in the middle nearby",
+    "a desert and a sunset sky, a large purple cone in the centre nearby",
+    "an interior with blue tiles and white walls; a large orange pillar on the right in front",
+    "the sea under a night sky, a white ball on the left nearby",
+)
+SHEET_ROWS = 8
+SHEET_QUALITY = 88
+
+
+@torch.no_grad()
+def generate(
+    model: Computing,
+    cameras: Cameras,
+    images: torch.Tensor,
+    image_index: int,
+    has_image: torch.Tensor,
+    tokens: torch.Tensor,
+    rasterize: Rasterizer,
+) -> StepOutput:
+    """Four steps for a batch: images (B, 3, H, W) in [0, 1], caption tokens (B, length)."""  # fmt: skip
+    index = torch.full((len(images),), image_index, device=images.device)
+    given = conditions(model, cameras, images * 2 - 1, index, has_image, model.text(tokens))
+    return run_step(model, given, unroll(model, given, STEPS - 1, rasterize), STEPS - 1)
+
+
+@torch.no_grad()
+def validate_worlds(
+    model: Computing, batch: Batch, empty: torch.Tensor, rasterize: Rasterizer, sheet: Path | None
+) -> dict[str, float]:
+    """Image-only generation from the first frame of each scene; empty caption tokens (length,)."""
+    count, height, width = batch.rgb.shape[0], *batch.rgb.shape[-2:]
+    frames = len(batch.cameras) // count
+    yes = torch.ones(count, dtype=torch.bool, device=batch.rgb.device)
+    output = generate(model, batch.cameras, batch.rgb[:, 0], 0, yes, empty.expand(count, -1), rasterize)
+    every = Cameras.from_vectors(batch.all_vectors.flatten(0, 1))
+    rgb, alpha = rasterize(output.scenes, every, count, height, width)
+    quality = psnr(rgb, batch.rgb)
+    points = output.maps.unflatten(1, (GAUSSIANS_PER_PIXEL, -1))
+    seen = points[:, 0, sum(FIELDS[:2])].exp().unflatten(0, (count, -1))
+    error = (seen / batch.distance[:, :, ::2, ::2] - 1).abs()
+    if sheet is not None:
+        columns = [batch.rgb[:, 0], rgb[:, 0]]
+        for view in (frames // 2, frames - 1, frames):
+            columns += [batch.rgb[:, min(view, batch.rgb.shape[1] - 1)], rgb[:, min(view, batch.rgb.shape[1] - 1)]]
+        save_sheet(sheet, torch.stack(columns, dim=1)[:SHEET_ROWS])
+    opacity = points[:, :, sum(FIELDS[:3])].sigmoid()
+    return {
+        "input": float(quality[:, 0].mean()),
+        "path": float(quality[:, 1:frames].mean()),
+        "between": float(quality[:, frames:].mean()) if quality.shape[1] > frames else float("nan"),
+        "depth_error": float(error.median()),
+        "alpha": float(alpha.mean()),
+        "visible": float((opacity > 1 / 255).float().mean()),
+    }
+
+
+@torch.no_grad()
+def validate_photos(
+    model: Computing,
+    photos: Mapping[str, Image.Image],
+    captions: torch.Tensor,
+    empty: torch.Tensor,
+    height: int,
+    width: int,
+    rasterize: Rasterizer,
+    sheet: Path | None,
+) -> dict[str, float]:
+    """Photographs at their input view, and captions (C, length) without a picture; one default orbit for all."""  # fmt: skip
+    device = captions.device
+    pictures = torch.zeros((len(photos), 3, height, width), device=device)
+    for row, photo in zip(pictures, photos.values(), strict=True):
+        row.copy_(fit_photo(photo, height, width))
+    frames = model.config.frames
+    path, _ = normalize(
+        build_trajectory("orbit_right", frames=frames, intrinsics=intrinsics_from_fov(55.0, height, width))
+    )
+    total = len(pictures) + len(captions)
+    cameras = Cameras.from_vectors(path.to_vectors().repeat(total, 1)).to(device)
+    blank = torch.zeros((len(captions), 3, height, width), device=device)
+    has_image = torch.arange(total, device=device) < len(pictures)
+    tokens = torch.cat([empty.expand(len(pictures), -1), captions])
+    output = generate(model, cameras, torch.cat([pictures, blank]), 0, has_image, tokens, rasterize)
+    rgb, _ = rasterize(output.scenes, cameras, total, height, width)
+    if sheet is not None:
+        views = [rgb[:, i] for i in (0, frames // 2, frames - 1)]
+        save_sheet(sheet, torch.stack([torch.cat([pictures, blank]), *views], dim=1))
+    quality = psnr(rgb[: len(pictures), 0], pictures)
+    numbers = {f"photo_{name}": float(q) for name, q in zip(photos, quality, strict=True)}
+    return numbers | {"photos": float(quality.mean())} if numbers else numbers
+
+
+def fit_photo(photo: Image.Image, height: int, width: int) -> torch.Tensor:
+    """Cut to the aspect ratio around the centre and resize, as the model's input preparation does. (3, H, W) in [0, 1]"""
+    scale = max(height / photo.height, width / photo.width)
+    rows, columns = int(height / scale), int(width / scale)
+    left, top = (photo.width - columns) // 2, (photo.height - rows) // 2
+    cut = photo.crop((left, top, left + columns, top + rows)).resize((width, height), Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.asarray(cut).copy()).movedim(-1, 0).float() / 255
+
+
+def caption_tokens(tokenizer: object, captions: tuple[str, ...], length: int, device: torch.device) -> torch.Tensor:
+    """Padded token ids of prompts, with the model's prefix. (C, length)"""
+    rows = [tokenizer.encode(TEXT_PREFIX + text).ids[:length] for text in captions]  # type: ignore[attr-defined]
+    return torch.tensor([row + [0] * (length - len(row)) for row in rows], device=device)
+
+
+def save_sheet(path: Path, pictures: torch.Tensor) -> None:
+    """Pictures in [0, 1], rows x columns, as one JPEG. (R, C, 3, H, W)"""
+    rows, columns, _, height, width = pictures.shape
+    grid = pictures.clamp(0, 1).permute(0, 3, 1, 4, 2).reshape(rows * height, columns * width, 3)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray((grid * 255 + 0.5).byte().cpu().numpy()).save(path, quality=SHEET_QUALITY)

@@ -1,0 +1,105 @@
+"""The files a visitor gets of one scene, in one folder: downloads, what the two viewers show, and a poster.
+
+The full scene goes into the downloads. Viewers get less: a phone opens 600,000 Gaussians (about 20 MB of SPZ), the
+plain viewer 300,000 (see `plain_preview`); what is left out is what matters least for the picture.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from flashworld.cameras import Cameras
+from flashworld.gaussians import Gaussians, focus_point, prune_to_count
+from flashworld.io.atomic import replacing
+from flashworld.io.scenes.plain_preview import write_plain_preview
+from flashworld.io.scenes.spz import write_spz
+from flashworld.result import SceneResult, make_folder, write_text
+from flashworld.trajectories.json_forms import trajectory_to_json
+from flashworld.types import Frame
+
+DeliveredFile = Literal["ply", "spz", "viewer", "plain", "video", "poster", "path", "zip"]
+NAMES: dict[DeliveredFile, str] = {
+    "ply": "scene.ply",
+    "spz": "scene.spz",
+    "viewer": "viewer.spz",
+    "plain": "plain.splat",
+    "video": "video.mp4",
+    "poster": "poster.webp",
+    "path": "path.json",
+    "zip": "flashworld.zip",
+}
+ZIPPED: tuple[DeliveredFile, ...] = ("ply", "spz", "video", "path")
+VIEWER_GAUSSIANS = 600_000
+POSTER_QUALITY = 85
+
+
+def deliver(
+    result: SceneResult, folder: str | Path, *, frames: Iterable[Frame] | None = None
+) -> Iterator[tuple[DeliveredFile, Path]]:
+    """Write every file, yielding each as soon as it is there; the video and what needs no scene come first.
+
+    Args:
+        result: The scene.
+        folder: Made if need be.
+        frames: The video's pictures if they are rendered already.
+
+    Raises:
+        ExportError: a file cannot be written, or the scene is empty or not finite.
+    """
+    folder = make_folder(folder)
+    paths = {name: folder / file for name, file in NAMES.items()}
+    request = result.request
+    write_text(path_json(result.cameras, request.height, request.width), paths["path"])
+    yield "path", paths["path"]
+    write_poster(result.picture(), paths["poster"])
+    yield "poster", paths["poster"]
+    if request.video.enabled:
+        result.save(folder, ["video"], frames=frames)
+        yield "video", paths["video"]
+    views = result.cameras[:: max(1, len(result.cameras) // 6)]
+    write_spz(prune_to_count(result.visible(), VIEWER_GAUSSIANS, views), paths["viewer"])
+    yield "viewer", paths["viewer"]
+    camera = result.cameras[request.image_index]
+    write_plain_preview(result.visible(), camera, focus_distance(result.scene, camera), paths["plain"])
+    yield "plain", paths["plain"]
+    for name in ("ply", "spz"):
+        result.save(folder, [name])
+        yield name, paths[name]
+    write_zip([paths[name] for name in ZIPPED if paths[name].exists()], paths["zip"])
+    yield "zip", paths["zip"]
+
+
+def focus_distance(scene: Gaussians, camera: Cameras) -> float:
+    """How far ahead of a camera the near part of the scene is, scene units."""
+    return float(torch.linalg.norm(focus_point(scene, camera).cpu() - camera.positions[0].cpu()))
+
+
+def path_json(cameras: Cameras, height: int, width: int) -> str:
+    """The path in this project's own form."""
+    return json.dumps(trajectory_to_json(cameras, height=height, width=width), indent=1)
+
+
+def write_poster(picture: Frame, path: Path) -> None:
+    """The picture shown until the video plays."""
+    from PIL import Image
+
+    with replacing(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="WEBP", quality=POSTER_QUALITY)
+
+
+def write_zip(files: list[Path], path: Path) -> None:
+    """Put files into one archive, not compressed again: scenes and videos hardly shrink.
+
+    Raises:
+        ExportError: it cannot be written.
+    """
+    with replacing(path) as temporary:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+            for file in files:
+                archive.write(file, file.name)

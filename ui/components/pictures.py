@@ -1,0 +1,62 @@
+"""Pictures inside the page's HTML: data URLs, the crop preview."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from flashworld.io.images.crops import crop_box
+from flashworld.types import Frame
+
+if TYPE_CHECKING:
+    from flashworld.io.images.reading import Photo
+
+PREVIEW_SIDE_PX = 480
+DIMMED = 0.28
+"""Brightness of what the crop leaves out."""
+SEEN_LOSS = 0.06
+"""A smaller loss is told in words: a second picture that looks the same helps nobody."""
+
+
+def data_url(picture: Frame, *, side_px: int | None = None, quality: int = 82) -> str:
+    """A JPEG data URL of an RGB picture, uint8 (H, W, 3), no side longer than `side_px`."""
+    image = Image.fromarray(picture)
+    if side_px is not None:
+        image.thumbnail((side_px, side_px))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def crop_html(photo: Photo, height: int, width: int) -> str:
+    """The picture with what will be cut off dimmed, and one sentence about it."""
+    rows, columns = photo.pixels.shape[:2]
+    crop = crop_box(rows, columns, height, width)
+    lost = 1 - crop.width * crop.height / (rows * columns)
+    if lost < 0.01:
+        return f'<p class="fw-note">The whole picture is used, at {width} × {height}.</p>'
+    where = "left and right" if crop.width < columns else "top and bottom"
+    if lost < SEEN_LOSS:
+        return f'<p class="fw-note">Used at {width} × {height}; {lost:.0%} is cut off at the {where}.</p>'
+    small = Image.fromarray(photo.pixels)
+    small.thumbnail((PREVIEW_SIDE_PX, PREVIEW_SIDE_PX))
+    shrink = small.width / columns
+    bright = np.asarray(small)
+    shown = (bright * DIMMED).astype(np.uint8)
+    window = (
+        slice(round(crop.y0 * shrink), round((crop.y0 + crop.height) * shrink)),
+        slice(round(crop.x0 * shrink), round((crop.x0 + crop.width) * shrink)),
+    )
+    shown[window] = bright[window]
+    text = f"The bright part is used ({width} × {height}); {lost:.0%} is cut off at the {where}."
+    return f'<img class="fw-crop" alt="{escape(text)}" src="{data_url(shown)}"><p class="fw-note">{escape(text)}</p>'
+
+
+def error_html(message: str) -> str:
+    """A sentence in red for beside a control."""
+    return f'<p class="fw-note fw-bad" role="alert">{escape(message[:1].upper() + message[1:])}</p>'

@@ -1,0 +1,61 @@
+"""The running job as HTML: named steps, a bar, the picture of the moment. Text is escaped here."""
+
+from __future__ import annotations
+
+import re
+from html import escape, unescape
+
+from ui.components.pictures import data_url
+from ui.contract import STAGES, Progress
+
+PLACE_JS = """(text) => {
+  const place = document.querySelector("#fw-progress .fw-place-in-line");
+  if (place && place.textContent !== text) place.textContent = text;
+}"""
+"""Writes into the waiting text if it still stands there: an answer that comes late must not replace what followed."""
+
+
+def progress_html(progress: Progress, picture: str | None, left: str = "") -> str:
+    """Steps done, running and to come; `picture` is a data URL or None, `left` how long it still takes, in words."""
+    names = list(STAGES)
+    now = names.index(progress.stage)
+    classes = ["done"] * now + ['now" aria-current="step'] + ["todo"] * (len(names) - now - 1)
+    steps = "".join(
+        f'<li class="{kind}">{escape(STAGES[name])}</li>' for name, kind in zip(names, classes, strict=True)
+    )
+    title = STAGES[progress.stage] + (f" · {progress.message}" if progress.message else "")
+    percent = round(100 * min(max(progress.fraction, 0.0), 1.0))
+    image = f'<img src="{picture}" alt="Preview of the scene so far">' if picture else '<div class="fw-blank"></div>'
+    return (
+        f'<section class="fw-progress" aria-label="Progress">{image}'
+        f'<div class="fw-progress-text"><p role="status">{escape(title)}</p>'
+        f'<progress max="100" value="{percent}" aria-label="Progress">{percent} %</progress>'
+        f'<p class="fw-left">{escape(left)}</p>'
+        f'<ol class="fw-steps">{steps}</ol></div></section>'
+    )
+
+
+def waiting_html() -> str:
+    """Before the first step: the request is in the queue. `PLACE_JS` writes the place in it."""
+    return (
+        '<section class="fw-progress" aria-label="Progress"><div class="fw-blank"></div><div class="fw-progress-text">'
+        '<p role="status">Waiting for a free place</p><progress aria-label="Progress"></progress>'
+        '<p class="fw-left fw-place-in-line" role="status"></p></div></section>'
+    )
+
+
+def message_html(text: str, *, bad: bool = False) -> str:
+    """One sentence in the place of the progress: stopped, or failed."""
+    role = "alert" if bad else "status"
+    sentence = text[:1].upper() + text[1:]
+    return f'<p class="fw-message{" fw-bad" if bad else ""}" role="{role}">{escape(sentence)}</p>'
+
+
+def plain_text(message: str) -> str:
+    """A message that may hold HTML (ours is escaped, ZeroGPU's has links) as the text a visitor would read."""
+    return unescape(re.sub(r"<[^<>]{0,400}>", "", message)).strip()
+
+
+def preview_of(progress: Progress, last: str | None) -> str | None:
+    """The preview as a data URL, or the one before when this step brings none."""
+    return last if progress.preview is None else data_url(progress.preview, side_px=704)

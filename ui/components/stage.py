@@ -1,0 +1,107 @@
+"""The 3D stage as a Gradio component: a scene file as its value, the camera path as its `view`.
+
+The template never changes (Gradio would otherwise diff over the canvas); data arrive through `watch`. Recorded
+keyframes come back as the `keyframes` event, which anyone can send: `ui.events.camera_path` checks them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import gradio as gr
+from gradio.data_classes import FileData
+
+if TYPE_CHECKING:
+    from flashworld.cameras import Cameras
+
+STATIC_DIR = Path(__file__).parents[1] / "assets" / "static"
+_MOUNT = (Path(__file__).parents[1] / "assets" / "stage_mount.js").read_text(encoding="utf-8")
+
+
+class Stage(gr.HTML):
+    """Spark viewer, path player and keyframe recorder."""
+
+    data_model = FileData
+
+    def __init__(self, *, origin: Literal["path", "scene"], view: dict | None = None, **kwargs: Any) -> None:
+        """A stage; `origin` marks the keyframes recorded in it, `view` comes from `stage_view`."""
+        self.view = view or {}  # first: a word quoted in the script and not set would be taken for an event
+        super().__init__(
+            html_template=f'<div class="fw-stage" data-origin="{origin}"></div>',
+            js_on_load=_MOUNT.replace("__STATIC__", STATIC_DIR.as_posix()),
+            apply_default_css=False,
+            view=self.view,
+            **kwargs,
+        )
+
+    def postprocess(self, value: str | Path | None) -> FileData | None:
+        """Hand a scene file (SPZ, PLY or .splat) to the browser with its size."""
+        if value is None:
+            return None
+        path = Path(value)
+        return FileData(path=str(path), orig_name=path.name, size=path.stat().st_size)
+
+    def preprocess(self, payload: FileData | None) -> str | None:
+        """The path of the scene shown."""
+        return payload.path if payload else None
+
+    def api_info(self) -> dict[str, Any]:
+        """Never part of the public API."""
+        return {"type": "object"}
+
+
+def camera_rows(cameras: Cameras) -> list[list[float]]:
+    """Position, quaternion wxyz and vertical field of view in degrees, a row a camera, for the browser. (N, 8)"""
+    from flashworld.cameras import fov_y_deg
+
+    columns = zip(
+        cameras.positions.tolist(), cameras.quats_wxyz.tolist(), fov_y_deg(cameras.intrinsics).tolist(), strict=True
+    )
+    return [[round(v, 6) for v in (*position, *quat, fov)] for position, quat, fov in columns]
+
+
+def stage_view(
+    cameras: Cameras,
+    height: int,
+    width: int,
+    *,
+    picture: str | None = None,
+    picture_index: int = 0,
+    keyframes: dict | None = None,
+    recording: bool = False,
+    focus_distance: float | None = None,
+    seconds: float = 6.0,
+    poster: str | None = None,
+    invite: str = "Show in 3D",
+    note: str = "",
+) -> dict:
+    """What the stage draws.
+
+    Args:
+        cameras: The path, OpenGL axes, scene units.
+        height: Rows of the pictures the cameras take.
+        width: Columns of them.
+        picture: Data URL of the visitor's picture, cropped, or None.
+        picture_index: The camera it belongs to.
+        keyframes: The recorded list, to show it in this stage too; ignored by the stage it was recorded in.
+        recording: Open the keyframe panel.
+        focus_distance: How far ahead of the first look the view turns about, scene units.
+        seconds: How long playing the path takes.
+        poster: URL of a picture behind the invitation while the viewer is not loaded.
+        invite: Text of the button that loads it.
+        note: A sentence over the view, for a path without its scene; empty for none.
+    """
+    return {
+        "cameras": camera_rows(cameras),
+        "aspect": width / height,
+        "picture": picture,
+        "picture_index": picture_index,
+        "keyframes": keyframes,
+        "recording": recording,
+        "focus_distance": focus_distance,
+        "seconds": seconds,
+        "poster": poster,
+        "invite": invite,
+        "note": note,
+    }

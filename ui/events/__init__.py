@@ -1,0 +1,3 @@
+"""What happens when a control changes or a button is pressed."""
+
+from __future__ import annotations

@@ -1,0 +1,133 @@
+"""From the controls of step 2 to cameras. The same code feeds the preview and the job, so both show one path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from flashworld.errors import TrajectoryError
+from flashworld.io.json_text import read_json
+
+if TYPE_CHECKING:
+    from flashworld.cameras import Cameras
+    from flashworld.io.images.reading import Photo
+    from flashworld.trajectories.resolve import PathSource
+
+Source = Literal["template", "record", "file"]
+MAX_KEYFRAMES = 64
+EMPTY_RECORDING: dict[str, Any] = {"keyframes": [], "mode": "spline", "loop": False, "origin": "path"}
+
+
+@dataclass(frozen=True)
+class PathForm:
+    """What step 2 holds.
+
+    Attributes:
+        source: Which of the three ways is chosen.
+        preset: Name of the template.
+        params: The template's knobs, with `loop` and `easing`.
+        recording: Keyframes from the stage, as `check_recording` returns them.
+        file_text: Path JSON, uploaded or pasted.
+    """
+
+    source: Source
+    preset: str
+    params: Mapping[str, object] = field(default_factory=dict)
+    recording: Mapping[str, Any] = field(default_factory=lambda: EMPTY_RECORDING)
+    file_text: str = ""
+
+    def trajectory(self) -> tuple[PathSource, dict[str, object]]:
+        """The path as `build_request` wants it: source and parameters.
+
+        Raises:
+            TrajectoryError: fewer than two keyframes, or no usable JSON.
+        """
+        if self.source == "template":
+            return self.preset, dict(self.params)
+        if self.source == "record":
+            return keyframes_of(self.recording), {"mode": self.recording["mode"], "loop": self.recording["loop"]}
+        return parse_path_text(self.file_text), {}
+
+    def cameras(self, frames: int, height: int, width: int, fov_deg: float, photo: Photo | None = None) -> Cameras:
+        """The path itself, one camera a frame; the photo's size gives pixels in some path files their meaning.
+
+        Raises:
+            TrajectoryError: as `trajectory`, or the path is not usable.
+        """
+        from flashworld.trajectories.resolve import build_path, lens
+
+        source, params = self.trajectory()
+        intrinsics = lens(fov_deg, None, None, height, width)
+        cameras, _ = build_path(
+            source,
+            params,
+            frames=frames,
+            height=height,
+            width=width,
+            intrinsics=intrinsics,
+            picture_size=photo.pixels.shape[:2] if photo else None,
+        )
+        return cameras
+
+
+def parse_path_text(text: str) -> Mapping[str, object]:
+    """Path JSON as a mapping.
+
+    Raises:
+        TrajectoryError: empty, too large, or not a JSON object.
+    """
+    if not text.strip():
+        raise TrajectoryError("path file: upload or paste the JSON of a camera path first")
+    data = read_json(text, "path file", TrajectoryError)
+    if not isinstance(data, dict):
+        raise TrajectoryError(f"path file: expected a JSON object, got {type(data).__name__}")
+    return data
+
+
+def check_recording(data: object) -> dict[str, Any]:
+    """Keyframes as the browser sends them, or anything at all: shape and size are checked here, numbers by the library.
+
+    Raises:
+        TrajectoryError: not of the expected shape, or too many keyframes.
+    """
+    if not isinstance(data, Mapping) or not isinstance(data.get("keyframes"), list):
+        raise TrajectoryError("keyframes: expected a list of keyframes")
+    keys = data["keyframes"]
+    if len(keys) > MAX_KEYFRAMES:
+        raise TrajectoryError(f"keyframes: at most {MAX_KEYFRAMES}, got {len(keys)}")
+    wanted = {"position": 3, "quat_wxyz": 4}
+    clean = []
+    for index, key in enumerate(keys):
+        for name, count in wanted.items():
+            value = key.get(name) if isinstance(key, Mapping) else None
+            if not isinstance(value, list) or len(value) != count:
+                raise TrajectoryError(f"keyframe {index}: {name} must be {count} numbers")
+        clean.append({name: key.get(name) for name in (*wanted, "fov_y_deg")})
+    mode = "linear" if data.get("mode") == "linear" else "spline"
+    origin = "scene" if data.get("origin") == "scene" else "path"
+    return {"keyframes": clean, "mode": mode, "loop": data.get("loop") is True, "origin": origin}
+
+
+def keyframes_of(recording: Mapping[str, Any]) -> list:
+    """Recorded keyframes as the library's.
+
+    Raises:
+        TrajectoryError: fewer than two.
+    """
+    from flashworld.trajectories.keyframes import Keyframe
+
+    keys = recording["keyframes"]
+    if len(keys) < 2:
+        raise TrajectoryError(f"keyframes: record at least 2, got {len(keys)}")
+    return [Keyframe(tuple(key["position"]), tuple(key["quat_wxyz"]), key["fov_y_deg"]) for key in keys]
+
+
+def exif_fov(photo: Photo, height: int, width: int) -> float | None:
+    """The photo's own vertical field of view after the crop, degrees; None when its file does not say."""
+    from flashworld.cameras import fov_y_deg
+    from flashworld.io.images.crops import crop_box, photo_intrinsics
+
+    rows, columns = photo.pixels.shape[:2]
+    own = photo_intrinsics(photo, crop_box(rows, columns, height, width), height, width)
+    return None if own is None else round(float(fov_y_deg(own)), 1)

@@ -1,0 +1,144 @@
+"""Generate and Stop: checked before the queue, followed step by step, stopped at any step."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from flashworld.checks import whole_number
+from flashworld.errors import InputError
+from flashworld.limits import MAX_FRAMES
+from ui.components.progress_view import PLACE_JS, message_html, plain_text, preview_of, progress_html, waiting_html
+from ui.contract import Progress, Result, Service
+from ui.events.job import Wish, draw_seed, run_job, visitor_error
+from ui.events.path import QUIET
+from ui.events.waiting import about, people_ahead, place_text, seconds_left
+from ui.parts.inputs import InputsPart
+from ui.parts.path import PathPart, read_form
+from ui.parts.result import ResultPart, connect_plain, result_updates
+from ui.parts.run import RunPart, estimate_seconds, estimating, read_settings
+from ui.sessions import Sessions
+
+JOBS = "flashworld-jobs"
+"""Page and API share one line and one limit."""
+SETTINGS = 5
+"""How many values `RunPart.inputs` gives."""
+SCROLL_JS = """() => {
+  const top = document.getElementById("fw-result").getBoundingClientRect().top;
+  if (top < 0 || top > innerHeight / 2) document.getElementById("fw-result").scrollIntoView({ block: "start" });
+}"""
+"""Where the progress is out of sight, as on a phone, go there."""
+
+
+def read_wish(
+    image: str | None, text: str, fov: float, index: float, seed: float | None, randomize: bool, *rest: Any
+) -> Wish:
+    """The values of all controls, in the order of `connect_generate`, as a wish."""
+    settings = read_settings(*rest[:SETTINGS])
+    index = min(whole_number(index, "image_index", 0, MAX_FRAMES), settings.frames - 1)
+    path = read_form(*rest[SETTINGS:])
+    return Wish(image, text or "", path, settings, float(fov), index, draw_seed(seed, randomize))
+
+
+def refusal_of(*values: Any) -> str:
+    """What is wrong with the form, in one sentence; empty when nothing is."""
+    try:
+        read_wish(*values).request()
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def connect_generate(
+    page: gr.Blocks,
+    service: Service,
+    sessions: Sessions,
+    inputs: InputsPart,
+    path: PathPart,
+    run: RunPart,
+    result: ResultPart,
+) -> list[Any]:
+    """Wire the two buttons. Returns the inputs in the order `read_wish` takes them."""
+    values = [
+        inputs.image, inputs.prompt, path.fov, path.image_index, run.seed, run.randomize, *run.inputs, *path.inputs,
+    ]  # fmt: skip
+    buttons = [run.generate, run.stop]
+    outputs = [result.progress, *buttons, run.line, run.seed, *result.outputs]
+    idle = [gr.update(visible=True), gr.update(visible=False), gr.update(active=False)]
+    busy = [gr.update(visible=False), gr.update(visible=True), gr.update(active=False)]
+    keep = [gr.skip()] * (1 + len(result.outputs))
+
+    def job(request: gr.Request, *given: Any) -> Iterator[list]:
+        try:
+            wish = read_wish(*given)
+            checked = wish.request()
+        except InputError as error:
+            yield [message_html(str(error), bad=True), *idle, *keep]
+            raise visitor_error(error) from error
+        picture = None
+        expected, start = estimate_seconds(service, wish.settings), time.monotonic()
+        token = request.headers.get("x-ip-token")
+        try:
+            for step in run_job(service, sessions, checked, request.session_hash or "", token):
+                if isinstance(step, Progress):
+                    picture = preview_of(step, picture)
+                    left = seconds_left(time.monotonic() - start, step.fraction, expected)
+                    yield [progress_html(step, picture, f"{about(left)} left"), *busy, *keep]
+                elif isinstance(step, Result):
+                    yield ["", *idle, step.seed, *result_updates(step)]
+        except gr.Error as error:
+            yield [message_html(plain_text(str(error.message)), bad=True), *idle, *keep]
+            raise
+
+    def stopped() -> list:
+        return [message_html("Stopped. Nothing was made; your settings are still here."), *idle]
+
+    def finished(progress: str) -> list:
+        """Whatever happened, the buttons are back; a job that never started says so."""
+        unfinished = "fw-progress" in (progress or "")
+        text = message_html("It did not start: too many people are waiting. Try again in a minute.", bad=True)
+        return [text if unfinished else gr.skip(), *idle]
+
+    def admit(*given: Any) -> list:
+        """Check before the queue. A new ticket starts the job, a refusal stands beside the button."""
+        refusal = refusal_of(*given)
+        if refusal:
+            return [message_html(refusal, bad=True)] + [gr.skip()] * 6
+        # The place of an earlier wait is forgotten: only a place that changes is written.
+        return ["", secrets.token_hex(8), "", waiting_html(), *busy[:2], gr.update(active=True)]
+
+    admitted = [run.refusal, run.ticket, run.place, result.progress, *buttons, run.line]
+    run.generate.click(admit, values, admitted, **QUIET)
+    _connect_line(page, service, run)
+    run.ticket.change(None, js=SCROLL_JS, **QUIET)
+    running = run.ticket.change(
+        job, values, outputs,
+        concurrency_limit=service.concurrency, concurrency_id=JOBS, show_progress="minimal",
+        show_progress_on=[result.progress], api_visibility="private", trigger_mode="once",
+    )  # fmt: skip
+    running.then(finished, result.progress, [result.progress, *buttons, run.line], **QUIET).then(
+        **estimating(service, run), **QUIET
+    )
+    page.load(**estimating(service, run), **QUIET)
+    run.stop.click(stopped, None, [result.progress, *buttons, run.line], cancels=[running], **QUIET)
+    connect_plain(result, **QUIET)
+    return values
+
+
+def _connect_line(page: gr.Blocks, service: Service, run: RunPart) -> None:
+    """While a visitor waits, say how many are ahead."""
+
+    def look(request: gr.Request, *given: Any) -> str:
+        ahead = people_ahead(page._queue, JOBS, request.session_hash or "")
+        try:
+            each = estimate_seconds(service, read_settings(*given))
+        except InputError:  # edited meanwhile; the request that waits is the one that was checked
+            return ""
+        return place_text(ahead, each, service.concurrency)
+
+    run.line.tick(look, run.inputs, run.place, **QUIET)
+    run.place.change(None, run.place, None, js=PLACE_JS, **QUIET)

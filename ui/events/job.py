@@ -1,0 +1,123 @@
+"""One generation as the page runs it: check, then follow the service and turn what it yields into page updates."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from html import escape
+
+import gradio as gr
+
+from flashworld.config import ModelConfig
+from flashworld.errors import Cancelled, InputError
+from flashworld.inputs import GenerationRequest, build_request
+from flashworld.limits import MAX_SEED
+from ui.contract import Progress, Result, Service
+from ui.events.camera_path import PathForm
+from ui.parts.inputs import read_upload
+from ui.parts.run import Settings
+from ui.sessions import Sessions
+
+logger = logging.getLogger(__name__)
+BROKEN = "Something went wrong on our side and nothing was made. Try again; if it happens twice, change the settings."
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Everything the form holds.
+
+    Attributes:
+        image: Path of the uploaded picture or None.
+        text: The prompt.
+        path: Step 2.
+        settings: Sizes and video.
+        fov_deg: Vertical field of view in degrees.
+        image_index: The view the picture belongs to.
+        seed: Seed of all noise.
+    """
+
+    image: str | None
+    text: str
+    path: PathForm
+    settings: Settings
+    fov_deg: float
+    image_index: int
+    seed: int
+
+    def request(self) -> GenerationRequest:
+        """The checked request.
+
+        Raises:
+            InputError: one sentence for the visitor.
+        """
+        settings = self.settings
+        trajectory, params = self.path.trajectory()
+        return build_request(
+            image=read_upload(self.image),
+            text=self.text,
+            trajectory=trajectory,
+            trajectory_params=params,
+            image_index=self.image_index,
+            frames=settings.frames,
+            height=settings.height,
+            width=settings.width,
+            fov_y_deg=self.fov_deg,
+            seed=self.seed,
+            video=settings.video,
+        )
+
+
+def draw_seed(seed: float | None, randomize: bool) -> int:
+    """The seed to use: a new one when asked for or when the box is empty."""
+    if randomize or seed is None:
+        return secrets.randbelow(MAX_SEED + 1)
+    return int(seed)
+
+
+def visitor_error(error: Exception, *, visible: bool = False) -> gr.Error:
+    """What the visitor reads: the sentence of an `InputError`, one plain sentence for anything else.
+
+    Args:
+        error: What went wrong.
+        visible: Also as a toast; the page shows it beside the result instead. Programs read it either way.
+    """
+    if isinstance(error, gr.Error):
+        return error
+    if isinstance(error, InputError):
+        text = escape(str(error), quote=False)  # whoever shows it may show it as HTML; quotes are harmless there
+        return gr.Error(text, title="Please change this", visible=visible, print_exception=False)
+    if isinstance(error, Cancelled):
+        return gr.Error("Stopped. Nothing was made.", title="Stopped", visible=visible, print_exception=False)
+    logger.error("generation failed", exc_info=error)
+    return gr.Error(BROKEN, title="Sorry", visible=visible, print_exception=False)
+
+
+def run_job(
+    service: Service, sessions: Sessions, request: GenerationRequest, visitor: str, ip_token: str | None
+) -> Iterator[Progress | Result]:
+    """Follow one generation; its folder is kept only when it ends well.
+
+    Raises:
+        gr.Error: with a text for the visitor.
+    """
+    try:
+        with (
+            sessions.new_folder(visitor) as folder,
+            closing(service.generate(request, session_dir=folder, ip_token=ip_token)) as steps,
+        ):
+            for step in steps:
+                yield step
+                if isinstance(step, Result):
+                    return
+        raise visitor_error(RuntimeError("the service gave no result"))
+    except Exception as error:  # whatever it is: the visitor reads one sentence, the log has the rest
+        raise visitor_error(error) from error
+
+
+def default_model(service: Service) -> ModelConfig:
+    """The service's frames and size in the form `build_request` takes them."""
+    d = service.defaults
+    return ModelConfig(service.model_name, frames=d.frames, height=d.height, width=d.width)

@@ -1,0 +1,204 @@
+"""What happens when something about the camera path, the picture or the sizes changes: no queue, no GPU."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+
+import gradio as gr
+
+from flashworld.errors import InputError
+from flashworld.io.images.crops import prepare_picture
+from flashworld.io.images.reading import Photo, read_picture
+from flashworld.trajectories.json_forms import trajectory_to_json
+from ui.components.pictures import data_url, error_html
+from ui.components.stage import stage_view
+from ui.contract import Defaults, Service
+from ui.events.camera_path import check_recording, exif_fov
+from ui.parts.inputs import InputsPart, show_crop, showable
+from ui.parts.path import PathPart, caption_html, knob_updates, read_form, recorded_html
+from ui.parts.result import ResultPart
+from ui.parts.run import RunPart, estimating, parse_size
+
+QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+BILLBOARD_SIDE_PX = 320
+SAVE_JS = """(text) => {
+  if (!text) return;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  link.download = "flashworld-path.json";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}"""
+
+
+@lru_cache(maxsize=16)
+def _billboard(path: str, height: int, width: int) -> tuple[str, tuple[int, int]]:
+    """The cropped picture as a data URL, and the size (h, w) of the whole one. Uploads never change under a name."""
+    photo = read_picture(Path(path))
+    return data_url(prepare_picture(photo.pixels, height, width)[0], side_px=BILLBOARD_SIDE_PX), photo.pixels.shape[:2]
+
+
+@lru_cache(maxsize=4)
+def _photo(path: str) -> Photo:
+    return read_picture(Path(path))
+
+
+def first_view(defaults: Defaults, preset: str) -> dict:
+    """The stage when the page opens."""
+    form = read_form("template", preset, "", "", None, "", *_default_knobs())
+    cameras = form.cameras(defaults.frames, defaults.height, defaults.width, defaults.fov_y_deg)
+    return stage_view(cameras, defaults.height, defaults.width, invite="Show the path in 3D")
+
+
+def _default_knobs() -> list[float]:
+    from flashworld.trajectories import PRESETS
+    from ui.parts.path import KNOB_NAMES, START_PRESET
+
+    values = PRESETS[START_PRESET].resolve({})
+    return [values.get(name, 0.0) for name in KNOB_NAMES]
+
+
+def connect_path(service: Service, inputs: InputsPart, path: PathPart, run: RunPart, result: ResultPart) -> None:
+    """Join the controls of steps 1 to 3 with the stage and the notes."""
+    common = [inputs.image, run.size, run.frames, path.fov, path.image_index]
+    refresh = {"fn": _show_path, "inputs": [*common, *path.inputs], "outputs": [result.path_stage, path.note], **QUIET}
+    _connect_choices(path, result, refresh)
+    _connect_recording(path, result, refresh)
+    _connect_picture(inputs, path, run)
+    # Each change asks for a fresh view; while one is on its way only the last of the others is kept. Changes of states
+    # do not arrive from events outside the queue: those events ask for the view themselves.
+    changing = [component for component in [*path.inputs, *common] if not isinstance(component, gr.State)]
+    gr.on([component.change for component in changing], trigger_mode="always_last", **refresh)
+    run.frames.change(
+        lambda frames, index: gr.update(maximum=int(frames) - 1, value=min(int(index), int(frames) - 1)),
+        [run.frames, path.image_index], path.image_index, **QUIET,
+    )  # fmt: skip
+    gr.on(
+        [component.change for component in run.inputs],
+        **estimating(service, run),
+        trigger_mode="always_last",
+        **QUIET,
+    )
+    text = gr.Textbox(visible=False)
+    path.download.click(_path_text, [*common, *path.inputs], text, **QUIET).success(
+        None, text, None, js=SAVE_JS, **QUIET
+    )
+
+
+def _connect_choices(path: PathPart, result: ResultPart, refresh: dict) -> None:
+    def choose(name: str) -> list:
+        return [name, name, caption_html(name), gr.Tabs(selected="path"), *knob_updates(name)]
+
+    def picked(event: gr.EventData) -> list:
+        name = event._data.get("name") if isinstance(event._data, dict) else None
+        known = [value for _, value in path.preset.choices]
+        return choose(str(name)) if name in known else [gr.skip()] * (4 + len(path.knobs))
+
+    outputs = [path.picker, path.preset, path.caption, result.tabs, *path.knobs]
+    path.picker.pick(picked, None, outputs, **QUIET)
+    path.preset.input(choose, path.preset, outputs, **QUIET)
+    for name, tab in path.tab_of.items():
+        tab.select(lambda name=name: name, None, path.source, **QUIET).then(**refresh)
+    path.file.upload(_read_file, path.file, path.file_text, **QUIET)
+
+
+def _read_file(name: str | None) -> str:
+    if name is None:
+        return ""
+    try:
+        return Path(name).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise gr.Error("path file: expected JSON text in UTF-8", print_exception=False) from error
+
+
+def _connect_recording(path: PathPart, result: ResultPart, refresh: dict) -> None:
+    def recorded(event: gr.EventData) -> list:
+        try:
+            recording = check_recording(event._data)
+        except InputError as error:
+            gr.Warning(str(error))
+            return [gr.skip()] * 4
+        return [recording, "record", gr.Tabs(selected="record"), recorded_html(len(recording["keyframes"]))]
+
+    for stage in (result.path_stage, result.scene_stage):
+        outputs = [path.recording, path.source, path.tabs, path.recorded_note]
+        stage.keyframes(recorded, None, outputs, trigger_mode="always_last", **QUIET).then(**refresh)
+
+
+def _connect_picture(inputs: InputsPart, path: PathPart, run: RunPart) -> None:
+    def uploaded(name: str | None, size: str) -> list:
+        shown = showable(name)
+        fov, new_size = gr.skip(), gr.skip()
+        try:
+            photo = _photo(name) if name else None
+        except InputError:
+            photo = None
+        if photo is not None:
+            height, width = parse_size(size)
+            portrait = photo.pixels.shape[0] > 1.15 * photo.pixels.shape[1]
+            match = next((t for t in _titles(run) if portrait == (parse_size(t)[0] > parse_size(t)[1])), size)
+            if portrait != (height > width):
+                new_size, (height, width) = match, parse_size(match)
+            fov = exif_fov(photo, height, width) or gr.skip()
+        return [shown if shown != name else gr.skip(), fov, new_size]
+
+    inputs.image.upload(uploaded, [inputs.image, run.size], [inputs.image, path.fov, run.size], **QUIET)
+    gr.on(
+        [inputs.image.change, run.size.change],
+        lambda name, size: show_crop(name, *parse_size(size)),
+        [inputs.image, run.size],
+        inputs.crop,
+        trigger_mode="always_last",
+        **QUIET,
+    )
+
+
+def _titles(run: RunPart) -> list[str]:
+    return [str(choice[1]) for choice in run.size.choices if isinstance(choice, tuple)]
+
+
+def _cameras(image: str | None, size: str, frames: float, fov: float, values: tuple) -> tuple:
+    form = read_form(*values)
+    height, width = parse_size(size)
+    photo = None
+    if form.source == "file" and image:
+        photo = _photo(image)
+    return form, form.cameras(int(frames), height, width, float(fov), photo), height, width
+
+
+def _show_path(image: str | None, size: str, frames: float, fov: float, index: float, *values: object) -> list:
+    """The stage's new view, and a note when the path is not usable yet."""
+    picture = None
+    try:
+        if image:
+            picture, _ = _billboard(image, *parse_size(size))
+    except InputError:
+        picture = None  # the note below the picture says why
+    try:
+        form, cameras, height, width = _cameras(image, size, frames, fov, values)
+    except InputError as error:
+        return [gr.skip(), "" if _nothing_yet(values) else error_html(str(error))]
+    view = stage_view(
+        cameras, height, width,
+        picture=picture, picture_index=min(int(index), int(frames) - 1),
+        keyframes=dict(form.recording), recording=form.source == "record", invite="Show the path in 3D",
+    )  # fmt: skip
+    return [gr.update(view=view), ""]
+
+
+def _nothing_yet(values: tuple) -> bool:
+    """Just switched to recording or to a file: an empty start is no mistake."""
+    form = read_form(*values)
+    return (form.source == "record" and len(form.recording["keyframes"]) < 2) or (
+        form.source == "file" and not form.file_text.strip()
+    )
+
+
+def _path_text(image: str | None, size: str, frames: float, fov: float, index: float, *values: object) -> str:
+    try:
+        _, cameras, height, width = _cameras(image, size, frames, fov, values)
+    except InputError as error:
+        raise gr.Error(str(error), title="No path to save yet", print_exception=False) from error
+    return json.dumps(trajectory_to_json(cameras, height=height, width=width), indent=1)

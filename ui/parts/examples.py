@@ -1,0 +1,111 @@
+"""The strip of examples: a click fills the whole form and shows the shipped result, at no cost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from flashworld.trajectories.presets import PRESETS
+from ui.components.picker import Choice, Picker
+from ui.components.progress_view import message_html
+from ui.events.camera_path import EMPTY_RECORDING
+from ui.events.path import QUIET
+from ui.examples import Example, load_examples
+from ui.parts.inputs import InputsPart
+from ui.parts.path import AS_USUAL, LOOPS, PathPart
+from ui.parts.result import ResultPart, result_updates
+from ui.parts.run import RunPart, size_title
+from ui.parts.share import template_updates
+
+
+@dataclass(frozen=True)
+class ExamplesPart:
+    """The strip and what it shows."""
+
+    picker: Picker | None
+    examples: dict[str, Example]
+
+
+def build_examples() -> ExamplesPart:
+    """Draw the strip; nothing when there are no examples."""
+    examples = {example.name: example for example in load_examples()}
+    if not examples:
+        return ExamplesPart(None, {})
+    choices = [
+        Choice(e.name, e.title, e.caption, e.thumbnail, words=e.request.get("text") or "") for e in examples.values()
+    ]
+    picker = Picker(choices, legend="Start from an example", group="example", elem_id="fw-examples")
+    return ExamplesPart(picker, examples)
+
+
+def connect_examples(part: ExamplesPart, inputs: InputsPart, path: PathPart, run: RunPart, result: ResultPart) -> None:
+    """Fill everything on a click."""
+    if part.picker is None:
+        return
+    form = [
+        inputs.image, inputs.prompt, path.source, path.tabs, path.recording, path.file_text, path.loop, path.easing,
+        path.fov, path.image_index, run.size, run.frames, run.seed, run.randomize, run.fps, run.seconds,
+    ]  # fmt: skip
+    template = [path.picker, path.preset, path.caption, *path.knobs]
+    outputs = [part.picker, *form, *template, result.progress, *result.outputs]
+    sizes = [str(choice[1]) for choice in run.size.choices if isinstance(choice, tuple)]
+
+    def picked(event: gr.EventData) -> list:
+        name = event._data.get("name") if isinstance(event._data, dict) else None
+        example = part.examples.get(name) if isinstance(name, str) else None
+        if example is None:
+            return [gr.skip()] * len(outputs)
+        note, shown = _result(example, len(result.outputs))
+        return [example.name, *_form(example, sizes, run), *_template(example.request), note, *shown]
+
+    part.picker.pick(picked, None, outputs, **QUIET)
+
+
+def _form(example: Example, sizes: list[str], run: RunPart) -> list:
+    request = example.request
+    preset, params, file_text = _path(request.get("trajectory"))
+    loop = next((title for title, value in LOOPS.items() if value is params.get("loop")), AS_USUAL)
+    video = request.get("video") or {}
+    size = size_title(request["height"], request["width"]) if "height" in request else ""
+    return [
+        None if example.picture is None else str(example.picture),
+        request.get("text") or "",
+        "template" if preset else "file",
+        gr.Tabs(selected="template" if preset else "file"),
+        EMPTY_RECORDING,
+        file_text,
+        loop,
+        params.get("easing", AS_USUAL),
+        request.get("fov_y_deg") or 60,
+        request.get("image_index", 0),
+        size if size in sizes else gr.skip(),
+        min(request.get("frames", run.frames.value), run.frames.maximum),
+        request.get("seed", 0),
+        False,
+        video.get("fps") or gr.skip(),
+        video.get("seconds") or gr.skip(),
+    ]
+
+
+def _path(trajectory: Any) -> tuple[str, Mapping[str, Any], str]:
+    """Preset name and parameters, or the path as JSON text."""
+    if isinstance(trajectory, str):
+        return trajectory, {}, ""
+    if isinstance(trajectory, Mapping) and trajectory.get("preset") in PRESETS and "cameras" not in trajectory:
+        return trajectory["preset"], trajectory.get("params", {}), ""
+    return "", {}, json.dumps(trajectory) if trajectory else ""
+
+
+def _template(request: Mapping[str, Any]) -> list:
+    preset, params, _ = _path(request.get("trajectory"))
+    return template_updates(preset, dict(params))
+
+
+def _result(example: Example, count: int) -> tuple[str, list]:
+    if example.result is None:
+        return message_html("The form is filled. Press Generate to make this scene."), [gr.skip()] * count
+    return "", result_updates(example.result)

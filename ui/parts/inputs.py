@@ -1,0 +1,111 @@
+"""Step 1: a picture and/or words, with what the crop will leave of the picture."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import gradio as gr
+from gradio.data_classes import ImageData
+from PIL import Image
+
+from flashworld.errors import InputError
+from flashworld.io.images.reading import Photo, read_picture
+from flashworld.limits import MAX_IMAGE_BYTES, MAX_PROMPT_CHARS
+from ui.components.pictures import crop_html, error_html
+from ui.examples import EXAMPLES_DIR
+from ui.uploads import known_file
+
+SHOWN_BY_BROWSERS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif"}
+
+
+class PictureInput(gr.Image):
+    """`gr.Image` that hands over the file as it came: decoding and its errors belong to `flashworld.io.images.reading`."""
+
+    def preprocess(self, payload: ImageData | None) -> str | None:
+        """The path of the uploaded file, or of an example's.
+
+        Gradio checks a path only when the request says that it is one (`meta`), so a stranger could name any file.
+
+        Raises:
+            gr.Error: it is another file.
+        """
+        if payload is not None and payload.path and not (payload.url or "").startswith("data:"):
+            try:
+                return known_file(payload.path, EXAMPLES_DIR)
+            except InputError as error:
+                raise gr.Error(str(error), title="Please change this", print_exception=False) from error
+        pixels = super().preprocess(payload)
+        return pixels if isinstance(pixels, str) else None
+
+    def get_block_name(self) -> str:
+        """The front end knows it as an image."""
+        return "image"
+
+
+@dataclass(frozen=True)
+class InputsPart:
+    """The controls of step 1."""
+
+    image: PictureInput
+    crop: gr.HTML
+    prompt: gr.Textbox
+
+
+def build_inputs() -> InputsPart:
+    """Draw step 1."""
+    gr.HTML('<h2 class="fw-step"><b>1</b> Picture, words, or both</h2>', apply_default_css=False)
+    image = PictureInput(
+        label="Picture",
+        type="filepath",
+        image_mode=None,
+        sources=["upload", "clipboard", "webcam"],
+        height=220,
+        buttons=[],
+        elem_id="fw-image",
+        elem_classes="fw-image",
+    )
+    crop = gr.HTML("", elem_id="fw-crop", apply_default_css=False)
+    prompt = gr.Textbox(
+        label="Words",
+        placeholder="A cosy reading corner under a skylight",
+        info="Optional with a picture. What stands still works best: places, rooms, landscapes.",
+        lines=2,
+        max_lines=6,
+        max_length=MAX_PROMPT_CHARS,
+        elem_id="fw-prompt",
+    )
+    return InputsPart(image, crop, prompt)
+
+
+def read_upload(path: str | None) -> Photo | None:
+    """Decode the visitor's picture.
+
+    Raises:
+        ImageError: unreadable, too large, too small.
+    """
+    return None if path is None else read_picture(Path(path))
+
+
+def show_crop(path: str | None, height: int, width: int) -> str:
+    """HTML below the picture: the crop, or what is wrong with the file."""
+    try:
+        photo = read_upload(path)
+        return "" if photo is None else crop_html(photo, height, width)
+    except InputError as error:
+        return error_html(str(error))
+
+
+def showable(path: str | None) -> str | None:
+    """A file every browser can show: HEIC, TIFF and the like become a JPEG beside the upload; the rest stay."""
+    if path is None or Path(path).suffix.lower() in SHOWN_BY_BROWSERS or Path(path).stat().st_size > MAX_IMAGE_BYTES:
+        return path
+    try:
+        photo = read_picture(Path(path))
+    except InputError:
+        return path  # `show_crop` says what is wrong with it
+    folder = Path(tempfile.mkdtemp(dir=Path(path).parent))
+    copy = folder / "picture.jpg"
+    Image.fromarray(photo.pixels).save(copy, "JPEG", quality=95)
+    return str(copy)

@@ -1,0 +1,159 @@
+"""Step 3: settings most people leave alone, the cost, Generate and Stop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from flashworld.checks import whole_number
+from flashworld.errors import InputError
+from flashworld.inputs import VideoQuality, VideoSettings
+from flashworld.limits import MAX_FPS, MAX_FRAMES, MAX_SEED, MAX_VIDEO_SECONDS, MIN_FRAMES
+from ui.components.pictures import error_html
+from ui.contract import Defaults, Service
+
+QUALITIES = ("low", "medium", "high")
+QUOTA = (
+    "Daily GPU time on this Space: 2 min without an account, 5 min signed in, 40 min with PRO. "
+    "It renews 24 hours after the first use."
+)
+LOOK_SECONDS = 1.5
+"""How often a waiting page asks for its place in the queue."""
+
+
+@dataclass(frozen=True)
+class RunPart:
+    """The controls of step 3."""
+
+    size: gr.Dropdown
+    frames: gr.Slider
+    seed: gr.Number
+    randomize: gr.Checkbox
+    fps: gr.Slider
+    seconds: gr.Slider
+    quality: gr.Dropdown
+    estimate: gr.HTML
+    refusal: gr.HTML
+    ticket: gr.Textbox
+    generate: gr.Button
+    stop: gr.Button
+    line: gr.Timer
+    place: gr.Textbox
+
+    @property
+    def inputs(self) -> list[Any]:
+        """What `read_settings` wants, in its order."""
+        return [self.size, self.frames, self.fps, self.seconds, self.quality]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Sizes and the video."""
+
+    frames: int
+    height: int
+    width: int
+    video: VideoSettings
+
+
+def read_settings(size: str, frames: float, fps: float, seconds: float, quality: VideoQuality) -> Settings:
+    """The controls' values.
+
+    Raises:
+        InputError: a number is none, or outside its limits.
+    """
+    height, width = parse_size(size)
+    fps = whole_number(fps, "fps", 1, MAX_FPS)
+    video = VideoSettings(fps=fps, seconds=float(seconds) or None, quality=quality)
+    return Settings(whole_number(frames, "frames", MIN_FRAMES, MAX_FRAMES), height, width, video)
+
+
+def parse_size(size: str) -> tuple[int, int]:
+    """From "704×480 landscape" (width first, as people say it) to (height, width).
+
+    Raises:
+        InputError: there is none.
+    """
+    if not size:
+        raise InputError("choose a picture size")
+    width, height = (int(part) for part in size.split(" ")[0].split("×"))
+    return height, width
+
+
+def size_title(height: int, width: int) -> str:
+    """(480, 704) to "704×480 landscape"."""
+    shape = "landscape" if width > height else "portrait" if height > width else "square"
+    return f"{width}×{height} {shape}"
+
+
+def estimate_seconds(service: Service, settings: Settings) -> float:
+    """How long a generation with these settings takes."""
+    return service.estimate_seconds(settings.frames, settings.height, settings.width, settings.video)
+
+
+def estimate_html(service: Service, settings: Settings) -> str:
+    """What Generate will cost, in one line."""
+    seconds = estimate_seconds(service, settings)
+    about = f"{seconds:.0f} s" if seconds >= 10 else f"{max(seconds, 0.1):.1f} s"
+    where = "of GPU time" if service.uses_gpu_quota else "on this machine"
+    return f'<p class="fw-estimate">About <b>{about}</b> {where}</p>'
+
+
+def estimating(service: Service, run: RunPart) -> dict[str, Any]:
+    """An event that says anew what Generate will cost: settings have changed, or a call has taught something."""
+
+    def estimate(*values: Any) -> str:
+        try:
+            return estimate_html(service, read_settings(*values))
+        except InputError as error:
+            return error_html(str(error))
+
+    return {"fn": estimate, "inputs": run.inputs, "outputs": run.estimate}
+
+
+def build_run_part(defaults: Defaults, service: Service) -> RunPart:
+    """Draw step 3: a card of settings, and a bar that stays in sight with the cost and the buttons."""
+    with gr.Column(elem_classes="fw-card"):
+        settings = _settings(defaults)
+        if service.uses_gpu_quota:
+            gr.HTML(f'<p class="fw-note">{QUOTA}</p>', apply_default_css=False)
+    video = VideoSettings(fps=defaults.fps, seconds=6.0)
+    first = Settings(defaults.frames, defaults.height, defaults.width, video)
+    with gr.Column(elem_classes="fw-card fw-launch"):
+        refusal = gr.HTML("", elem_id="fw-refusal", apply_default_css=False)
+        with gr.Row(elem_classes="fw-go"):
+            estimate = gr.HTML(
+                estimate_html(service, first), elem_id="fw-estimate", apply_default_css=False, min_width=120
+            )
+            generate = gr.Button("Generate", variant="primary", size="lg", min_width=120, elem_id="fw-generate")
+            stop = gr.Button("Stop", variant="stop", size="lg", min_width=120, visible=False, elem_id="fw-stop")
+    ticket = gr.Textbox("", visible="hidden", label="Ticket", interactive=False)  # changes when a job may begin
+    place = gr.Textbox("", visible="hidden", label="Place in the queue", interactive=False)
+    line = gr.Timer(LOOK_SECONDS, active=False)
+    return RunPart(*settings, estimate, refusal, ticket, generate, stop, line, place)
+
+
+def _settings(
+    defaults: Defaults,
+) -> tuple[gr.Dropdown, gr.Slider, gr.Number, gr.Checkbox, gr.Slider, gr.Slider, gr.Dropdown]:
+    gr.HTML('<h2 class="fw-step"><b>3</b> Generate</h2>', apply_default_css=False)
+    with gr.Row(elem_classes="fw-seed-row"):
+        seed = gr.Number(42, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=110, elem_id="fw-seed")
+        randomize = gr.Checkbox(True, label="New seed each time", min_width=140, elem_id="fw-randomize")
+    with gr.Accordion("More settings", open=False, elem_id="fw-more"):
+        titles = [size_title(*size) for size in defaults.sizes]
+        size = gr.Dropdown(titles, value=titles[0], label="Picture size", elem_id="fw-size")
+        frames = gr.Slider(
+            MIN_FRAMES, MAX_FRAMES, defaults.frames, step=1, label="Views",
+            info="How many pictures of the scene are made", elem_id="fw-frames",
+        )  # fmt: skip
+        with gr.Row():
+            fps = gr.Slider(5, MAX_FPS, defaults.fps, step=1, label="Video: pictures a second", elem_id="fw-fps")
+            seconds = gr.Slider(
+                0, min(20, MAX_VIDEO_SECONDS), 6, step=0.5, label="Video: seconds",
+                info="0: one second between views", elem_id="fw-seconds",
+            )  # fmt: skip
+        quality = gr.Dropdown(list(QUALITIES), value="high", label="Video: quality", elem_id="fw-quality")
+    return size, frames, seed, randomize, fps, seconds, quality
