@@ -46,7 +46,7 @@ install: $(VENV)/.uv-ready  ## prove that requirements.txt alone opens the app h
 lint: $(VENV)/.test-ready  ## formatter, linter, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	rm -f ui/components/*.pyi  # Gradio writes them beside the components when they are imported, and pyright would believe them
+	find ui -name '*.pyi' -delete  # Gradio writes them beside the components when they are imported, and pyright would believe them
 	$(BIN)/pyright
 
 bench: $(VENV)/.run-ready  ## figures of this machine
