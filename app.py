@@ -2,9 +2,9 @@
 
     python app.py [--model full|nano|PATH] [--ckpt FILE] [--offload text,vae,transformer] [--host H] [--port P]
 
-On ZeroGPU the networks are put on "cuda" here, when the module loads; each generation runs in a forked worker, which
-gets a checked request and gives back a packed scene and the video's pictures. Checking happens before it, files are
-written after it, both in this process. Without a GPU the small model is loaded while the page is already open.
+On ZeroGPU the networks are moved to "cuda" here, when the module loads; each generation runs in a forked worker, which
+gets a checked request and sends back progress, a packed scene and the video's frames. Requests are checked before the
+call and files are written after it, both in this process. Without a GPU the small model loads while the page is open.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
-import multiprocessing
 import os
 import shutil
 import signal
@@ -21,8 +20,6 @@ import time
 from collections.abc import Generator, Iterator
 from html import escape
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 import torch
 
@@ -38,32 +35,29 @@ import gradio as gr
 
 from aot.served_model import Model
 from aot.spaces_compat import platform_factor
-from flashworld.cli.models import add_model_options
-from flashworld.errors import CheckpointError, ExportError, FlashWorldError, InputError, NumericalError
+from flashworld.cli.models import add_model_options, model_options
+from flashworld.errors import ExportError, FlashWorldError, TransferError
 from flashworld.inputs import GenerationRequest, VideoSettings
 from flashworld.limits import MAX_SIDE_PX, MIN_SIDE_PX, SIZE_MULTIPLE
-from flashworld.pipeline import Stage
+from flashworld.pipeline import DENOISED_FRACTION
+from flashworld.progress import Progress
 from flashworld.result import SceneResult
-from flashworld.sampling import STEPS
 from flashworld.serving import shared_arrays
-from flashworld.serving.costs import H200_COSTS, Work
+from flashworld.serving.costs import CPU_COSTS, H200_COSTS, Work
 from flashworld.serving.delivery import NAMES, deliver, focus_distance
 from flashworld.serving.durations import DurationModel
+from flashworld.serving.messages import Finished, WorkerMessage, WorkerStarted
+from flashworld.serving.sentences import sentence_for
+from flashworld.serving.shutdown import leave, leave_on_signals
 from flashworld.serving.transfer import PackedResult, pack_result, use_shared_memory
 from flashworld.serving.workers import WorkerWatch, startup_seconds
 from ui import build_page, launch_options
-from ui.contract import Defaults, Progress, Result
-from ui.events.job import BROKEN
+from ui.contract import Defaults, Result
 
 logger = logging.getLogger("flashworld.app")
 
 GPU_SHARE = 0.85
 """Share of the progress bar that stands for the GPU's part."""
-CPU_SLOWNESS = 60.0
-"""How many times the H200's seconds two CPU cores need, until calls have been seen."""
-OUT_OF_MEMORY = "There was not enough memory. Take fewer views or a smaller picture and try again."
-NOT_FINITE = "The model gave no usable numbers for this request. Try another seed, or change the words or the picture."
-NOT_LOADED = "The model is not ready and will not be: the owner of this app finds the reason in its log."
 NOT_STARTED = "flashworld: port {port} of {host} cannot be used, is another app running there? Choose one with --port"
 NO_CAP = 86400.0
 """Seconds; whoever owns the GPU may use it."""
@@ -73,8 +67,6 @@ TOTAL = "total"
 WORKER_START = "worker start"
 ABORTED = "aborted"
 """In the title of the error that ZeroGPU shows when a call was cut short or its worker died."""
-OWNER_PID = os.getpid()
-"""ZeroGPU's workers are forks of this process and must not clean up after it."""
 ZERO_GPU = bool(spaces_config.Config.zero_gpu)
 
 
@@ -91,7 +83,7 @@ def load_model(options: argparse.Namespace) -> Model:
     """The model, or the end of the process in one sentence."""
     try:
         # Eight-bit text weights keep what a cold worker moves below 13 GB.
-        return Model(options, spaces.GPU, text_int8=ZERO_GPU)
+        return Model(model_options(options), spaces.GPU, text_int8=ZERO_GPU)
     except FlashWorldError as error:
         shutil.rmtree(private_folder(), ignore_errors=True)
         raise SystemExit(f"flashworld: {error}") from None
@@ -108,15 +100,8 @@ DURATIONS = DurationModel(
     folder=os.environ.get("FLASHWORLD_DATA_DIR") or None,
     factor=platform_factor(),
     cap_s=NO_CAP if not ZERO_GPU else float(os.environ.get("FLASHWORLD_MAX_GPU_SECONDS", "120")),
-    costs=H200_COSTS
-    if MODEL.on_gpu
-    else dataclasses.replace(
-        H200_COSTS, **{f.name: getattr(H200_COSTS, f.name) * CPU_SLOWNESS for f in dataclasses.fields(H200_COSTS)
-                       if f.name.startswith("per_") and f.name not in ("per_result_byte", "per_gaussian_view")}
-    ),
-)  # fmt: skip
-
-
+    costs=H200_COSTS if MODEL.on_gpu else CPU_COSTS,
+)
 WORKERS = WorkerWatch()
 
 
@@ -133,52 +118,39 @@ def gpu_seconds(request: GenerationRequest, *_args: object, **_kwargs: object) -
 
 
 @spaces.GPU(duration=gpu_seconds, size=os.environ.get("FLASHWORLD_GPU_SIZE") or "large")  # type: ignore[call-overload]
-def generate_on_gpu(request: GenerationRequest, shared_memory: bool = False) -> Iterator[int | Stage | PackedResult]:
-    """Run the model; the only code that touches the GPU. Yields its process, then stages, and last the packed result.
+def generate_on_gpu(request: GenerationRequest, shared_memory: bool = False) -> Iterator[WorkerMessage]:
+    """Run the model; the only code that touches the GPU.
 
     Args:
         request: What to make.
         shared_memory: Hand the result's arrays over in shared memory, if this runs in a worker.
 
+    Yields:
+        `WorkerStarted`, then `Progress`, and last `Finished`.
+
     Raises:
         gr.Error: the only kind of error whose text leaves a ZeroGPU worker.
     """
-    born = startup_seconds()
+    startup_s = startup_seconds()
     use_shared_memory(shared_memory)
     try:
-        yield os.getpid()
+        yield WorkerStarted(os.getpid(), startup_s)
         pipeline, start = MODEL.pipeline, time.perf_counter()  # waiting for a model that is still loading is no work
-        for stage in pipeline.stages(request):
-            if isinstance(stage, SceneResult):
-                packed = pack_result(stage)
-                packed.timings[WORKER_START] = born
-                packed.timings[TOTAL] = born + time.perf_counter() - start
-                yield packed
+        for update in pipeline.stages(request):
+            if isinstance(update, SceneResult):
+                yield Progress("render", DENOISED_FRACTION)
+                packed = pack_result(update)
+                yield Finished(packed, startup_s + time.perf_counter() - start)
             else:
-                yield stage
+                yield update
         return
     except (FlashWorldError, MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
         logger.exception("generation failed")
-        sentence = visitor_sentence(error)
+        sentence = escape(sentence_for(error), quote=False)
     # Outside the handler: the error's traceback holds on to the tensors that filled the memory.
     if MODEL.on_gpu:
         torch.cuda.empty_cache()
     raise gr.Error(sentence, print_exception=False)
-
-
-def visitor_sentence(error: Exception) -> str:
-    """What a visitor reads of an error in the GPU's part; the log has the rest."""
-    if isinstance(error, InputError):
-        return escape(str(error), quote=False)
-    if isinstance(error, NumericalError):
-        return NOT_FINITE
-    if isinstance(error, CheckpointError):
-        return NOT_LOADED
-    # torch on the CPU raises a plain RuntimeError, and so do some CUDA libraries.
-    text = str(error).lower()
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "out of memory" in text or "can't allocate" in text:
-        return OUT_OF_MEMORY
-    return BROKEN
 
 
 class Service:
@@ -198,7 +170,6 @@ class Service:
             height=height,
             width=width,
             sizes=((height, width), (width, height), square_like(height, width)),
-            fps=24,
         )
 
     def estimate_seconds(self, frames: int, height: int, width: int, video: VideoSettings) -> float:
@@ -206,37 +177,37 @@ class Service:
         estimate = DURATIONS.estimate(work_of(frames, height, width, video))
         return float(estimate.request_s) if ZERO_GPU else estimate.expected_s
 
-    def generate(
-        self, request: GenerationRequest, *, session_dir: Path, ip_token: str | None = None
-    ) -> Generator[Progress | Result, None, None]:
+    def generate(self, request: GenerationRequest, *, session_dir: Path) -> Generator[Progress | Result, None, None]:
         """Follow the GPU's part, then write the files."""
-        packed = None
-        size = (request.frames, request.height, request.width, request.video)
+        started, finished = None, None
         with WORKERS.call() as call:
-            asked = work_of(*size)
+            asked = work_of(request.frames, request.height, request.width, request.video)
             try:
-                for stage in generate_on_gpu(request, PackedResult.shared_memory):
-                    if isinstance(stage, int):
-                        call.ran_in(stage)
-                    elif isinstance(stage, PackedResult):
-                        packed = stage
-                    elif isinstance(stage, ExportError):
-                        use_shared_memory(False)  # this result is lost, the next ones come through the pipe
-                        raise stage
+                for message in generate_on_gpu(request, PackedResult.shared_memory):
+                    if isinstance(message, WorkerStarted):
+                        started = message
+                        call.ran_in(message.pid)
+                    elif isinstance(message, Finished):
+                        finished = message
                     else:
-                        yield progress_of(stage)
+                        yield dataclasses.replace(message, fraction=message.fraction * GPU_SHARE)
             except gr.Error as error:
                 if ABORTED in f"{error.title} {error.message}".lower():
                     DURATIONS.record_aborted(asked)
                 raise
-        if packed is None:
+        if started is None or finished is None:
             raise ExportError("the GPU gave nothing back")
-        DURATIONS.record(work_of(*size, cold=packed.timings[WORKER_START] > 0), packed.timings[TOTAL])
-        result = packed.unpack(request)
+        DURATIONS.record(dataclasses.replace(asked, cold=started.startup_s > 0), finished.gpu_s)
+        try:
+            result = finished.result.unpack(request)
+        except TransferError:
+            use_shared_memory(False)  # this result is lost, the next ones come through the pipe
+            raise
         files = {}
-        for name, path in deliver(result, session_dir, frames=packed.frames):
+        for name, path in deliver(result, session_dir, frames=finished.result.frames):
             files[name] = path
-            yield Progress("files", GPU_SHARE + (1 - GPU_SHARE) * len(files) / (len(NAMES) + 1), path.name)
+            share = len(files) / (len(NAMES) + 1)
+            yield Progress("files", GPU_SHARE + (1 - GPU_SHARE) * share, len(files), len(NAMES))
         yield Result(
             files=files,
             seed=request.seed,
@@ -246,7 +217,7 @@ class Service:
             width=request.width,
             image_index=request.image_index,
             focus_distance=focus_distance(result.scene, result.cameras[request.image_index]),
-            timings=result.timings,
+            timings={**result.timings, WORKER_START: started.startup_s, TOTAL: finished.gpu_s},
         )
 
 
@@ -257,34 +228,7 @@ def square_like(height: int, width: int) -> tuple[int, int]:
     return side, side
 
 
-def progress_of(stage: Stage) -> Progress:
-    """A pipeline's stage in the page's words: what is going on now."""
-    if stage.name == "scene":
-        return Progress("render", stage.fraction * GPU_SHARE, "", stage.preview)
-    coming = min(int(stage.fraction * (STEPS + 1)) + 1, STEPS)
-    return Progress("denoise", stage.fraction * GPU_SHARE, f"step {coming} of {STEPS}", stage.preview)
-
-
 SERVICE = Service(MODEL)
-
-
-def leave(code: int) -> NoReturn:
-    """End at once, whatever is running, and leave nothing behind.
-
-    Not `sys.exit`: it waits for threads, and one may be in the middle of a scene, or takes the process down with an
-    abort, when one is still loading the model.
-    """
-    if os.getpid() == OWNER_PID:
-        shutil.rmtree(private_folder(), ignore_errors=True)
-        for worker in multiprocessing.active_children():  # ZeroGPU's
-            worker.kill()
-    sys.stderr.flush()
-    os._exit(code)
-
-
-def stop(signal_number: int, _frame: FrameType | None = None) -> None:
-    """What a signal does."""
-    leave(128 + signal_number)
 
 
 def serve() -> None:
@@ -303,8 +247,7 @@ def serve() -> None:
         logger.info("%s", error)
         sys.stderr.write(NOT_STARTED.format(**place) + "\n")
         leave(1)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    leave_on_signals()
     time.sleep(PAGE_FIRST_S)
     MODEL.load_behind_the_page()
     while True:

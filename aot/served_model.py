@@ -5,7 +5,6 @@ What a GPU needs is imported when there is one: the page of the small model open
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import threading
@@ -13,14 +12,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
 from flashworld.checkpoints.loading import model_config
-from flashworld.cli.models import chosen_offload, chosen_source, load_pipeline
-from flashworld.cli.output import Output
 from flashworld.config import ModelConfig
 from flashworld.errors import CheckpointError
 from flashworld.pipeline import FlashWorldPipeline
+from flashworld.serving.file_progress import FileProgress
+from flashworld.serving.options import ModelOptions
 
 logger = logging.getLogger("flashworld.app")
 
@@ -31,7 +28,7 @@ class Model:
     """The pipeline. It is there when this is made, but for nano on a CPU, which is loaded behind the open page.
 
     Args:
-        options: Parsed options of `flashworld.cli.models.add_model_options`.
+        options: Which model, and where.
         gpu: `spaces.GPU`: what is compiled, is compiled where a GPU is.
         text_int8: Eight-bit text weights in compiled graphs.
 
@@ -39,15 +36,12 @@ class Model:
         FlashWorldError: options or weights cannot be used.
     """
 
-    def __init__(self, options: argparse.Namespace, gpu: GpuDecorator, *, text_int8: bool) -> None:
-        self.source = chosen_source(options)
+    def __init__(self, options: ModelOptions, gpu: GpuDecorator, *, text_int8: bool) -> None:
+        self.source = options.source
         self.config: ModelConfig = model_config(self.source)
-        self.on_gpu = (options.device or ("cuda" if torch.cuda.is_available() else "cpu")) == "cuda" and (
-            self.source != "nano" or options.device == "cuda"
-        )
+        self.on_gpu = options.torch_device.type == "cuda"
         self.compiled = False
         self.note = ""
-        self._offload = chosen_offload(options)  # refused now, not in a thread behind the open page
         self._options = options
         self._gpu = gpu
         self._text_int8 = text_int8
@@ -96,7 +90,8 @@ class Model:
 
     def _load(self) -> None:
         start = time.perf_counter()
-        self._pipeline = load_pipeline(self._options, Output(json_wanted=False, quiet=False))
+        with FileProgress() as progress:
+            self._pipeline = self._options.load(progress)
         logger.info("model %s loaded in %.1f s", self._pipeline.name, time.perf_counter() - start)
 
     def _have_kernels(self) -> None:
@@ -112,7 +107,7 @@ class Model:
 
     def _compile(self) -> None:
         """Patch in compiled graphs, made now if there are none; without them everything runs, slower."""
-        if os.environ.get("FLASHWORLD_AOT") == "off" or self._offload:
+        if os.environ.get("FLASHWORLD_AOT") == "off" or self._options.offload:
             self.note = "running eagerly"
             return
         from aot.startup import STARTUP_SECONDS, Settings, prepare

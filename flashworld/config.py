@@ -22,6 +22,11 @@ SPATIAL_FACTOR = 16
 TEXT_PREFIX = "[Static] "
 """The model was trained with it, also in front of an empty prompt."""
 TEXT_TOKENS = 512
+DEFAULT_FPS = 24
+DEFAULT_VIDEO_SECONDS = 6.0
+"""Frame rate and length of a video where nobody says otherwise: page, command line, API and request files share them."""
+DEFAULT_FOV_Y_DEG = 60.0
+"""Vertical field of view where neither the request, the path nor the photo has one; the original's."""
 
 
 @dataclass(frozen=True)

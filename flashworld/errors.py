@@ -43,6 +43,10 @@ class ExportError(FlashWorldError):
     """A scene is empty or not finite, or a file cannot be written."""
 
 
+class TransferError(FlashWorldError):
+    """A result did not arrive from the process that made it."""
+
+
 class NumericalError(FlashWorldError):
     """A network produced NaN or infinity. The message names the stage."""
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from flashworld.cameras import Cameras
 from flashworld.checks import echo, one_of, real_number, true_or_false, whole_number
-from flashworld.config import FULL, ModelConfig
+from flashworld.config import DEFAULT_FPS, DEFAULT_VIDEO_SECONDS, FULL, ModelConfig
 from flashworld.errors import ImageError, InputError, PromptError, TrajectoryError
 from flashworld.io.images.crops import prepare_picture
 from flashworld.io.images.reading import Photo, PictureSource, read_picture
@@ -61,8 +61,8 @@ class VideoSettings:
         enabled: False writes no video at all.
     """
 
-    fps: int = 15
-    seconds: float | None = None
+    fps: int = DEFAULT_FPS
+    seconds: float | None = DEFAULT_VIDEO_SECONDS
     quality: VideoQuality = "high"
     depth: bool = False
     enabled: bool = True

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -21,34 +20,21 @@ from flashworld.errors import Cancelled, InputError
 from flashworld.gaussians import Gaussians
 from flashworld.inputs import GenerationRequest
 from flashworld.models.networks import Networks
+from flashworld.progress import Progress
 from flashworld.result import SceneResult
 from flashworld.sampling import STEPS, SeededNoise, StepResult, sample
 from flashworld.types import Frame, Images
 
-StageName = Literal["text", "step", "scene"]
 Offload = Literal["text", "vae", "transformer"]
+TEXT_FRACTION = 0.06
+"""Of the whole job when the text is encoded."""
+DENOISED_FRACTION = 0.8
+"""Of the whole job when the scene is made; the rest is filming it."""
 PREVIEW_HEIGHT = 240
 """Rows of the small picture shown while the model works."""
 FRAMES_PER_CHUNK = 24
 """Frames that go through VAE and Gaussian decoder together on a GPU."""
 CPU_FRAMES_PER_CHUNK = 4
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Word of progress.
-
-    Attributes:
-        name: What has just been done.
-        message: The same for people, with what comes next.
-        fraction: Share of the work done, 0 to 1.
-        preview: A small picture of the scene so far, RGB uint8; None when there is none yet.
-    """
-
-    name: StageName
-    message: str
-    fraction: float
-    preview: Frame | None = None
 
 
 class FlashWorldPipeline:
@@ -90,12 +76,13 @@ class FlashWorldPipeline:
             InputError: an unknown name in `offload`.
         """
         from flashworld.checkpoints.loading import load_networks
+        from flashworld.device import choose_device, network_dtype
 
         wanted: set[str] = set(offload)
         if wanted - set(get_args(Offload)):
             raise InputError(f"offload must be among {', '.join(get_args(Offload))}, got {sorted(wanted)}")
-        device = torch.device(device or default_device(source))
-        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+        device = choose_device(device, source)
+        dtype = network_dtype(device)
         loaded = load_networks(
             source, device="cpu" if wanted else device, dtype=dtype, wan=wan, on_progress=on_progress
         )
@@ -113,15 +100,15 @@ class FlashWorldPipeline:
     def __call__(
         self,
         request: GenerationRequest,
-        on_stage: Callable[[Stage], None] | None = None,
+        on_stage: Callable[[Progress], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> SceneResult:
         """Make one scene.
 
         Args:
             request: From `flashworld.inputs`.
-            on_stage: Told after every stage.
-            should_stop: Asked after every stage.
+            on_stage: Called at the start of every stage and step.
+            should_stop: Asked there, after `on_stage`.
 
         Raises:
             Cancelled: `should_stop` said yes.
@@ -133,24 +120,23 @@ class FlashWorldPipeline:
             if on_stage:
                 on_stage(stage)
             if should_stop and should_stop():
-                raise Cancelled(f"stopped after {stage.name}")
+                raise Cancelled(f"stopped before {stage.message}")
         raise AssertionError("the loop always ends in a result")
 
-    def stages(self, request: GenerationRequest) -> Iterator[Stage | SceneResult]:
-        """Yield a `Stage` after each part of the work, and the `SceneResult` last; stop iterating to cancel."""
+    def stages(self, request: GenerationRequest) -> Iterator[Progress | SceneResult]:
+        """Yield `Progress` as each stage and step begins, and the `SceneResult` last; stop iterating to cancel."""
         clock = StageClock(self.networks.device)
         normalized, normalization = normalize(request.cameras)
-        total = STEPS + 1
+        yield Progress("text", 0.0)
         with torch.inference_mode(), clock.stage("text"):
             embeds = self.networks.text(request.text)
-        yield Stage("text", f"Denoising step 1 of {STEPS}", 0.3 / total)
+        yield Progress("denoise", TEXT_FRACTION, 1, STEPS)
         for step in self._steps(request, normalized, embeds, clock):
             if not step.is_last:
-                done, coming = step.step + 1, step.step + 2
+                done = step.step + 1
                 shown = small_picture(step.images, request.image_index)
-                yield Stage("step", f"Denoising step {coming} of {STEPS}", done / total, shown)
+                yield Progress("denoise", DENOISED_FRACTION * done / STEPS, done + 1, STEPS, shown)
                 continue
-            yield Stage("scene", "Writing the scene", STEPS / total)
             yield SceneResult(
                 scene=step.scene.scaled(normalization.scene_scale),
                 cameras=normalization.to_scene_units(normalized),
@@ -185,13 +171,8 @@ class FlashWorldPipeline:
             yield step
 
 
-def default_device(source: str | Path = "full") -> str:
-    """CUDA where there is one; the CPU for nano, which is as fast there."""
-    return "cuda" if source != "nano" and torch.cuda.is_available() else "cpu"
-
-
 def place(networks: Networks, device: torch.device, offload: set[str]) -> Networks:
-    """Move networks from the CPU to `device`, but leave those in `offload` at home.
+    """Move networks from the CPU to `device`, but leave those in `offload` on the CPU.
 
     "text" runs on the CPU; "vae" (encoder and Gaussian decoder) and "transformer" visit `device` for every call.
     """

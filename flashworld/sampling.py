@@ -38,7 +38,7 @@ STEP_TIMESTEPS = (1000.0, 900.0, 750.0, 500.0)
 """The model clock: 1000 x sigma."""
 STEPS = len(STEP_SIGMAS)
 
-Stage = Literal["text_context", "vae_encoder", "transformer", "gaussian_decoder", "render"]
+TimedPart = Literal["text_context", "vae_encoder", "transformer", "gaussian_decoder", "render"]
 Renderer = Callable[[Gaussians, Cameras, int, int], Images]
 """Scene, N cameras, height, width to pictures in [-1, 1], (N, 3, height, width), float32, on a white background."""
 
@@ -145,7 +145,7 @@ def sample(
     image: Images | None = None,
     image_index: int = 0,
     frames_per_chunk: int | None = None,
-    during: Callable[[Stage], AbstractContextManager[object]] = nullcontext,
+    during: Callable[[TimedPart], AbstractContextManager[object]] = nullcontext,
 ) -> Iterator[StepResult]:
     """Run the loop, yielding after every step; stop iterating to cancel.
 
@@ -160,7 +160,7 @@ def sample(
         image: The condition picture in [-1, 1], already at height x width. (3, height, width)
         image_index: Which camera the picture belongs to.
         frames_per_chunk: Frames that go through VAE and Gaussian decoder together; None: all.
-        during: Makes a context around each stage, to time it or to move its network; called with the stage's name.
+        during: Makes a context around each stage, to time it or to move its network; called with the part's name.
 
     Yields:
         Four step results; the last one's scene is the result.
@@ -207,7 +207,7 @@ def sample(
                 frames_per_chunk=frames_per_chunk,
             )
         if step == STEPS - 1:
-            require_finite(step, {"denoiser": clean, "Gaussian decoder": field_sums(scene)})
+            refuse_nonfinite(step, {"denoiser": clean, "Gaussian decoder": field_sums(scene)})
             yield StepResult(step, noisy, velocity, features, clean, scene)
             return
         with during("render"):
@@ -217,7 +217,7 @@ def sample(
         raw = sample_posterior(center, logvar, noise.posterior(step, tuple(center.shape), device))
         rendered = to_video((raw - mean) / std)
         fresh = noise.renoise(step, shape, device)  # before the wait below: drawn while the GPU still encodes
-        require_finite(
+        refuse_nonfinite(
             step,
             {"denoiser": clean, "Gaussian decoder": field_sums(scene), "renderer": images, "VAE encoder": rendered},
         )
@@ -265,7 +265,7 @@ def field_sums(scene: Gaussians) -> torch.Tensor:
     return torch.stack([field.sum() for field in fields])
 
 
-def require_finite(step: int, stages: dict[str, torch.Tensor]) -> None:
+def refuse_nonfinite(step: int, stages: dict[str, torch.Tensor]) -> None:
     """Refuse NaN and infinity, which a sum carries on, with one read from the device.
 
     Raises:

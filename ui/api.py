@@ -33,7 +33,9 @@ def connect_api(service: Service, sessions: Sessions) -> None:
         try:
             form = path_form(path, knobs, path_json)
             seed = whole_number(sizes["seed"], "seed", DRAWN, MAX_SEED)
-            size = Settings(sizes["frames"], sizes["height"], sizes["width"], VideoSettings(fps=d.fps, seconds=6.0))
+            size = Settings(
+                sizes["frames"], sizes["height"], sizes["width"], VideoSettings(fps=d.fps, seconds=d.seconds)
+            )
             wish = Wish(
                 uploaded_picture(image), text, form, size, sizes["fov_y_deg"], sizes["image_index"],
                 draw_seed(seed, seed == DRAWN),
@@ -41,9 +43,8 @@ def connect_api(service: Service, sessions: Sessions) -> None:
             checked = wish.request()
         except InputError as error:
             raise visitor_error(error) from error
-        token = request.headers.get("x-ip-token")
         # No page will show the result, so no visitor is named: the files have their hour and go.
-        steps = run_job(service, sessions, checked, "", token)
+        steps = run_job(service, sessions, checked, "")
         result = [step for step in steps if isinstance(step, Result)][-1]
         return answer(result)
 

@@ -10,22 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from flashworld.types import Frame
+from flashworld.config import DEFAULT_FOV_Y_DEG, DEFAULT_FPS, DEFAULT_VIDEO_SECONDS
+from flashworld.progress import Progress
 
 if TYPE_CHECKING:
     from flashworld.cameras import Cameras
     from flashworld.inputs import GenerationRequest, VideoSettings
-
-StageName = Literal["text", "picture", "denoise", "decode", "render", "files"]
-STAGES: dict[StageName, str] = {
-    "text": "Reading the text",
-    "picture": "Looking at the picture",
-    "denoise": "Painting the views",
-    "decode": "Building the scene",
-    "render": "Rendering the video",
-    "files": "Writing the files",
-}
-"""The named steps in their order, and what the visitor reads."""
 
 FileName = Literal["ply", "spz", "viewer", "plain", "video", "poster", "path", "zip"]
 """Files of a result. Downloads: ply, spz, video (MP4), path (JSON), zip. `viewer` is the SPZ shown in 3D (pruned so that
@@ -43,31 +33,16 @@ class Defaults:
         sizes: (height, width) choices, the default first.
         fov_y_deg: Vertical field of view in degrees.
         fps: Frames a second of the video.
+        seconds: Length of the video.
     """
 
     frames: int = 24
     height: int = 480
     width: int = 704
     sizes: tuple[tuple[int, int], ...] = ((480, 704), (704, 480), (576, 576))
-    fov_y_deg: float = 60.0
-    fps: int = 30
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One step of a running generation.
-
-    Attributes:
-        stage: Which of `STAGES`.
-        fraction: Of the whole job, 0 to 1.
-        message: Detail for people, such as "step 2 of 4"; may be empty.
-        preview: Picture of the moment, uint8 (H, W, 3), or None.
-    """
-
-    stage: StageName
-    fraction: float
-    message: str = ""
-    preview: Frame | None = None
+    fov_y_deg: float = DEFAULT_FOV_Y_DEG
+    fps: int = DEFAULT_FPS
+    seconds: float = DEFAULT_VIDEO_SECONDS
 
 
 @dataclass(frozen=True)
@@ -116,9 +91,7 @@ class Service(Protocol):
         """Seconds of GPU (or CPU) time such a request takes, the number that also feeds `duration=`."""
         ...
 
-    def generate(
-        self, request: GenerationRequest, *, session_dir: Path, ip_token: str | None = None
-    ) -> Generator[Progress | Result, None, None]:
+    def generate(self, request: GenerationRequest, *, session_dir: Path) -> Generator[Progress | Result, None, None]:
         """Yield progress and, last, the result.
 
         Closing the iterator stops the work. Raises `FlashWorldError`; an `InputError`'s text is shown to the visitor.
@@ -126,6 +99,5 @@ class Service(Protocol):
         Args:
             request: Checked already.
             session_dir: An empty folder made for this call; every file goes there.
-            ip_token: The visitor's `X-IP-Token`, to be passed on where another Space is called.
         """
         ...

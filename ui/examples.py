@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flashworld.config import DEFAULT_FOV_Y_DEG
 from flashworld.errors import InputError
 from flashworld.trajectories.json_forms import parse_trajectory
 from ui.contract import FileName, Result
@@ -93,7 +94,7 @@ def _load_result(folder: Path) -> Result | None:
     facts = json.loads(facts_file.read_text(encoding="utf-8"))
     size = {"height": facts["height"], "width": facts["width"]}
     try:
-        cameras = parse_trajectory(facts["cameras"], **size, fov_y_deg=60.0).cameras
+        cameras = parse_trajectory(facts["cameras"], **size, fov_y_deg=DEFAULT_FOV_Y_DEG).cameras
     except InputError as error:
         raise ValueError(str(error)) from error
     files: dict[FileName, Path] = {

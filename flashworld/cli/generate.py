@@ -12,7 +12,7 @@ from typing import Any
 
 from flashworld.checkpoints.loading import model_config
 from flashworld.checks import echo, file_name, whole_number
-from flashworld.cli.models import add_model_options, chosen_source, load_pipeline
+from flashworld.cli.models import add_model_options, load_pipeline, model_options
 from flashworld.cli.output import Output
 from flashworld.config import ModelConfig
 from flashworld.errors import InputError
@@ -25,6 +25,8 @@ from flashworld.result import SceneResult
 from flashworld.sampling import STEPS
 
 REQUEST_FILE = "request.json"
+REPORTS = STEPS + 2
+"""What `FlashWorldPipeline.stages` yields: the text, every step, the result."""
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
@@ -58,9 +60,9 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
 
 def run(args: argparse.Namespace, output: Output) -> None:
     """Check every request first, then load the model once and make the scenes one after the other."""
-    config = model_config(chosen_source(args))
-    jobs = list(_jobs(args, config))
-    pipeline = load_pipeline(args, output)
+    options = model_options(args)
+    jobs = list(_jobs(args, model_config(options.source)))
+    pipeline = load_pipeline(options, output)
     done = []
     for folder, request in jobs:
         start = time.perf_counter()
@@ -85,7 +87,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
 
 def _make(pipeline: FlashWorldPipeline, request: GenerationRequest, output: Output, name: str) -> SceneResult:
     """Run the model behind a progress bar."""
-    for stage in output.bar(pipeline.stages(request), STEPS + 2, name):
+    for stage in output.bar(pipeline.stages(request), REPORTS, name):
         if isinstance(stage, SceneResult):
             return stage
     raise AssertionError("the pipeline always ends in a result")

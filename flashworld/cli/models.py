@@ -8,6 +8,7 @@ from flashworld.checks import echo
 from flashworld.cli.output import Output
 from flashworld.errors import InputError
 from flashworld.pipeline import FlashWorldPipeline, Offload
+from flashworld.serving.options import ModelOptions
 
 OFFLOADS: tuple[Offload, ...] = ("text", "vae", "transformer")
 
@@ -33,42 +34,26 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def chosen_source(args: argparse.Namespace) -> str:
-    """Which model the options mean: "full", "nano" or a path."""
-    if args.ckpt:
-        return args.ckpt
-    if args.model != "auto":
-        return args.model
-    import torch
-
-    return "full" if torch.cuda.is_available() else "nano"
-
-
-def chosen_offload(args: argparse.Namespace) -> list[Offload]:
-    """Which networks the options keep in the CPU's memory.
+def model_options(args: argparse.Namespace) -> ModelOptions:
+    """What the options choose.
 
     Raises:
-        InputError: an unknown name.
+        InputError: an unknown name in `--offload`.
     """
+    return ModelOptions(args.ckpt or args.model, args.wan, args.device, _offload(args))
+
+
+def _offload(args: argparse.Namespace) -> tuple[Offload, ...]:
     wanted = {name.strip() for name in args.offload.split(",") if name.strip()}
     spelled = {"text": args.offload_t5, "vae": args.offload_vae, "transformer": args.offload_transformer_during_vae}
     wanted |= {name for name, on in spelled.items() if on}
     unknown = sorted(wanted - set(OFFLOADS))
     if unknown:
         raise InputError(f"--offload must list names among {', '.join(OFFLOADS)}, got {echo(unknown[0])}")
-    return [name for name in OFFLOADS if name in wanted]
+    return tuple(name for name in OFFLOADS if name in wanted)
 
 
-def load_pipeline(args: argparse.Namespace, output: Output) -> FlashWorldPipeline:
-    """Load what the options choose, with a bar for every file."""
-    progress = output.bytes_progress()
-    try:
-        return FlashWorldPipeline.from_pretrained(
-            chosen_source(args),
-            wan=args.wan,
-            device=args.device,
-            offload=chosen_offload(args),
-            on_progress=progress,
-        )
-    finally:
-        progress.close()
+def load_pipeline(options: ModelOptions, output: Output) -> FlashWorldPipeline:
+    """Load the chosen model, with a bar for every file."""
+    with output.file_progress() as progress:
+        return options.load(progress)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from flashworld.errors import FlashWorldError
+from flashworld.serving.file_progress import FileProgress
 
 Item = TypeVar("Item")
 
@@ -46,34 +47,6 @@ class Output:
 
         return iter(tqdm(items, total=total, desc=what, disable=self.quiet, file=sys.stderr, leave=False))
 
-    def bytes_progress(self) -> BytesProgress:
+    def file_progress(self) -> FileProgress:
         """A callback `(what, done, total)` that draws one bar a file."""
-        return BytesProgress(quiet=self.quiet)
-
-
-class BytesProgress:
-    """One bar for whichever file is being read or downloaded now."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self.quiet = quiet
-        self._what = ""
-        self._bar = None
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """Show that `done` of `total` bytes of `what` are there."""
-        from tqdm import tqdm
-
-        if self.quiet:
-            return
-        if what != self._what:
-            self.close()
-            self._what = what
-            self._bar = tqdm(total=total, desc=what, unit="B", unit_scale=True, file=sys.stderr, leave=False)
-        if self._bar is not None:
-            self._bar.update(done - self._bar.n)
-
-    def close(self) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        return FileProgress(quiet=self.quiet)

@@ -8,6 +8,7 @@ from typing import Any
 
 from flashworld.checks import file_name
 from flashworld.cli.output import Output
+from flashworld.config import DEFAULT_FOV_Y_DEG, DEFAULT_FPS, DEFAULT_VIDEO_SECONDS
 from flashworld.errors import InputError
 
 
@@ -19,10 +20,10 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--out", default="video.mp4", metavar="FILE", help=".mp4, .gif or .webp")
     parser.add_argument("--size", default="480x704", metavar="HxW")
-    parser.add_argument("--fov", type=float, default=60.0, metavar="DEG")
+    parser.add_argument("--fov", type=float, default=DEFAULT_FOV_Y_DEG, metavar="DEG")
     parser.add_argument("--frames", type=int, default=24, metavar="N", help="cameras the path is built from")
-    parser.add_argument("--fps", type=int, default=24)
-    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--fps", type=int, default=DEFAULT_FPS)
+    parser.add_argument("--seconds", type=float, default=DEFAULT_VIDEO_SECONDS)
     parser.add_argument("--quality", choices=("low", "medium", "high"), default="high")
     parser.add_argument("--depth", action="store_true", help="film distance in place of colour")
     parser.add_argument("--device", choices=("cuda", "cpu"), help="default: CUDA where there is one")
@@ -31,10 +32,9 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
 
 def run(args: argparse.Namespace, output: Output) -> None:
     """Read the scene, build the path, write the video."""
-    import torch
-
     from flashworld.cli.generate import parse_size
     from flashworld.cli.trajectory import requested_cameras
+    from flashworld.device import choose_device
     from flashworld.inputs import VideoSettings
     from flashworld.io.scenes import read_scene
     from flashworld.io.video import write_animation, write_video
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
     args.path = args.trajectory
     path = video_path(requested_cameras(args), fps=settings.fps, seconds=settings.seconds)
     height, width = parse_size(args.size)
-    device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(args.device)
     scene = read_scene(args.scene).to(device)
     frames = output.bar(iter_frames(scene, path, height, width, depth=args.depth), len(path), target.name)
     if target.suffix == ".mp4":

@@ -10,11 +10,12 @@ from typing import Any
 
 from flashworld.checks import echo, file_name
 from flashworld.cli.output import Output
+from flashworld.config import DEFAULT_FOV_Y_DEG, FULL
 from flashworld.errors import InputError, TrajectoryError
 from flashworld.io.json_text import read_json
 from flashworld.limits import MAX_JSON_BYTES
 
-FRAMES, HEIGHT, WIDTH, FOV_Y_DEG = 24, 480, 704, 60.0
+FRAMES, HEIGHT, WIDTH, FOV_Y_DEG = FULL.frames, FULL.height, FULL.width, DEFAULT_FOV_Y_DEG
 """What paths are built for when nothing else is said."""
 
 

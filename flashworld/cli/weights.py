@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from flashworld.cli.models import chosen_source
 from flashworld.cli.output import Output
 from flashworld.errors import InputError
 
@@ -35,29 +34,25 @@ def _convert(args: argparse.Namespace, output: Output) -> None:
 
     from flashworld.checkpoints.conversion import convert_weights
     from flashworld.checks import real_number
+    from flashworld.device import choose_source
 
     if not args.out:
         raise InputError("--out must name the folder to write")
     shard_bytes = int(real_number(args.shard_gb, "--shard-gb", 0.001, 1000.0) * 1e9)
-    progress = output.bytes_progress()
-    try:
+    with output.file_progress() as progress:
         convert_weights(
-            chosen_source(args), args.out, dtype=getattr(torch, args.dtype), shard_bytes=shard_bytes,
+            choose_source(args.ckpt or args.model), args.out, dtype=getattr(torch, args.dtype), shard_bytes=shard_bytes,
             wan=args.wan, on_progress=progress,
         )  # fmt: skip
-    finally:
-        progress.close()
     output.result({"folder": args.out, "dtype": args.dtype}, f"{args.out}: written; use it with --model {args.out}")
 
 
 def _check(args: argparse.Namespace, output: Output) -> None:
     from flashworld.checkpoints.conversion import check_weights
+    from flashworld.device import choose_source
 
-    progress = output.bytes_progress()
-    try:
-        report = check_weights(chosen_source(args), wan=args.wan, on_progress=progress)
-    finally:
-        progress.close()
+    with output.file_progress() as progress:
+        report = check_weights(choose_source(args.ckpt or args.model), wan=args.wan, on_progress=progress)
     dtypes = ", ".join(f"{count} {name}" for name, count in report.dtypes.items())
     output.result(
         {

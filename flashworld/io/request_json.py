@@ -7,7 +7,7 @@ Own format, version 1 (every field but `format` and `version` may be left out):
      "text": "...", "image_index": 0, "frames": 24, "height": 480, "width": 704, "seed": 7,
      "fov_y_deg": 60 | null,
      "trajectory": {"preset": "orbit_right", "params": {"angle_deg": 15}} | a camera path,
-     "video": {"fps": 15, "seconds": null, "quality": "high", "depth": false, "enabled": true}}
+     "video": {"fps": 24, "seconds": 6, "quality": "high", "depth": false, "enabled": true}}
 
 A camera path is any form that `trajectory_json` reads; its cameras count, and a `preset` beside them only records
 where they come from. Lenses given in pixels are in pixels of the output picture, whatever size the image has.

@@ -6,7 +6,7 @@ Numbers are seconds on one H200 (sm_90, torch 2.11). Nothing here touches a GPU.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flashworld.config import SPATIAL_FACTOR
 from flashworld.sampling import STEPS
@@ -108,3 +108,20 @@ class StageCosts:
 
 
 H200_COSTS = StageCosts()
+CPU_SLOWNESS = 60.0
+"""How many times the H200's seconds two CPU cores need, until calls have been seen."""
+CPU_COSTS = replace(
+    H200_COSTS,
+    **{
+        name: CPU_SLOWNESS * getattr(H200_COSTS, name)
+        for name in (
+            "per_token",
+            "per_token_pair",
+            "per_decoded_pixel",
+            "per_encoded_pixel",
+            "per_video_pixel",
+            "per_cold_byte",
+        )
+    },
+)
+"""The same on two CPU cores."""

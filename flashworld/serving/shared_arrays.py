@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from flashworld.errors import ExportError
+from flashworld.errors import TransferError
 
 ALIGNMENT = 64
 """Bytes; arrays begin at multiples of it."""
@@ -96,20 +96,20 @@ def receive(handle: Handle) -> list[np.ndarray]:
     """The arrays, writable, without a copy; what is written stays in this process.
 
     Raises:
-        ExportError: the sender is gone or has let go of the memory.
+        TransferError: the sender is gone or has let go of the memory.
     """
     try:
         fd = os.open(f"/proc/{handle.pid}/fd/{handle.fd}", os.O_RDONLY | os.O_CLOEXEC)
         try:
             if os.fstat(fd).st_size != handle.size:
-                raise ExportError("another process's arrays are gone")
+                raise TransferError("another process's arrays are gone")
             memory = mmap.mmap(fd, handle.size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
         finally:
             os.close(fd)
     except (OSError, ValueError) as error:
-        raise ExportError(f"another process's arrays cannot be read: {error}") from error
+        raise TransferError(f"another process's arrays cannot be read: {error}") from error
     if memory[-len(handle.token) :] != handle.token:
-        raise ExportError("another process's arrays are gone")
+        raise TransferError("another process's arrays are gone")
     return [
         np.frombuffer(memory, np.dtype(dtype), int(np.prod(shape, dtype=np.int64)), offset).reshape(shape)
         for dtype, shape, offset in handle.layout

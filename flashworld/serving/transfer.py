@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from flashworld.cameras import normalize
-from flashworld.errors import ExportError
+from flashworld.errors import TransferError
 from flashworld.gaussians import Gaussians
 from flashworld.inputs import GenerationRequest
 from flashworld.result import SceneResult
@@ -71,26 +71,34 @@ class PackedResult:
         frames: The video, uint8 (F, H, W, 3); None when the request wants none.
         model: Name of the model.
         timings: Seconds by stage.
+        lost: Why the arrays did not arrive, or None; then `scene` and `frames` are None.
     """
 
-    scene: PackedScene
+    scene: PackedScene | None
     frames: np.ndarray | None
     model: str
     timings: dict[str, float]
+    lost: str | None = None
     shared_memory: ClassVar[bool] = False
 
     def __reduce__(self) -> tuple[Callable, tuple]:
         """How it is pickled: with the arrays, or with their place."""
-        if self.shared_memory:
+        if self.shared_memory and self.scene is not None:
             arrays = self.scene.arrays if self.frames is None else [*self.scene.arrays, self.frames]
             try:
                 return _received, (shared_arrays.share(arrays), self.model, self.timings)
             except OSError as error:
                 logger.warning("no shared memory for a result, it goes through the pipe: %s", error)
-        return PackedResult, (self.scene, self.frames, self.model, self.timings)
+        return PackedResult, (self.scene, self.frames, self.model, self.timings, self.lost)
 
     def unpack(self, request: GenerationRequest) -> SceneResult:
-        """The result of `request` again, on the CPU."""
+        """The result of `request` again, on the CPU.
+
+        Raises:
+            TransferError: the arrays did not arrive.
+        """
+        if self.scene is None:
+            raise TransferError(self.lost or "the result did not arrive")
         normalized, normalization = normalize(request.cameras)
         return SceneResult(
             scene=unpack(self.scene),
@@ -105,17 +113,18 @@ class PackedResult:
 def use_shared_memory(on: bool) -> None:
     """Whether results that are pickled from now on, here and in processes forked from here, leave their arrays behind.
 
-    Whoever unpickles one must do so within `shared_arrays.HOLD_S` and before the next, on the same machine, and may get
-    an `ExportError` in place of it: raised while unpickling, it would be lost in the thread that reads the pipe.
+    Whoever unpickles one must do so within `shared_arrays.HOLD_S` and before the next, on the same machine. Where the
+    arrays are gone by then, `PackedResult.unpack` raises: an error while unpickling would be lost in the thread that
+    reads the pipe.
     """
     PackedResult.shared_memory = on
 
 
-def _received(handle: shared_arrays.Handle, model: str, timings: dict[str, float]) -> PackedResult | ExportError:
+def _received(handle: shared_arrays.Handle, model: str, timings: dict[str, float]) -> PackedResult:
     try:
         arrays = shared_arrays.receive(handle)
-    except ExportError as error:
-        return error
+    except TransferError as error:
+        return PackedResult(None, None, model, timings, lost=str(error))
     count = len(fields(PackedScene))
     frames = arrays[count] if len(arrays) > count else None
     return PackedResult(PackedScene(*arrays[:count]), frames, model, timings)

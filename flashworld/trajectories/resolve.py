@@ -14,6 +14,7 @@ import torch
 
 from flashworld.cameras import Cameras, fov_y_deg, intrinsics_from_fov
 from flashworld.checks import echo, one_of, real_number, true_or_false
+from flashworld.config import DEFAULT_FOV_Y_DEG
 from flashworld.errors import TrajectoryError
 from flashworld.io.images.crops import Crop, photo_intrinsics
 from flashworld.io.images.reading import Photo
@@ -35,8 +36,6 @@ PathSource: TypeAlias = "str | Cameras | Sequence[Keyframe] | Mapping[str, objec
 """A preset's name, cameras, keyframes, or the parsed JSON of a path."""
 FROM_CAMERAS = "cameras"
 """Name of a path that no preset made."""
-DEFAULT_FOV_Y_DEG = 60.0
-"""The original's."""
 UNIT_TOLERANCE = 1e-6
 """Quaternions this close to length 1 are left alone; float32 rounding reaches 2e-7."""
 SHAPE_PARAMS = ("loop", "easing")

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from flashworld.errors import CheckpointError, ExportError, InputError, NumericalError
+from flashworld.serving import sentences, shutdown
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="importing the app would load the full model")
 SECRET = "/home/owner/weights.ckpt"
@@ -66,7 +67,7 @@ def test_each_failure_is_one_sentence_and_the_log_has_the_rest(app_module, monke
     with caplog.at_level(logging.ERROR):
         told, _ = run(app_module, monkeypatch, lambda: error)
     said = str(told.message)
-    assert said == getattr(app_module, name)
+    assert said == getattr(sentences, name)
     assert SECRET not in said
     assert str(error) in caplog.text
 
@@ -91,7 +92,7 @@ def test_failed_call_has_let_go_of_its_memory_when_the_visitor_is_told(app_modul
 
 def test_worker_that_is_ended_leaves_the_apps_folder_alone(app_module):
     """ZeroGPU forks its workers, which inherit what the app does on a signal."""
-    worker = multiprocessing.get_context("fork").Process(target=app_module.stop, args=(signal.SIGTERM,))
+    worker = multiprocessing.get_context("fork").Process(target=shutdown._on_signal, args=(signal.SIGTERM,))
     worker.start()
     worker.join(60)
     assert worker.exitcode == 128 + signal.SIGTERM

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from flashworld.serving.sentences import BROKEN
 from tests.app.running import FILE, ROOT, START_S, RunningApp, children, wait_for
-from ui.events.job import BROKEN
 
 NO_ROOM_BYTES = 100_000
 """Room for pictures and path, not for the scene."""

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from aot.served_model import Model
-from flashworld.errors import ExportError
+from flashworld.errors import TransferError
 from flashworld.inputs import VideoSettings, build_request
 from flashworld.serving.durations import DurationModel
+from flashworld.serving.messages import Finished, WorkerStarted
+from flashworld.serving.options import ModelOptions
 from flashworld.serving.transfer import PackedResult
 from flashworld.serving.workers import WorkerWatch
 
@@ -59,7 +61,7 @@ def test_first_call_counts_as_cold_and_the_next_one_as_warm(app_module, monkeypa
 
 def test_a_call_that_was_cut_short_asks_for_more(app_module, monkeypatch, request_of_two_views, tmp_path):
     def cut_short(*_):
-        yield os.getpid()
+        yield WorkerStarted(os.getpid(), 0.0)
         raise gr.Error("GPU task aborted", title="ZeroGPU worker error")
 
     before = seconds(app_module, request_of_two_views, cold=True)
@@ -77,12 +79,13 @@ def test_result_that_cannot_be_read_costs_one_call_and_the_next_comes_through_th
 
     def on_gpu(_request, shared_memory):
         asked.append(shared_memory)
-        yield ExportError("another process's arrays are gone")
+        yield WorkerStarted(os.getpid(), 0.0)
+        yield Finished(PackedResult(None, None, "", {}, lost="another process's arrays are gone"), 1.0)
 
     monkeypatch.setattr(app_module, "generate_on_gpu", on_gpu)
     monkeypatch.setattr(PackedResult, "shared_memory", True)
     for _ in range(2):
-        with pytest.raises(ExportError, match="gone"):
+        with pytest.raises(TransferError, match="gone"):
             follow(app_module, request_of_two_views, tmp_path)
     assert asked == [True, False]
 
@@ -103,7 +106,7 @@ def test_compiled_networks_are_the_fused_ones_in_the_precision_the_gpu_has(monke
     monkeypatch.setattr("aot.startup.prepare", lambda networks, *_a, **_k: (SimpleNamespace(active=True, it=networks),))
     monkeypatch.delenv("FLASHWORLD_AOT", raising=False)
     model = object.__new__(Model)
-    model._offload, model._text_int8 = [], True
+    model._options, model._text_int8 = ModelOptions(), True
     model._gpu = lambda **_: lambda function: function
     model._pipeline, model._error = SimpleNamespace(networks=Networks("full")), None
     model._compile()

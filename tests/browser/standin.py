@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +23,14 @@ from scenes import FOCUS, asymmetric_scene, write_result_files  # noqa: E402
 
 from flashworld.cameras import normalize  # noqa: E402
 from flashworld.errors import InputError  # noqa: E402
-from ui.contract import Defaults, Progress, Result  # noqa: E402
+from flashworld.progress import Progress  # noqa: E402
+from ui.contract import Defaults, Result  # noqa: E402
 
 PLAN = (
-    ("text", 0.05, ""), ("picture", 0.1, ""), ("denoise", 0.25, "step 1 of 4"), ("denoise", 0.4, "step 2 of 4"),
-    ("denoise", 0.55, "step 3 of 4"), ("denoise", 0.7, "step 4 of 4"), ("decode", 0.8, ""), ("render", 0.9, ""),
-    ("files", 0.97, ""),
+    Progress("text", 0.0), *(Progress("denoise", 0.05 + 0.16 * step, step + 1, 4) for step in range(4)),
+    Progress("render", 0.7), *(Progress("files", 0.85 + 0.05 * file, file + 1, 3) for file in range(3)),
 )  # fmt: skip
+"""What the app sends."""
 
 
 class StandIn:
@@ -47,7 +49,7 @@ class StandIn:
     def estimate_seconds(self, frames, height, width, video) -> float:
         return 2.0 + 0.1 * frames + 0.01 * video.frame_count(frames) + self.learned
 
-    def generate(self, request, *, session_dir: Path, ip_token=None) -> Iterator[Progress | Result]:
+    def generate(self, request, *, session_dir: Path) -> Iterator[Progress | Result]:
         note(f"begun {request.text}")
         note(f"view {request.image_index} is the picture of {request.text}")
         try:
@@ -59,14 +61,15 @@ class StandIn:
     def _steps(self, request, session_dir: Path) -> Iterator[Progress | Result]:
         started = time.perf_counter()
         pause = (6.0 if "slow" in request.text else self.seconds) / len(PLAN)
-        for stage, fraction, message in PLAN:
-            yield Progress(stage, fraction, message, self._preview(request, fraction) if stage == "denoise" else None)
+        for progress in PLAN:
+            shown = self._preview(request, progress.fraction) if progress.step > 1 else None
+            yield replace(progress, preview=shown if progress.stage == "denoise" else None)
             time.sleep(pause)
-            if "held" in request.text and stage == "picture":
+            if "held" in request.text and progress.stage == "text":
                 wait_for_release()
-            if "broken" in request.text and stage == "decode":
+            if "broken" in request.text and progress.stage == "render":
                 raise RuntimeError("secret detail that no visitor may read")
-            if "refused" in request.text and stage == "decode":
+            if "refused" in request.text and progress.stage == "render":
                 raise InputError("camera 3: <b>this</b> path cannot be used")
         scene = asymmetric_scene(request.seed % 100)
         normalized, norm = normalize(request.cameras)

@@ -133,10 +133,11 @@ def test_cleaning_text_twice_changes_nothing_more(text):
 
 
 def test_video_length_is_known_before_it_is_made():
-    assert VideoSettings(fps=15).frame_count(24) == 346
+    assert VideoSettings(fps=15, seconds=None).frame_count(24) == 346
+    assert VideoSettings().frame_count(24) == 24 * 6
     assert VideoSettings(fps=10, seconds=2).frame_count(24) == 20
     with pytest.raises(InputError, match="at most 1200 frames"):
-        build(frames=32, video=VideoSettings(fps=60))
+        build(frames=32, video=VideoSettings(fps=60, seconds=None))
     assert build(frames=32, video=VideoSettings(fps=60, enabled=False)).frames == 32
 
 

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FORBIDDEN_IN_LIBRARY = {"gradio", "spaces", "ui", "app", "aot", "benchmarks"}
-FOUNDATIONS = {"errors", "types", "config", "limits", "checks"}
+FOUNDATIONS = {"errors", "types", "config", "limits", "checks", "device", "progress"}
 ALLOWED = {
     "cameras": FOUNDATIONS,
     "gaussians": FOUNDATIONS | {"cameras"},

@@ -15,7 +15,8 @@ from flashworld.io.request_json import request_from_json
 from flashworld.io.scenes import read_scene
 from flashworld.models.networks import random_networks
 from flashworld.nano.sizes import TINY
-from flashworld.pipeline import FlashWorldPipeline, Stage, small_picture
+from flashworld.pipeline import FlashWorldPipeline, small_picture
+from flashworld.progress import Progress
 from flashworld.result import SceneResult
 from flashworld.serving.delivery import NAMES, deliver
 
@@ -44,10 +45,11 @@ def result(pipeline) -> SceneResult:
 def test_stages_are_named_grow_and_end_in_a_result(pipeline):
     stages = list(pipeline.stages(a_request()))
     assert isinstance(stages[-1], SceneResult)
-    named = [s for s in stages if isinstance(s, Stage)]
+    named = [s for s in stages if isinstance(s, Progress)]
     fractions = [s.fraction for s in named]
     assert fractions == sorted(fractions)
-    assert 0 < fractions[0] < fractions[-1] < 1
+    assert 0 == fractions[0] < fractions[-1] < 1
+    assert [(s.stage, s.step) for s in named] == [("text", 0), *(("denoise", step) for step in (1, 2, 3, 4))]
     assert sum(s.preview is not None for s in named) == 3
     assert all(s.preview is None or (s.preview.dtype == np.uint8 and s.preview.ndim == 3) for s in named)
 

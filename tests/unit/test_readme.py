@@ -141,7 +141,7 @@ def test_python_example_runs(sandbox, monkeypatch, capsys):
     shared: dict = {}
     exec(compile(code, "README.md", "exec"), shared)
     said = capsys.readouterr().out
-    assert "Denoising step 4 of 4" in said and "Gaussians by nano" in said
+    assert "Denoising the views: step 4 of 4" in said and "Gaussians by nano" in said
     assert all(path.is_file() for path in shared["files"].values())
 
 
@@ -179,7 +179,7 @@ def test_request_table_gives_the_real_limits_and_defaults():
     ):  # fmt: skip
         assert text in table, text
     least = request_from_json({"format": "flashworld-request", "version": 1, "text": "a"})
-    assert (least.image_index, least.path.name, least.video.fps, least.video.quality) == (0, "orbit_right", 15, "high")
+    assert (least.image_index, least.path.name, least.video.fps, least.video.quality) == (0, "orbit_right", 24, "high")
     assert least.video.seconds is None
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from flashworld.errors import ExportError
+from flashworld.errors import TransferError
 from flashworld.gaussians import Gaussians
+from flashworld.inputs import build_request
 from flashworld.serving import shared_arrays
 from flashworld.serving.transfer import PackedResult, pack, unpack, use_shared_memory
 
@@ -106,20 +107,23 @@ def test_receiver_of_what_is_gone_is_told_and_reads_nothing_else(shared_memory, 
     try:
         os.ftruncate(other, handle.size)
         again = replace(handle, fd=other)  # another memory of the same size, as if the number were given anew
-        with pytest.raises(ExportError, match="gone"):
+        with pytest.raises(TransferError, match="gone"):
             shared_arrays.receive(again)
     finally:
         os.close(other)
-    with pytest.raises(ExportError, match="cannot be read"):
+    with pytest.raises(TransferError, match="cannot be read"):
         shared_arrays.receive(handle)
     monkeypatch.setattr(shared_arrays, "share", lambda _arrays: handle)
-    assert isinstance(pickle.loads(pickle.dumps(a_result())), ExportError)
+    received = pickle.loads(pickle.dumps(a_result()))
+    request = build_request(text="grass", frames=2, height=64, width=64, seed=1)
+    with pytest.raises(TransferError, match="cannot be read"):
+        received.unpack(request)
 
 
 def test_sender_holds_one_result_at_a_time():
     first, second = (shared_arrays.share([np.full(3, value)]) for value in (1, 2))
     assert shared_arrays.receive(second)[0].tolist() == [2, 2, 2]
-    with pytest.raises(ExportError):
+    with pytest.raises(TransferError):
         shared_arrays.receive(first)
 
 

@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flashworld.errors import ExportError, InputError, TrajectoryError
+from flashworld.progress import STAGE_TITLES, Progress
 from ui import examples, share
 from ui.components import thumbnails
 from ui.components.pictures import crop_html
 from ui.components.progress_view import message_html, plain_text, progress_html
-from ui.contract import STAGES, Progress
 from ui.events.camera_path import PathForm, check_recording, parse_path_text
 from ui.events.waiting import about, place_text, seconds_left
 from ui.parts.run import read_settings
@@ -184,10 +184,11 @@ def test_damaged_example_is_left_out(tmp_path):
 
 
 def test_progress_escapes_and_marks_one_step():
-    html = progress_html(Progress("denoise", 0.5, "<script>"), None)
+    html = progress_html(Progress("denoise", 0.5, 2, 4), None, left="<script>")
     assert "<script>" not in html
+    assert "step 2 of 4" in html
     assert html.count("aria-current") == 1
-    assert html.count("<li") == len(STAGES)
+    assert html.count("<li") == len(STAGE_TITLES)
     assert "<b>" not in message_html("<b>", bad=True)
 
 

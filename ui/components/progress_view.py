@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from html import escape, unescape
 
+from flashworld.progress import STAGE_TITLES, Progress
 from ui.components.pictures import data_url
-from ui.contract import STAGES, Progress
 
 PLACE_JS = """(text) => {
   const place = document.querySelector("#fw-progress .fw-place-in-line");
@@ -17,18 +17,17 @@ PLACE_JS = """(text) => {
 
 def progress_html(progress: Progress, picture: str | None, left: str = "") -> str:
     """Steps done, running and to come; `picture` is a data URL or None, `left` how long it still takes, in words."""
-    names = list(STAGES)
+    names = list(STAGE_TITLES)
     now = names.index(progress.stage)
     classes = ["done"] * now + ['now" aria-current="step'] + ["todo"] * (len(names) - now - 1)
     steps = "".join(
-        f'<li class="{kind}">{escape(STAGES[name])}</li>' for name, kind in zip(names, classes, strict=True)
+        f'<li class="{kind}">{escape(STAGE_TITLES[name])}</li>' for name, kind in zip(names, classes, strict=True)
     )
-    title = STAGES[progress.stage] + (f" · {progress.message}" if progress.message else "")
     percent = round(100 * min(max(progress.fraction, 0.0), 1.0))
     image = f'<img src="{picture}" alt="Preview of the scene so far">' if picture else '<div class="fw-blank"></div>'
     return (
         f'<section class="fw-progress" aria-label="Progress">{image}'
-        f'<div class="fw-progress-text"><p role="status">{escape(title)}</p>'
+        f'<div class="fw-progress-text"><p role="status">{escape(progress.message)}</p>'
         f'<progress max="100" value="{percent}" aria-label="Progress">{percent} %</progress>'
         f'<p class="fw-left">{escape(left)}</p>'
         f'<ol class="fw-steps">{steps}</ol></div></section>'

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import gradio as gr
 from gradio.data_classes import FileData
 
+from flashworld.config import DEFAULT_VIDEO_SECONDS
+
 if TYPE_CHECKING:
     from flashworld.cameras import Cameras
 
@@ -71,7 +73,7 @@ def stage_view(
     keyframes: dict | None = None,
     recording: bool = False,
     focus_distance: float | None = None,
-    seconds: float = 6.0,
+    seconds: float = DEFAULT_VIDEO_SECONDS,
     poster: str | None = None,
     invite: str = "Show in 3D",
     note: str = "",

@@ -10,6 +10,7 @@ import hashlib
 from pathlib import Path
 
 from flashworld.cameras import Cameras, intrinsics_from_fov
+from flashworld.config import DEFAULT_FOV_Y_DEG
 from flashworld.trajectories import PRESETS, build_trajectory
 from ui.components.picker import Choice
 
@@ -30,7 +31,7 @@ def preset_choices() -> list[Choice]:
 
 def preset_cameras(name: str) -> Cameras:
     """The template with its own defaults."""
-    return build_trajectory(name, frames=FRAMES, intrinsics=intrinsics_from_fov(60.0, *SIZE))
+    return build_trajectory(name, frames=FRAMES, intrinsics=intrinsics_from_fov(DEFAULT_FOV_Y_DEG, *SIZE))
 
 
 def current_key() -> str:

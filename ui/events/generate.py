@@ -12,8 +12,9 @@ import gradio as gr
 from flashworld.checks import whole_number
 from flashworld.errors import InputError
 from flashworld.limits import MAX_FRAMES
+from flashworld.progress import Progress
 from ui.components.progress_view import PLACE_JS, message_html, plain_text, preview_of, progress_html, waiting_html
-from ui.contract import Progress, Result, Service
+from ui.contract import Result, Service
 from ui.events.job import Wish, draw_seed, run_job, visitor_error
 from ui.events.path import QUIET
 from ui.events.waiting import about, people_ahead, place_text, seconds_left
@@ -81,9 +82,8 @@ def connect_generate(
             raise visitor_error(error) from error
         picture = None
         expected, start = estimate_seconds(service, wish.settings), time.monotonic()
-        token = request.headers.get("x-ip-token")
         try:
-            for step in run_job(service, sessions, checked, request.session_hash or "", token):
+            for step in run_job(service, sessions, checked, request.session_hash or ""):
                 if isinstance(step, Progress):
                     picture = preview_of(step, picture)
                     left = seconds_left(time.monotonic() - start, step.fraction, expected)

@@ -15,14 +15,15 @@ from flashworld.config import ModelConfig
 from flashworld.errors import Cancelled, InputError
 from flashworld.inputs import GenerationRequest, build_request
 from flashworld.limits import MAX_SEED
-from ui.contract import Progress, Result, Service
+from flashworld.progress import Progress
+from flashworld.serving.sentences import BROKEN
+from ui.contract import Result, Service
 from ui.events.camera_path import PathForm
 from ui.parts.inputs import read_upload
 from ui.parts.run import Settings
 from ui.sessions import Sessions
 
 logger = logging.getLogger(__name__)
-BROKEN = "Something went wrong on our side and nothing was made. Try again; if it happens twice, change the settings."
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def visitor_error(error: Exception, *, visible: bool = False) -> gr.Error:
 
 
 def run_job(
-    service: Service, sessions: Sessions, request: GenerationRequest, visitor: str, ip_token: str | None
+    service: Service, sessions: Sessions, request: GenerationRequest, visitor: str
 ) -> Iterator[Progress | Result]:
     """Follow one generation; its folder is kept only when it ends well.
 
@@ -106,7 +107,7 @@ def run_job(
     try:
         with (
             sessions.new_folder(visitor) as folder,
-            closing(service.generate(request, session_dir=folder, ip_token=ip_token)) as steps,
+            closing(service.generate(request, session_dir=folder)) as steps,
         ):
             for step in steps:
                 yield step

@@ -119,7 +119,7 @@ def build_run_part(defaults: Defaults, service: Service) -> RunPart:
         settings = _settings(defaults)
         if service.uses_gpu_quota:
             gr.HTML(f'<p class="fw-note">{QUOTA}</p>', apply_default_css=False)
-    video = VideoSettings(fps=defaults.fps, seconds=6.0)
+    video = VideoSettings(fps=defaults.fps, seconds=defaults.seconds)
     first = Settings(defaults.frames, defaults.height, defaults.width, video)
     with gr.Column(elem_classes="fw-card fw-launch"):
         refusal = gr.HTML("", elem_id="fw-refusal", apply_default_css=False)
@@ -152,7 +152,7 @@ def _settings(
         with gr.Row():
             fps = gr.Slider(5, MAX_FPS, defaults.fps, step=1, label="Video: pictures a second", elem_id="fw-fps")
             seconds = gr.Slider(
-                0, min(20, MAX_VIDEO_SECONDS), 6, step=0.5, label="Video: seconds",
+                0, min(20, MAX_VIDEO_SECONDS), defaults.seconds, step=0.5, label="Video: seconds",
                 info="0: one second between views", elem_id="fw-seconds",
             )  # fmt: skip
         quality = gr.Dropdown(list(QUALITIES), value="high", label="Video: quality", elem_id="fw-quality")

@@ -1,0 +1,27 @@
+"""What a user reads of an error that is not theirs: one sentence each, without details of the machine. The log has those."""
+
+from __future__ import annotations
+
+from flashworld.errors import CheckpointError, InputError, NumericalError
+
+BROKEN = "Something went wrong on our side and nothing was made. Try again; if it happens twice, change the settings."
+OUT_OF_MEMORY = "There was not enough memory. Choose fewer views or a smaller image size and try again."
+NOT_FINITE = "The model produced no usable numbers for this request. Try another seed, or change the text or the image."
+NOT_LOADED = "The model failed to load; see the app log."
+
+
+def sentence_for(error: Exception) -> str:
+    """The sentence for an error of a generation: an `InputError`'s own, a fixed one for anything else."""
+    import torch
+
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, NumericalError):
+        return NOT_FINITE
+    if isinstance(error, CheckpointError):
+        return NOT_LOADED
+    # torch on the CPU raises a plain RuntimeError, and so do some CUDA libraries.
+    text = str(error).lower()
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "out of memory" in text or "can't allocate" in text:
+        return OUT_OF_MEMORY
+    return BROKEN
