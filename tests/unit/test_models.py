@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -223,6 +224,16 @@ def test_bfloat16_stays_near_float32(tiny_config, tiny_networks, denoiser_inputs
     errors = {name: relative(a, b) for name, (a, b) in pairs.items()}
     assert all(0 < error < 0.02 for error in errors.values()), errors
     assert low[0].dtype == torch.bfloat16 and pairs["maps"][0].dtype == torch.float32
+
+
+def test_random_text_encoder_of_full_depth_does_not_magnify_rounding(tiny_config):
+    """Otherwise no comparison of two ways to compute it says anything; 24 layers with heads of 64, narrow beside them."""
+    text = replace(tiny_config.text, d_model=128, d_kv=FULL.text.d_kv, num_layers=FULL.text.num_layers, num_heads=2)
+    half = random_networks(replace(tiny_config, text=text), dtype=torch.bfloat16).text.reader
+    exact = copy.deepcopy(half).float()
+    ids = torch.randint(text.vocab_size, (1, 40))
+    with torch.inference_mode():
+        assert 0 < relative(half(ids), exact(ids)) < 0.03
 
 
 def test_casting_keeps_the_float32_parts_and_rounds_the_rest(tiny_config):
