@@ -53,6 +53,11 @@ class Visit:
     seconds: float = 0.0
 
 
+def module_path() -> str:
+    """PYTHONPATH of an app: this project, then whatever packages this process was given by it."""
+    return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+
+
 class ZeroGpuApp:
     """An app in a process of its own.
 
@@ -80,7 +85,7 @@ class ZeroGpuApp:
             **os.environ,
             "HOME": str(self.home),  # spaces keeps its cleanups there and prunes the Hub cache there
             "ZEROGPU_OFFLOAD_DIR": str(self.home / "tensors"),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": module_path(),
             "GRADIO_ANALYTICS_ENABLED": "0",
             "HF_HUB_OFFLINE": "1",
             **self.api.environment(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 
@@ -12,6 +11,7 @@ import pytest
 from aot.artifacts import ArtifactStore
 from flashworld.config import WAN_LATENTS_MEAN, WAN_LATENTS_STD, ModelConfig, TextConfig, TransformerConfig, VaeConfig
 from flashworld.models.transformer import ROPE_BUFFERS
+from tests.zerogpu.harness import ROOT
 
 pytestmark = pytest.mark.slow
 SMALLEST = ModelConfig(
@@ -28,7 +28,7 @@ SMALLEST = ModelConfig(
 
 def run(*argv: str) -> dict:
     command = [sys.executable, "-m", "aot", *argv, "--device", "cpu", "--json", "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": "."})
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
