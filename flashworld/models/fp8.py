@@ -25,6 +25,8 @@ Fp8Mode = Literal["per_row", "per_tensor"]
 E4M3_MAX = 448.0
 SMALLEST_AMAX = 1e-12
 """An all-zero row has no scale of its own."""
+ROWS_AT_ONCE = 8192
+"""Of a weight while it is rounded: the largest stacked one would need 7 GB of float32 otherwise."""
 MIN_CAPABILITY = (8, 9)
 """The first CUDA devices that multiply e4m3."""
 PROBE_ERROR = 0.1
@@ -72,10 +74,17 @@ def quantize_weight(weight: torch.Tensor, mode: Fp8Mode) -> tuple[torch.Tensor, 
     Returns:
         e4m3 (out, in), and the float32 factor that undoes the scaling: (1,) per tensor, (1, out) per row.
     """
-    weight = weight.float()
-    amax = weight.abs().amax() if mode == "per_tensor" else weight.abs().amax(dim=1, keepdim=True)
-    scale = E4M3_MAX / amax.clamp(min=SMALLEST_AMAX)
-    return to_e4m3(weight * scale), scale.reciprocal().reshape(1, -1) if mode == "per_row" else (1 / scale).reshape(1)
+    if mode == "per_tensor":
+        rounded, inverse_scale = _round_weight(weight.float(), dim=(0, 1))
+        return rounded, inverse_scale.reshape(1)
+    parts = [_round_weight(rows.float(), dim=1) for rows in weight.split(ROWS_AT_ONCE)]
+    return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts]).reshape(1, -1)
+
+
+def _round_weight(weight: torch.Tensor, dim: int | tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
+    """A float32 weight with one scale along `dim`: e4m3, and what undoes the scaling."""
+    scale = E4M3_MAX / weight.abs().amax(dim=dim, keepdim=True).clamp(min=SMALLEST_AMAX)
+    return to_e4m3(weight * scale), scale.reciprocal()
 
 
 def quantize_input(x: torch.Tensor, mode: Fp8Mode) -> tuple[torch.Tensor, torch.Tensor]:

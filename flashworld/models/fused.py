@@ -8,19 +8,21 @@ Numerics: as in `transformer.py`. Rotary embedding runs in float32 and is rounde
 
 Source: arithmetic of diffusers' `WanAttnProcessor` (Apache-2.0). Deviations:
 1. Self-attention multiplies by the stacked weights of q, k and v at once.
-2. Cross-attention gets keys and values that are projected already; the transformer no longer projects the text.
+2. Cross-attention gets keys and values that are projected already, for all blocks by one product; the transformer no
+   longer projects the text.
 3. Attention is `scaled_dot_product_attention` itself, without diffusers' choice of backends.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from einops import rearrange
 from torch import nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import rms_norm, scaled_dot_product_attention
 
 from flashworld.models.fp8 import Fp8Mode, quantize_blocks, quantize_linears
 from flashworld.models.networks import Networks
@@ -34,12 +36,14 @@ def fuse_networks(networks: Networks, fp8: Fp8Mode | None = None, *, native: boo
 
     Args:
         networks: Loaded, on their device, in their dtype.
-        fp8: Round the block linears to eight bits, with this granularity; None leaves them alone.
+        fp8: Round the block linears to eight bits, with this granularity; None leaves them alone. The text's keys and
+            values stay as they are unless every output channel has a scale of its own.
         native: Multiply in eight bits on the device, see `fp8.py`.
     """
     text_context, transformer = fuse_transformer(networks.transformer)
     if fp8:
         transformer = quantize_blocks(transformer, fp8, native=native)
+    if fp8 == "per_row":  # one scale for all blocks' weights would be coarser than one a block
         text_context = quantize_linears(text_context, "blocks", fp8, native=native)
     return replace(networks, transformer=transformer, text_context=text_context)
 
@@ -57,11 +61,14 @@ def fuse_transformer(transformer: nn.Module) -> tuple[TextContext, nn.Module]:
     fused: Any = shallow_copy(transformer)
     context = TextContext(
         fused.condition_embedder.text_embedder,
-        [TextKeysValues(stack_linears(block.attn2, KV), block.attn2.norm_k) for block in fused.blocks],
+        TextKeysValues(
+            stack_linears(*(getattr(block.attn2, name) for block in fused.blocks for name in KV)),
+            [block.attn2.norm_k for block in fused.blocks],
+        ),
     )
     fused.condition_embedder.text_embedder = nn.Identity()
     for index, block in enumerate(fused.blocks):
-        block.attn1.to_qkv = stack_linears(block.attn1, QKV)
+        block.attn1.to_qkv = stack_linears(*(getattr(block.attn1, name) for name in QKV))
         block.attn1.processor = FusedSelfAttention()
         block.attn2.processor = ProjectedCrossAttention(index)
         for attention, gone in ((block.attn1, QKV), (block.attn2, (*KV, "norm_k"))):
@@ -71,26 +78,34 @@ def fuse_transformer(transformer: nn.Module) -> tuple[TextContext, nn.Module]:
 
 
 class TextKeysValues(nn.Module):
-    """One block's keys and values of the text."""
+    """Keys and values of the text for every block, from one product.
 
-    def __init__(self, to_kv: nn.Linear, norm_k: nn.Module) -> None:
+    Args:
+        to_kv: Keys and values of block 0, of block 1, and so on, one after the other.
+        norms: The blocks' norms of their keys.
+    """
+
+    def __init__(self, to_kv: nn.Linear, norms: Sequence[nn.RMSNorm]) -> None:
         super().__init__()
         self.to_kv = to_kv
-        self.norm_k = norm_k
+        self.gammas = nn.Parameter(torch.stack([norm.weight.detach() for norm in norms]))
+        self.eps = norms[0].eps
 
     def forward(self, text: torch.Tensor) -> torch.Tensor:
-        """(B, tokens, width) -> (B, 2, tokens, width)"""
-        keys, values = self.to_kv(text).chunk(2, dim=-1)
-        return torch.stack([self.norm_k(keys), values], dim=1)
+        """(B, tokens, width) -> (B, blocks, 2, tokens, width), contiguous"""
+        blocks, width = self.gammas.shape
+        keys, values = rearrange(self.to_kv(text), "b t (n p w) -> p b n t w", n=blocks, p=2)
+        normed = rms_norm(keys.float(), (width,), None, self.eps) * self.gammas[:, None].float()
+        return torch.stack([normed.to(keys.dtype), values], dim=2)
 
 
 class TextContext(nn.Module):
     """Everything the transformer computes from the text alone."""
 
-    def __init__(self, text_embedder: nn.Module, blocks: list[TextKeysValues]) -> None:
+    def __init__(self, text_embedder: nn.Module, blocks: TextKeysValues) -> None:
         super().__init__()
         self.text_embedder = text_embedder
-        self.blocks = nn.ModuleList(blocks)
+        self.blocks = blocks
 
     def forward(self, text: torch.Tensor) -> torch.Tensor:
         """Keys and values of every block.
@@ -101,8 +116,7 @@ class TextContext(nn.Module):
         Returns:
             (B, blocks, 2, tokens, width)
         """
-        text = self.text_embedder(text)
-        return torch.stack([block(text) for block in self.blocks], dim=1)
+        return self.blocks(self.text_embedder(text))
 
 
 class FusedSelfAttention:
@@ -169,9 +183,8 @@ def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tenso
     return torch.stack([even * cos - odd * sin, even * sin + odd * cos], dim=-1).flatten(-2).to(x.dtype)
 
 
-def stack_linears(module: nn.Module, names: tuple[str, ...]) -> nn.Linear:
+def stack_linears(*parts: nn.Linear) -> nn.Linear:
     """One linear layer that gives the outputs of several, one after the other."""
-    parts = [getattr(module, name) for name in names]
     with torch.device("meta"):
         stacked = nn.Linear(parts[0].in_features, sum(part.out_features for part in parts))
     stacked.weight = nn.Parameter(torch.cat([part.weight.detach() for part in parts]))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from flashworld.models.fp8 import Fp8Linear, quantize_blocks
+from flashworld.models.fp8 import Fp8Linear, quantize_blocks, quantize_linears
 from flashworld.models.fused import attend, fuse_networks, fuse_transformer, rotate, stack_linears
 from flashworld.models.networks import random_networks
 from flashworld.models.transformer import velocity_and_features
@@ -58,15 +58,44 @@ def test_per_row_eight_bits_do_not_care_about_fusing(tiny_config, inputs):
     separate = replace(plain, transformer=quantize_blocks(plain.transformer, "per_row", native=False))
     fused = fuse_networks(plain, "per_row", native=False)
     layers = [m for net in (fused.transformer, fused.text_context) for m in net.modules() if isinstance(m, Fp8Linear)]
-    assert len(layers) == 7 * tiny_config.transformer.num_layers
+    assert len(layers) == 6 * tiny_config.transformer.num_layers + 1
     assert relative(both(fused, inputs), both(separate, inputs)) < 0.02  # bfloat16 rounding, then e4m3 of it
     assert relative(both(fused, inputs), both(plain, inputs)) < 0.08
+
+
+@pytest.mark.parametrize("fp8", [None, "per_row"])
+def test_one_product_gives_the_keys_and_values_of_every_block(tiny_config, fp8):
+    plain = random_networks(tiny_config, seed=0, dtype=torch.bfloat16).transformer
+    for block in plain.blocks:
+        block.attn2.norm_k.weight.data.uniform_(0.5, 2.0)
+        block.attn2.to_v.bias.data.normal_()
+    text = torch.randn(2, 7, 32, dtype=torch.bfloat16)
+    context, _ = fuse_transformer(plain)
+    blocks = plain.blocks
+    if fp8:
+        context = quantize_linears(context, "blocks", fp8, native=False)
+        blocks = quantize_blocks(plain, fp8, native=False).blocks
+    with torch.inference_mode():
+        embedded = plain.condition_embedder.text_embedder(text)
+        found = context(text)
+        for index, block in enumerate(blocks):
+            keys = block.attn2.norm_k(block.attn2.to_k(embedded))
+            torch.testing.assert_close(found[:, index, 0], keys, rtol=1e-2, atol=1e-3)
+            torch.testing.assert_close(found[:, index, 1], block.attn2.to_v(embedded), rtol=1e-2, atol=1e-3)
+    assert found.is_contiguous()  # a graph would copy it at every call
+
+
+def test_one_scale_for_a_whole_tensor_leaves_keys_and_values_alone(tiny_config):
+    context = fuse_networks(random_networks(tiny_config), "per_tensor", native=False).text_context
+    assert isinstance(context.blocks.to_kv, nn.Linear)
 
 
 def test_stacked_linear_gives_the_parts_outputs():
     parent = nn.ModuleDict({"a": nn.Linear(8, 4), "b": nn.Linear(8, 6)})
     x = torch.randn(3, 8)
-    torch.testing.assert_close(stack_linears(parent, ("a", "b"))(x), torch.cat([parent["a"](x), parent["b"](x)], -1))
+    torch.testing.assert_close(
+        stack_linears(parent["a"], parent["b"])(x), torch.cat([parent["a"](x), parent["b"](x)], -1)
+    )
 
 
 def test_rotation_keeps_lengths_and_attention_averages():
@@ -112,7 +141,7 @@ def test_fused_network_can_be_trained(tiny_networks, inputs):
         networks.transformer, hidden, time, networks.text_context(text), latent_channels=48
     )
     velocity.square().mean().backward()
-    assert networks.text_context.blocks[0].to_kv.weight.grad is not None
+    assert networks.text_context.blocks.to_kv.weight.grad is not None
     assert networks.transformer.blocks[0].attn1.to_qkv.weight.grad is not None
     for module in (networks.transformer, networks.text_context):
         module.zero_grad()
