@@ -53,7 +53,11 @@ class BlockPlan:
 
 
 def plan_block(
-    networks: Networks, name: str, sizes: SizeRange, example: tuple[int, int, int] | None = None
+    networks: Networks,
+    name: str,
+    sizes: SizeRange,
+    example: tuple[int, int, int] | None = None,
+    tokens: int = EXAMPLE_TOKENS,
 ) -> BlockPlan:
     """Describe how to capture a network.
 
@@ -62,6 +66,7 @@ def plan_block(
         name: One of `BLOCKS`.
         sizes: Scene sizes to serve; a range with one size gives a static graph.
         example: Frames, height, width the compiler tunes for; by default the model's own, brought into the range.
+        tokens: Of the example prompt, at most the model's own.
     """
     config = networks.config
     frames, height, width = example or (
@@ -96,8 +101,8 @@ def plan_block(
         return networks.gaussian_decoder(features, from_video(noise(1, vae.z_dim, frames, rows, columns).float()))
 
     def run_text_encoder() -> object:
-        tokens = min(EXAMPLE_TOKENS, config.text.max_tokens)
-        ids = torch.randint(config.text.vocab_size, (1, tokens), dtype=torch.int64)
+        count = min(tokens, config.text.max_tokens)
+        ids = torch.randint(config.text.vocab_size, (1, count), dtype=torch.int64)
         return networks.text.reader(ids.to(device))
 
     runs = {

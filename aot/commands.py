@@ -4,41 +4,49 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch.utils._pytree import tree_leaves
 
-from aot import install
 from aot.artifacts import Artifact, ArtifactStore
-from aot.blocks import MIN_BATCH, BlockPlan, plan_block
+from aot.blocks import BlockPlan, plan_block
 from aot.compile import CompileOptions, compile_plan, key_for
+from aot.compiler import Compiler, choose_compiler
 from aot.hub import open_place, pull, push
+from aot.proof.comparison import Comparison
+from aot.proof.ledger import Ledger
+from aot.proof.prover import prove
+from aot.proof.standins import Recipe
+from aot.proof.verdicts import EVERY_TRIAL, TRIALS_AT_START, Job
 from aot.shapes import EVERY_SIZE, SizeRange
 from aot.variants import Variant
 from flashworld.cli.output import Output
 from flashworld.config import FULL, NANO_DIR, ModelConfig
 from flashworld.errors import CompiledBlockError, InputError
 from flashworld.models.fp8 import probe_fp8
-from flashworld.models.networks import Networks, random_networks
-
-MAX_RELATIVE_ERROR = {"fp32": 1e-3, "bf16": 2e-2, "fp8": 5e-2}
-"""Of compiled against eager, by precision: kernels round in another order, deep networks carry it on."""
-VERIFY_SIZES = ((24, 480, 704), (24, 704, 480), (8, 256, 448), (1, 480, 704))
-"""Frames, height, width; those that a graph serves are tried. One frame is the condition picture."""
+from flashworld.models.networks import Networks
 
 
 def compile_command(args: argparse.Namespace, output: Output) -> None:
-    """Compile networks on this machine and keep the graphs."""
-    networks, options, store = build(args), options_of(args), ArtifactStore(args.store)
-    made = []
+    """Compile networks on this machine, try the graphs and keep them.
+
+    Raises:
+        CompiledBlockError: there is no compiler whose code can be used, or a graph has not proved itself.
+    """
+    recipe, store, compiler = recipe_of(args), ArtifactStore(args.store), choose_compiler()
+    output.note(f"compiling with {compiler}")
+    networks, made = recipe.networks(), []
     for plan in plans_of(args, networks):
         output.note(f"compiling {plan.name} for {plan.sizes.label}")
-        artifact = compile_plan(plan, options).save(store)
-        made.append(describe(artifact))
-    output.result({"compiled": made}, "\n".join(f"{row['slug']}: {row['seconds']}, {row['mb']:.1f} MB" for row in made))
+        made.append((plan, compile_plan(plan, recipe.options, compiler).save(store)))
+    shapes = [(plan.name, plan.sizes, artifact) for plan, artifact in made]
+    del networks, made
+    problems = try_graphs(recipe, store, shapes, output, compiler=compiler)
+    rows = [describe(artifact) for _, _, artifact in shapes]
+    output.result({"compiled": rows}, "\n".join(f"{row['slug']}: {row['seconds']}, {row['mb']:.1f} MB" for row in rows))
+    if problems:
+        raise CompiledBlockError("; ".join(problems))
 
 
 def list_command(args: argparse.Namespace, output: Output) -> None:
@@ -58,20 +66,60 @@ def verify_command(args: argparse.Namespace, output: Output) -> None:
     """Compare compiled graphs with eager networks on fresh random input.
 
     Raises:
-        CompiledBlockError: a graph is missing, or further from eager than rounding explains.
+        CompiledBlockError: a graph is missing or was set aside, or it crashes, or is further from eager than rounding
+            explains, and has been set aside now.
     """
-    networks, options, store = build(args), options_of(args), ArtifactStore(args.store)
+    recipe, store = recipe_of(args), ArtifactStore(args.store)
+    ledger = Ledger(store.root)
+    graphs = []
+    for plan in plans_of(args, recipe.stand_ins()):
+        key = key_for(plan, recipe.options)
+        try:
+            graphs.append((plan.name, plan.sizes, store.load(key)))
+        except CompiledBlockError as error:
+            why = ledger.set_aside_for(store, key.slug)
+            raise CompiledBlockError(f"{error}{f'; one was set aside: {why}' if why else ''}") from error
     rows: list[Comparison] = []
-    for plan in plans_of(args, networks):
-        artifact = store.load(key_for(plan, options))
-        for size in sizes_to_try(plan, networks.config):
-            rows.append(compare(plan_block(networks, plan.name, plan.sizes, size), artifact, size))
-            output.note(str(rows[-1]))
+    problems = try_graphs(recipe, store, graphs, output, every_size=True, rows=rows)
     data: dict[str, object] = {"rows": [vars(row) for row in rows]}
     output.result(data, "\n".join(map(str, rows)))
-    wrong = [row for row in rows if not row.relative_error <= MAX_RELATIVE_ERROR.get(row.precision, 0.0)]
-    if wrong:
-        raise CompiledBlockError(f"expected at most {MAX_RELATIVE_ERROR[wrong[0].precision]:.0e}: {wrong[0]}")
+    if problems:
+        raise CompiledBlockError("; ".join(problems))
+
+
+def try_graphs(
+    recipe: Recipe,
+    store: ArtifactStore,
+    graphs: Sequence[tuple[str, SizeRange, Artifact]],
+    output: Output,
+    *,
+    compiler: Compiler | None = None,
+    every_size: bool = False,
+    rows: list[Comparison] | None = None,
+) -> list[str]:
+    """Try graphs of a store, keep what is found out, and say what is wrong with each that may not serve.
+
+    Args:
+        recipe: Of the networks.
+        store: Where the graphs are.
+        graphs: Network, sizes, graph.
+        output: Told every comparison.
+        compiler: That has made them just now.
+        every_size: Whether to try all sizes and time them thrice.
+        rows: Takes the comparisons.
+    """
+    most, rounds = (EVERY_TRIAL, 3) if every_size else (TRIALS_AT_START, 1)
+    jobs = [Job(str(artifact.path), name, sizes, most, rounds) for name, sizes, artifact in graphs]
+    ledger, problems = Ledger(store.root), []
+    for (_, _, artifact), verdict in zip(graphs, prove(recipe, jobs), strict=True):
+        for row in (Comparison(**row) for row in verdict.rows):
+            output.note(str(row))
+            if rows is not None:
+                rows.append(row)
+        ledger.settle(store, artifact, verdict, str(compiler) if compiler else None)
+        if not verdict.proved:
+            problems.append(f"{artifact.slug}: {verdict.reason}")
+    return problems
 
 
 def push_command(args: argparse.Namespace, output: Output) -> None:
@@ -123,68 +171,14 @@ def bench_command(args: argparse.Namespace, output: Output) -> None:
     stages.main([*args.rest, *(["--json", "-"] if args.json and "--json" not in args.rest else [])])
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One graph against eager at one size."""
-
-    block: str
-    precision: str
-    size: str
-    relative_error: float
-    eager_ms: float
-    compiled_ms: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.block} {self.precision} {self.size}: relative error {self.relative_error:.1e}, "
-            f"eager {self.eager_ms:.2f} ms, compiled {self.compiled_ms:.2f} ms"
-        )
-
-
-def compare(plan: BlockPlan, artifact: Artifact, size: tuple[int, int, int]) -> Comparison:
-    """Run one network both ways on the same random input."""
-    from benchmarks.machine import median_seconds
-
-    device = next(plan.module.parameters()).device
-    results, times = [], []
-    with torch.inference_mode():
-        for compiled in (False, True):
-            install.remove(plan.module)
-            if compiled:
-                install.apply(plan.name, plan.module, [artifact], strict=True)
-            torch.manual_seed(0)
-            results.append(flat(plan.example()))
-            times.append(median_seconds(plan.example, device, rounds=3, warm_up=1) * 1e3)
-    install.remove(plan.module)
-    error = float((results[1] - results[0]).norm() / results[0].norm())
-    label = "x".join(map(str, size))
-    return Comparison(plan.name, artifact.key["precision"], label, error, *times)
-
-
-def flat(result: object) -> torch.Tensor:
-    """All numbers a network gave, as one vector."""
-    return torch.cat([part.float().flatten() for part in tree_leaves(result) if isinstance(part, torch.Tensor)])
-
-
-def sizes_to_try(plan: BlockPlan, config: ModelConfig) -> Iterator[tuple[int, int, int]]:
-    """Sizes for `verify`: the model's own and those of `VERIFY_SIZES` that the graph serves."""
-    own = (config.frames, config.height, config.width)
-    low, high = plan.sizes.frames
-    doubles = plan.batch_argument is not None and low < high
-    for frames, height, width in dict.fromkeys((own, *VERIFY_SIZES)):
-        served = max(low, MIN_BATCH) if frames == 1 and doubles else frames
-        if plan.sizes.contains(served, height, width):
-            yield frames, height, width
-
-
-def build(args: argparse.Namespace) -> Networks:
-    """Networks with random weights: a graph depends on their layout, not on their values."""
+def recipe_of(args: argparse.Namespace) -> Recipe:
+    """Networks that the options choose: a graph depends on their layout, not on their weights."""
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     mode = probe_fp8(device) if args.fp8 == "auto" else None if args.fp8 == "none" else args.fp8
-    networks = random_networks(config_of(args.model), device=device, dtype=dtype)
     fp8 = mode if args.fused else None
-    return Variant(fused=args.fused, folded=args.folded, fp8=fp8, text_int8=args.text_int8).apply(networks)
+    variant = Variant(fused=args.fused, folded=args.folded, fp8=fp8, text_int8=args.text_int8)
+    return Recipe(config_of(args.model), variant, device.type, dtype, CompileOptions(args.inductor, args.attention))
 
 
 def config_of(model: str) -> ModelConfig:
@@ -204,11 +198,6 @@ def config_of(model: str) -> ModelConfig:
         return ModelConfig.from_json(Path(model).read_text())
     except OSError as error:
         raise InputError(f"--model must be full, nano or a config.json, got {model}: {error.strerror}") from error
-
-
-def options_of(args: argparse.Namespace) -> CompileOptions:
-    """Compiler settings."""
-    return CompileOptions(args.inductor, args.attention)
 
 
 def plans_of(args: argparse.Namespace, networks: Networks) -> list[BlockPlan]:

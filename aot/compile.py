@@ -24,6 +24,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from aot.artifacts import CONSTANTS_NAME, PACKAGE_NAME, Artifact, ArtifactStore
 from aot.blocks import BlockPlan
+from aot.compiler import Compiler, choose_compiler
 from aot.keys import ArtifactKey, constants_of, device_arch, layout_of, precision_of, source_hash
 from aot.shapes import CallSpec, call_spec
 from flashworld.errors import CompiledBlockError
@@ -115,20 +116,28 @@ def key_for(plan: BlockPlan, options: CompileOptions = CompileOptions()) -> Arti
     )
 
 
-def compile_plan(plan: BlockPlan, options: CompileOptions = CompileOptions()) -> CompiledPackage:
+def compile_plan(
+    plan: BlockPlan, options: CompileOptions = CompileOptions(), compiler: Compiler | None = None
+) -> CompiledPackage:
     """Capture, export and compile one network, on the device where it is.
 
+    Args:
+        plan: What to capture.
+        options: How to compile.
+        compiler: Of the C++ around the kernels; None chooses one.
+
     Raises:
-        CompiledBlockError: nothing was captured, autocast is on, a tensor of the graph has no name, or a size range
-            does not hold for the network.
+        CompiledBlockError: nothing was captured, autocast is on, a tensor of the graph has no name, a size range
+            does not hold for the network, or there is no compiler whose code can be used.
     """
+    compiler = compiler or choose_compiler()
     started = time.perf_counter()
     arguments = capture(plan.module, plan.example)
     spec = call_spec(arguments, plan.axes, budget=plan.budget, budget_limit=plan.sizes.max_pixels)
     with options.attention_context():
         exported = export(plan.module, arguments, spec)
         exported_at = time.perf_counter()
-        compiled = compile_exported(exported, INDUCTOR_CONFIGS[options.inductor])
+        compiled = compile_exported(exported, {**INDUCTOR_CONFIGS[options.inductor], **compiler.inductor})
     finished = time.perf_counter()
     package = compiled.archive_file.getvalue()
     constants, extras = split_constants(compiled.weights.constants_map, constants_of(plan.module))
@@ -138,6 +147,7 @@ def compile_plan(plan: BlockPlan, options: CompileOptions = CompileOptions()) ->
         "extras": sorted(extras),
         "batch_argument": plan.batch_argument,
         "options": options.as_text(),
+        "compiler": str(compiler),
         "attention": attention_ops(package),
         "seconds": {"export": round(exported_at - started, 2), "compile": round(finished - exported_at, 2)},
         "made_on": torch.cuda.get_device_name() if "sm_" in device_arch(plan_device(plan)) else "cpu",

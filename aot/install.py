@@ -127,6 +127,17 @@ class Installed:
         )
 
 
+def summary(reports: Sequence[Installed]) -> str:
+    """One line about all networks, for the page."""
+    eager = [
+        f"{report.block} runs eagerly: {report.reason or 'not compiled'}" for report in reports if not report.active
+    ]
+    if not eager:
+        return "compiled graphs active"
+    active = len(reports) - len(eager)
+    return "; ".join([f"{active} of {len(reports)} compiled graphs active" if active else "no compiled graphs", *eager])
+
+
 def apply(block: str, module: nn.Module, artifacts: Sequence[Artifact], *, strict: bool = False) -> Installed:
     """Put compiled graphs in front of a module's forward; earlier ones are taken off first.
 

@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from flashworld.checkpoints.loading import model_config
@@ -110,6 +111,7 @@ class Model:
         if os.environ.get("FLASHWORLD_AOT") == "off" or self._options.offload:
             self.note = "running eagerly"
             return
+        from aot.install import summary
         from aot.startup import STARTUP_SECONDS, Settings, prepare
         from aot.variants import PROBE_SECONDS, Variant, probe_precision
 
@@ -117,8 +119,7 @@ class Model:
         # A network whose graph can neither be had nor made runs them eagerly, slower.
         variant = Variant(fp8=probe_precision(self._gpu(duration=PROBE_SECONDS)), text_int8=self._text_int8)
         self.pipeline.networks = variant.apply(self.pipeline.networks)
-        reports = prepare(
-            self.pipeline.networks, Settings.from_environment(), on_gpu=self._gpu(duration=STARTUP_SECONDS)
-        )
+        settings = replace(Settings.from_environment(), variant=variant)
+        reports = prepare(self.pipeline.networks, settings, on_gpu=self._gpu(duration=STARTUP_SECONDS))
         self.compiled = all(report.active for report in reports)
-        self.note = "compiled graphs active" if self.compiled else "running eagerly: " + "; ".join(map(str, reports))
+        self.note = summary(reports)

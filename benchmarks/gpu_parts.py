@@ -20,8 +20,8 @@ import torch
 from aot import install
 from aot.artifacts import Artifact, ArtifactStore
 from aot.blocks import BLOCKS, module_of, plan_block
-from aot.commands import compare
 from aot.compile import compile_plan, key_for
+from aot.proof.comparison import compare
 from aot.shapes import EVERY_SIZE
 from aot.variants import Variant
 from benchmarks.full_scene import relative, single_calls

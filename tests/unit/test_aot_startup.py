@@ -10,13 +10,16 @@ import torch
 
 from aot import install
 from aot.__main__ import main
-from aot.artifacts import PACKAGE_NAME, ArtifactStore
+from aot.artifacts import PACKAGE_NAME, Artifact, ArtifactStore
 from aot.blocks import BLOCKS, module_of, plan_block
 from aot.compile import CompiledPackage, CompileOptions, capture, key_for
+from aot.gpu_work import Outcome, compile_all, resident
 from aot.hub import FolderPlace
 from aot.keys import constants_of, layout_of
+from aot.proof.ledger import Ledger
+from aot.proof.verdicts import PROVED, Verdict
 from aot.shapes import EVERY_SIZE, SizeRange, call_spec
-from aot.startup import Settings, compile_all, prepare, resident
+from aot.startup import Settings, prepare
 from aot.variants import Variant, probe_precision
 from flashworld.config import ModelConfig
 from flashworld.errors import CompiledBlockError
@@ -46,44 +49,91 @@ def empty_graph(networks, name: str, sizes: SizeRange = EVERY_SIZE) -> CompiledP
     return CompiledPackage(key_for(plan, OPTIONS), {PACKAGE_NAME: b"no code"}, json.loads(json.dumps(metadata)))
 
 
+def proved_graph(root, networks, name: str, sizes: SizeRange = EVERY_SIZE) -> Artifact:
+    """A graph in a store that knows it to have proved itself."""
+    store = ArtifactStore(root)
+    artifact = empty_graph(networks, name, sizes).save(store)
+    Ledger(store.root).settle(store, artifact, Verdict(PROVED))
+    return artifact
+
+
 def refuse(_function):
     raise AssertionError("the GPU must not be asked")
 
 
-def test_graphs_in_the_store_are_used_without_asking_the_gpu(networks, tmp_path):
+def makes(networks, but: tuple[str, ...] = ()):
+    """A GPU call that compiles what is missing, but for some networks, and finds everything in order."""
+
+    def on_gpu(_function):
+        def run(task):
+            packages = {wanted: empty_graph(networks, *wanted) for wanted in task.missing if wanted[0] not in but}
+            failures = {wanted: "compiling it failed: no" for wanted in task.missing if wanted[0] in but}
+            verdicts = {wanted: Verdict(PROVED) for wanted in task.untried}
+            return Outcome(packages, failures, verdicts, {wanted: Verdict(PROVED) for wanted in packages})
+
+        return run
+
+    return on_gpu
+
+
+def test_proved_graphs_in_the_store_are_used_without_asking_the_gpu(networks, tmp_path):
     for name in BLOCKS:
-        empty_graph(networks, name).save(ArtifactStore(tmp_path))
+        proved_graph(tmp_path, networks, name)
     reports = prepare(networks, Settings(root=tmp_path), on_gpu=refuse)
     assert [report.block for report in reports] == list(BLOCKS)
     assert all(report.active for report in reports)
     assert all(isinstance(module_of(networks, name).forward, install.Dispatcher) for name in BLOCKS)
 
 
-def test_graphs_are_pulled_where_the_store_has_none(networks, tmp_path):
+def test_pulled_graphs_prove_themselves_here_once(networks, tmp_path):
     place = FolderPlace(tmp_path / "shared", "v1")
     for name in BLOCKS:
-        place.push(empty_graph(networks, name).save(ArtifactStore(tmp_path / "made")))
+        place.push(proved_graph(tmp_path / "made", networks, name))  # a proof made elsewhere does not travel
     settings = Settings(root=tmp_path / "mine", place=str(tmp_path / "shared"), revision="v1")
-    assert all(report.active for report in prepare(networks, settings, on_gpu=refuse))
+    tasks = []
+
+    def on_gpu(function):
+        run = makes(networks)(function)
+        return lambda task: tasks.append(task) or run(task)
+
+    assert all(report.active for report in prepare(networks, settings, on_gpu=on_gpu))
+    assert [(task.missing, {name for name, _ in task.untried}) for task in tasks] == [((), set(BLOCKS))]
     assert len(list(ArtifactStore(tmp_path / "mine").entries())) == len(BLOCKS)
+    assert all(report.active for report in prepare(networks, settings, on_gpu=refuse))
     other = Settings(root=tmp_path / "other", place=str(tmp_path / "shared"), revision="v2")
     assert not any(report.active for report in prepare(networks, other))
 
 
 def test_missing_graphs_are_made_in_one_call_and_kept(networks, tmp_path):
-    empty_graph(networks, "transformer").save(ArtifactStore(tmp_path))
-    calls = []
+    proved_graph(tmp_path, networks, "transformer")
+    tasks = []
 
-    def on_gpu(_function):
-        def run(wanted):
-            calls.append(wanted)
-            return [empty_graph(networks, name) for name, _ in wanted]
-
-        return run
+    def on_gpu(function):
+        run = makes(networks)(function)
+        return lambda task: tasks.append(task) or run(task)
 
     assert all(report.active for report in prepare(networks, Settings(root=tmp_path), on_gpu=on_gpu))
-    assert [[name for name, _ in wanted] for wanted in calls] == [["gaussian_decoder", "vae_encoder", "text_encoder"]]
+    assert [[name for name, _ in task.missing] for task in tasks] == [
+        ["gaussian_decoder", "vae_encoder", "text_encoder"]
+    ]
     assert all(report.active for report in prepare(networks, Settings(root=tmp_path), on_gpu=refuse))
+
+
+def test_proof_is_made_again_on_another_machine(networks, tmp_path):
+    """Another driver, torch or C++ library: what was proved with the old one may crash with the new one."""
+    artifact = proved_graph(tmp_path, networks, "vae_encoder")
+    ledger = Ledger(tmp_path)
+    assert ledger.proved(artifact)
+    for part in ("torch", "driver", "libstdc++.so"):
+        other = Ledger(tmp_path)
+        assert part in other.machine
+        other.machine = other.machine | {part: "another"}
+        assert not other.proved(artifact)
+    assert not ledger.proved(replace(artifact, metadata=replaced_digest(artifact)))
+
+
+def replaced_digest(artifact: Artifact) -> dict:
+    return artifact.metadata | {"files": {PACKAGE_NAME: {"sha256": "0" * 64, "bytes": 1}}}
 
 
 def test_without_a_gpu_call_everything_runs_eagerly_and_says_why(networks, tmp_path):
@@ -107,49 +157,43 @@ def test_failing_to_compile_does_not_stop_the_app(networks, tmp_path, error):
 
 
 def test_one_network_that_fails_leaves_the_others_their_graphs(networks, tmp_path):
-    def on_gpu(_function):
-        return lambda wanted: [empty_graph(networks, name) for name, _ in wanted if name != "gaussian_decoder"]
-
-    active = {report.block: report for report in prepare(networks, Settings(root=tmp_path), on_gpu=on_gpu)}
+    reports = prepare(networks, Settings(root=tmp_path), on_gpu=makes(networks, but=("gaussian_decoder",)))
+    active = {report.block: report for report in reports}
     assert not active["gaussian_decoder"].active
-    assert "log" in active["gaussian_decoder"].reason
+    assert "compiling it failed" in active["gaussian_decoder"].reason
     assert active["transformer"].active
     assert active["vae_encoder"].active
+    note = install.summary(reports)
+    assert note.startswith("3 of 4 compiled graphs active; gaussian_decoder runs eagerly: ") and "failed" in note
 
 
 def test_network_that_cannot_be_compiled_is_left_out(networks):
     broken = replace(networks, vae_encoder=torch.nn.Linear(2, 2))
-    assert compile_all(broken, [("vae_encoder", SMALL)], OPTIONS) == []
+    packages, failures = compile_all(broken, [("vae_encoder", SMALL)], OPTIONS)
+    assert packages == {}
+    assert "compiling it failed" in failures["vae_encoder", SMALL]
 
 
 def test_store_that_cannot_be_written_does_not_stop_the_app(networks, tmp_path):
     (tmp_path / "file").write_text("")
-
-    def on_gpu(_function):
-        return lambda wanted: [empty_graph(networks, name) for name, _ in wanted]
-
-    reports = prepare(networks, Settings(root=tmp_path / "file"), on_gpu=on_gpu)
+    reports = prepare(networks, Settings(root=tmp_path / "file"), on_gpu=makes(networks))
     assert not any(report.active for report in reports)
+    assert all("expected to write" in report.reason for report in reports)
 
 
 def test_damaged_graph_is_set_aside_and_made_again(networks, tmp_path):
-    store = ArtifactStore(tmp_path)
     for name in BLOCKS:
-        empty_graph(networks, name).save(store)
+        proved_graph(tmp_path, networks, name)
     victim = key_for(plan_block(networks, "transformer", EVERY_SIZE), OPTIONS).slug
     (tmp_path / victim / PACKAGE_NAME).write_bytes(b"n")
-
-    def on_gpu(_function):
-        return lambda wanted: [empty_graph(networks, name) for name, _ in wanted]
-
-    assert all(report.active for report in prepare(networks, Settings(root=tmp_path), on_gpu=on_gpu))
+    assert all(report.active for report in prepare(networks, Settings(root=tmp_path), on_gpu=makes(networks)))
     assert (tmp_path / f"{victim}.bad").is_dir()
 
 
 def test_several_sizes_give_several_graphs_in_order(networks, tmp_path):
     sizes = (SMALL, SizeRange.exactly(3, 96, 64))
     for size in sizes:
-        empty_graph(networks, "vae_encoder", size).save(ArtifactStore(tmp_path))
+        proved_graph(tmp_path, networks, "vae_encoder", size)
     (report,) = prepare(networks, Settings(root=tmp_path, sizes=sizes, blocks=("vae_encoder",)), on_gpu=refuse)
     assert [label.split()[-1] for label in report.graphs] == ["f3_h64_w96", "f3_h96_w64"]
 

@@ -1,0 +1,125 @@
+"""What happens where the GPU is before an app serves: compile the graphs that are missing, try those that are new.
+
+Everything that goes in and comes out is plain data: on ZeroGPU this runs in a worker process.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+
+from aot.artifacts import Artifact, ArtifactStore
+from aot.blocks import plan_block
+from aot.compile import CompiledPackage, CompileOptions, compile_plan
+from aot.compiler import choose_compiler
+from aot.proof.examination import examine, first_line
+from aot.proof.prover import prove
+from aot.proof.standins import Recipe
+from aot.proof.verdicts import REFUSED, Job, Verdict
+from aot.shapes import SizeRange
+from aot.variants import Variant
+from flashworld.errors import CompiledBlockError
+from flashworld.models.networks import Networks
+
+logger = logging.getLogger(__name__)
+
+Wanted = tuple[str, SizeRange]
+"""A network and the sizes its graph is for."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one GPU call is to do.
+
+    Attributes:
+        missing: Graphs to compile.
+        untried: Folders of graphs to try first; one that is refused is compiled anew.
+    """
+
+    missing: tuple[Wanted, ...] = ()
+    untried: Mapping[Wanted, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        packages: Compiled graphs.
+        failures: Why one was not compiled.
+        verdicts: On graphs that were there.
+        new_verdicts: On those that were compiled.
+    """
+
+    packages: Mapping[Wanted, CompiledPackage] = field(default_factory=dict)
+    failures: Mapping[Wanted, str] = field(default_factory=dict)
+    verdicts: Mapping[Wanted, Verdict] = field(default_factory=dict)
+    new_verdicts: Mapping[Wanted, Verdict] = field(default_factory=dict)
+
+
+def work(networks: Networks, variant: Variant, options: CompileOptions, task: Task) -> Outcome:
+    """Do a task.
+
+    Args:
+        networks: In this process, with their weights.
+        variant: How they have been rearranged.
+        options: How to compile.
+        task: What to do.
+    """
+    here = resident(networks)
+    recipe = Recipe.of(here, variant, options)
+    verdicts = try_all(recipe, task.untried)
+    refused = tuple(wanted for wanted, verdict in verdicts.items() if verdict.status == REFUSED)
+    packages, failures = compile_all(here, (*task.missing, *refused), options)
+    with tempfile.TemporaryDirectory(prefix="flashworld-new-graphs-") as folder:
+        store = ArtifactStore(folder)
+        kept: dict[Wanted, Artifact] = {wanted: package.save(store) for wanted, package in packages.items()}
+        new = try_all(recipe, {wanted: str(artifact.path) for wanted, artifact in kept.items()})
+    return Outcome(packages, failures, verdicts, new)
+
+
+def try_all(recipe: Recipe, folders: Mapping[Wanted, str]) -> dict[Wanted, Verdict]:
+    """Have graphs tried in processes of their own."""
+    if not folders:
+        return {}
+    jobs = [Job(folder, *wanted) for wanted, folder in folders.items()]
+    verdicts = dict(zip(folders, prove(recipe, jobs), strict=True))
+    for (name, sizes), verdict in verdicts.items():
+        logger.info("%s for %s: %s", name, sizes.label, verdict.reason or "proved")
+    return verdicts
+
+
+def try_in_worker(networks: Networks, options: CompileOptions, job: Job) -> Verdict:
+    """Try a graph in this very process, for workers of ZeroGPU, which may die without taking the app with them."""
+    return examine(resident(networks), options, job)
+
+
+def compile_all(
+    networks: Networks, wanted: Iterable[Wanted], options: CompileOptions
+) -> tuple[dict[Wanted, CompiledPackage], dict[Wanted, str]]:
+    """Compile one graph after the other: the graphs, and why there is none where one failed."""
+    packages: dict[Wanted, CompiledPackage] = {}
+    failures: dict[Wanted, str] = {}
+    for name, sizes in wanted:
+        try:
+            packages[name, sizes] = compile_plan(plan_block(networks, name, sizes), options, choose_compiler())
+        except torch.OutOfMemoryError as error:
+            logger.exception("%s for %s is not compiled", name, sizes.label)
+            failures[name, sizes] = f"there was too little GPU memory to compile it: {first_line(error)}"
+        except (CompiledBlockError, RuntimeError) as error:
+            # One network that cannot be compiled must not cost the others their graphs; it will run eagerly.
+            logger.exception("%s for %s is not compiled", name, sizes.label)
+            failures[name, sizes] = f"compiling it failed: {first_line(error)}"
+    return packages, failures
+
+
+def resident(networks: Networks) -> Networks:
+    """The same networks, saying the device that their weights are on in this process.
+
+    In a ZeroGPU worker that is what "cuda" has become: a GPU, or the CPU where a test has none.
+    """
+    return replace(networks, device=next(networks.transformer.parameters()).device)

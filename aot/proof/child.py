@@ -1,0 +1,53 @@
+"""The process that may die: `python -m aot.proof.child`, started and spoken to by `prover.py`, a line of JSON each way.
+
+It reads a recipe, says that it is ready, then takes jobs until its input closes. Before anything that could kill it, it
+says what it is about to do. What libraries print goes to standard error.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict
+from typing import TextIO
+
+import torch
+
+from aot.proof.examination import examine, first_line
+from aot.proof.standins import Recipe
+from aot.proof.verdicts import NO_DEVICE, UNABLE, Job
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Answer on what standard output was."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    if sys.platform.startswith("linux"):  # a starter that is killed takes this process with it
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    recipe = Recipe.from_json(sys.stdin.readline())
+    if recipe.device == "cuda" and not torch.cuda.is_available():
+        say(answers, status=NO_DEVICE, reason="the process that tries graphs finds no CUDA device")
+        return
+    try:
+        networks = recipe.stand_ins()
+    except torch.OutOfMemoryError as error:
+        say(answers, status=UNABLE, reason=f"too little GPU memory to try graphs: {first_line(error)}")
+        return
+    say(answers, at="ready")
+    for line in sys.stdin:
+        verdict = examine(networks, recipe.options, Job.from_json(line), lambda what: say(answers, at=what))
+        say(answers, **asdict(verdict))
+
+
+def say(answers: TextIO, **facts: object) -> None:
+    """One line of JSON."""
+    print(json.dumps(facts), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Try one graph in this process, which may not survive it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from aot.artifacts import read_artifact
+from aot.blocks import plan_block
+from aot.compile import CompileOptions, key_for
+from aot.graph import loaded_package
+from aot.proof.comparison import SOON_ENOUGH, Comparison, compare, plan_trial, trials
+from aot.proof.verdicts import PROVED, REFUSED, UNABLE, Job, Verdict
+from flashworld.errors import CompiledBlockError
+from flashworld.models.networks import Networks
+
+LOADING = "its library was being loaded"
+
+
+def examine(
+    networks: Networks, options: CompileOptions, job: Job, announce: Callable[[str], None] = lambda _what: None
+) -> Verdict:
+    """Load a graph and compare it with the network it stands for, on fresh random input of several sizes.
+
+    Args:
+        networks: Of the layout it was compiled for, with any weights, on their device.
+        options: It was compiled with.
+        job: The graph.
+        announce: Told what comes next, before anything that could end the process.
+    """
+    announce(LOADING)
+    try:
+        artifact = read_artifact(Path(job.folder))
+        wanted = key_for(plan_block(networks, job.block, job.sizes), options).as_dict()
+        if differ := [name for name, value in wanted.items() if artifact.key.get(name) != value]:
+            here, there = ({name: key.get(name) for name in differ} for key in (wanted, artifact.key))
+            return Verdict(UNABLE, f"it is for {there}, the networks here are {here}")
+        loaded_package(artifact)
+        sizes = trials(networks, job.block, job.sizes)
+        rows: list[Comparison] = []
+        for size in sizes:
+            announce(f"it ran at {'x'.join(map(str, size))}")
+            try:
+                plan = plan_trial(networks, job.block, job.sizes, size)
+                rows.append(compare(plan, artifact, size, seed=int.from_bytes(os.urandom(4), "big"), rounds=job.rounds))
+            except torch.OutOfMemoryError:
+                torch.cuda.empty_cache()  # a smaller size may fit
+            if len(rows) == job.most or (rows and not rows[-1].holds):
+                break
+    except (CompiledBlockError, RuntimeError) as error:
+        # A graph that does not fit, or whatever torch and CUDA raise for code that fails.
+        return Verdict(REFUSED, f"it failed: {first_line(error)}")
+    plain = [asdict(row) for row in rows]
+    if rows and not rows[-1].holds:
+        return Verdict(REFUSED, f"it computes something else than the network: {rows[-1]}", plain, lasting=True)
+    if len(rows) < min(SOON_ENOUGH, len(sizes)):
+        return Verdict(UNABLE, f"too little GPU memory to try it: {len(rows)} of {len(sizes)} sizes fitted", plain)
+    return Verdict(PROVED, None, plain)
+
+
+def first_line(error: BaseException) -> str:
+    """An exception in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,166 @@
+"""What is known of graphs on this machine: proved, or refused and why. Kept beside the store, never shared.
+
+    <root>/.proofs/<slug>/<hash of the package's digest, or of the compiler's name>.json
+
+A proof holds for one package, one torch, one driver and the very libraries a graph is linked with when it is loaded;
+with any other it is made again. A refusal that would repeat itself (wrong numbers, a crash) is remembered as well, with
+the compiler's name, so that the next start does not spend minutes on the same graph.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aot.artifacts import BAD_SUFFIX, Artifact, ArtifactStore, read_artifact
+from aot.proof.verdicts import REFUSED, Verdict
+from flashworld.errors import CompiledBlockError
+
+logger = logging.getLogger(__name__)
+
+FOLDER = ".proofs"
+DRIVER_FILE = Path("/proc/driver/nvidia/version")
+LINKED = ("libstdc++.so",)
+"""Libraries outside torch's own wheels that every graph's code calls."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of one graph.
+
+    Attributes:
+        slug: Its name in the store.
+        machine: See `machine`.
+        reason: Why it is refused; None if it has proved itself.
+        rows: The comparisons, as plain data.
+    """
+
+    slug: str
+    machine: dict[str, str]
+    reason: str | None = None
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Ledger:
+    """Records of one store. One that cannot be read counts as missing, one that cannot be written is made again."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / FOLDER
+        self.machine = machine()
+
+    def proved(self, artifact: Artifact) -> bool:
+        """Whether this very package has proved itself here."""
+        record = self._read(artifact.slug, artifact.digest)
+        return record is not None and record.reason is None
+
+    def refused(self, artifact: Artifact) -> str | None:
+        """Why this very package is refused here; None if it is not."""
+        record = self._read(artifact.slug, artifact.digest)
+        return record.reason if record else None
+
+    def made_in_vain(self, slug: str, compiler: str) -> str | None:
+        """Why what this compiler makes of this network is refused here; None if that is not known."""
+        record = self._read(slug, compiler)
+        return record.reason if record else None
+
+    def settle(self, store: ArtifactStore, artifact: Artifact, verdict: Verdict, compiler: str | None = None) -> None:
+        """Keep a verdict on a graph of a store; one that is refused is set aside.
+
+        Args:
+            store: Where the graph is.
+            artifact: The graph.
+            verdict: On it.
+            compiler: Who has made it just now; None if it came from elsewhere.
+        """
+        if verdict.proved:
+            self._write(artifact, None, verdict.rows)
+            return
+        logger.warning("%s does not serve: %s", artifact.slug, verdict.reason)
+        if verdict.lasting:
+            self._write(artifact, verdict.reason or verdict.status, verdict.rows, compiler)
+        if verdict.status == REFUSED:
+            try:
+                store.set_aside(artifact.path)
+            except CompiledBlockError as error:
+                logger.warning("%s", error)  # it will be tried again, and refused again
+
+    def set_aside_for(self, store: ArtifactStore, slug: str) -> str | None:
+        """Why the graph of this name was set aside, if that is known."""
+        try:
+            bad = read_artifact(store.root / f"{slug}{BAD_SUFFIX}")
+        except CompiledBlockError:
+            return None
+        record = self._read(slug, bad.digest)
+        return record.reason if record else None
+
+    def _write(
+        self, artifact: Artifact, reason: str | None, rows: list[dict[str, Any]], compiler: str | None = None
+    ) -> None:
+        record = Record(artifact.slug, self.machine, reason, rows)
+        for name in filter(None, (artifact.digest, compiler)):
+            path = self._path(artifact.slug, name)
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+                    json.dump(asdict(record), file, indent=1)
+                Path(file.name).replace(path)
+            except OSError as error:
+                logger.warning("%s: what is known of %s is not kept: %s", self.folder, artifact.slug, error)
+
+    def _read(self, slug: str, name: str) -> Record | None:
+        try:
+            record = Record(**json.loads(self._path(slug, name).read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+        return record if record.slug == slug and record.machine == self.machine else None
+
+    def _path(self, slug: str, name: str) -> Path:
+        return self.folder / slug / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
+
+
+def machine() -> dict[str, str]:
+    """What a graph meets when it is loaded into this process, as plain text."""
+    return {
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "libc": "-".join(platform.libc_ver()),
+        "driver": _first_line(DRIVER_FILE),
+        **{name: _identity(path) for name, path in loaded_libraries().items()},
+    }
+
+
+def loaded_libraries() -> dict[str, Path]:
+    """Files of `LINKED` that this process has loaded, by those names."""
+    if not sys.platform.startswith("linux"):
+        return {}
+    found: dict[str, Path] = {}
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        path = Path(line.split(maxsplit=5)[-1])
+        for name in LINKED:
+            if path.name.startswith(name):
+                found.setdefault(name, path)
+    return dict(sorted(found.items()))
+
+
+def _identity(path: Path) -> str:
+    try:
+        return f"{os.path.realpath(path)} {path.stat().st_size}"
+    except OSError:
+        return str(path)
+
+
+def _first_line(path: Path) -> str:
+    try:
+        return path.read_text().splitlines()[0]
+    except (OSError, IndexError):
+        return "none"

@@ -1,0 +1,175 @@
+"""Have graphs tried in a process of their own: one that crashes or hangs costs that process, not this one."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import torch
+
+from aot.proof.examination import LOADING
+from aot.proof.standins import Recipe
+from aot.proof.verdicts import PROVED, REFUSED, UNABLE, Job, Verdict
+
+logger = logging.getLogger(__name__)
+
+READY_SECONDS = 240.0
+"""For a process to import torch and draw its networks, on a machine that is busy; 10 to 20 s is usual."""
+PROOF_SECONDS = 180.0
+"""For one graph to be loaded, or run a few times at one size; 2 s is usual on a GPU."""
+TAIL_LINES = 12
+"""Of what a dead process printed, for the log."""
+ROOT = Path(__file__).parents[2]
+OLD_LIBRARY = (
+    "probably the C++ compiler that made it is newer than the C++ library of this process; start again with CC and CXX "
+    "naming the system's own compiler, for example CXX=/usr/bin/g++"
+)
+
+
+def prove(
+    recipe: Recipe, jobs: Sequence[Job], *, ready_s: float = READY_SECONDS, proof_s: float = PROOF_SECONDS
+) -> list[Verdict]:
+    """Try graphs, one after the other, in as few processes as survive.
+
+    Args:
+        recipe: Of the networks they were compiled from.
+        jobs: What to try.
+        ready_s: Longest wait for a process.
+        proof_s: Longest wait for a graph at one size.
+
+    Returns:
+        A verdict for each job.
+    """
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()  # the other process needs memory of the same device
+    verdicts: list[Verdict] = []
+    while len(verdicts) < len(jobs):
+        with Child(recipe, ready_s) as child:
+            while len(verdicts) < len(jobs) and child.usable:
+                verdicts.append(child.ask(jobs[len(verdicts)], proof_s))
+            if child.never_ready is not None:
+                verdicts += [child.never_ready] * (len(jobs) - len(verdicts))
+    return verdicts
+
+
+class Child:
+    """One process that tries graphs.
+
+    Attributes:
+        usable: Whether it takes another job.
+        never_ready: Why it takes none at all.
+    """
+
+    def __init__(self, recipe: Recipe, ready_s: float) -> None:
+        self._recipe, self._ready_s = recipe, ready_s
+        self._buffer = b""
+        self.usable = False
+        self.never_ready: Verdict | None = None
+
+    def __enter__(self) -> Child:
+        self._printed: IO[bytes] = tempfile.TemporaryFile()
+        command = [sys.executable, "-X", "faulthandler", "-m", "aot.proof.child"]
+        try:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._printed, env=_environment()
+            )
+        except OSError as error:
+            self._printed.close()
+            raise RuntimeError(f"no process could be started to try graphs in: {error}") from error
+        self._write(self._recipe.to_json())
+        answer, died = self._answer(self._ready_s)
+        self.usable = answer is not None and answer.get("at") == "ready"
+        if not self.usable:
+            died = f"the process that tries graphs {died} before it was ready"
+            self.never_ready = Verdict(**answer) if answer else Verdict(UNABLE, died)
+            self._log_what_it_printed(self.never_ready.reason or died)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    pass
+        self._process.kill()
+        self._process.wait()
+        self._printed.close()
+
+    def ask(self, job: Job, seconds: float) -> Verdict:
+        """Have one graph tried; afterwards see `usable`."""
+        self._write(job.to_json())
+        doing = "it was asked to"
+        while True:  # each thing it is about to do gets this long
+            answer, died = self._answer(seconds)
+            if answer is None:
+                break
+            if "at" in answer:
+                doing = answer["at"]
+                continue
+            self.usable = answer["status"] in (PROVED, UNABLE)  # a failed kernel may have broken the device's context
+            return Verdict(**answer)
+        self.usable = False
+        reason = f"the process that tried it {died} while {doing}"
+        crashed = died is not None and died.startswith("crashed")
+        if crashed and doing == LOADING:
+            reason = f"{reason}: {OLD_LIBRARY}"
+        self._log_what_it_printed(reason)
+        return Verdict(UNABLE if died and died.startswith("ended") else REFUSED, reason, lasting=crashed)
+
+    def _write(self, line: str) -> None:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line.encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it is dead, and reading will say how it died
+
+    def _answer(self, seconds: float) -> tuple[dict[str, Any] | None, str | None]:
+        """The next line, or None and how the process ended; one that says nothing in time is killed."""
+        assert self._process.stdout is not None
+        deadline = time.monotonic() + seconds
+        while b"\n" not in self._buffer:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self._process.stdout], [], [], left)[0]:
+                self._process.kill()
+                self._process.wait()
+                return None, f"gave no answer in {seconds:.0f} s"
+            piece = os.read(self._process.stdout.fileno(), 1 << 16)
+            if not piece:
+                return None, _ending(self._process.wait())
+            self._buffer += piece
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return json.loads(line), None
+
+    def _log_what_it_printed(self, reason: str) -> None:
+        self._printed.seek(0)
+        lines = self._printed.read().decode(errors="replace").splitlines()
+        logger.warning("%s; it printed last:\n%s", reason, "\n".join(lines[-TAIL_LINES:]))
+
+
+def _ending(code: int) -> str:
+    """How a process ended, from its exit code."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    name = signal.Signals(-code).name
+    return f"was killed by {name}" if -code in (signal.SIGKILL, signal.SIGTERM) else f"crashed with {name}"
+
+
+def _environment() -> Mapping[str, str]:
+    """This process's, without the pretence of a GPU, and with this project on the module path."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return {k: v for k, v in os.environ.items() if k != "SPACES_ZERO_GPU"} | {"PYTHONPATH": path}

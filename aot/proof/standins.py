@@ -1,0 +1,95 @@
+"""Networks that a graph cannot tell from the real ones, in a fraction of their memory: few layers drawn, used in turn.
+
+A graph reads its weights by name, so any weights of the right layout do. Deep networks repeat one kind of layer;
+two of them, one after the other and again, keep the depth, the names and the layouts and need a fifteenth of the bytes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+import torch
+from torch import nn
+
+from aot.compile import CompileOptions
+from aot.keys import PRECISION_NAMES
+from aot.variants import Variant
+from flashworld.config import ModelConfig
+from flashworld.models.networks import Networks, random_networks
+
+LAYERS_DRAWN = 2
+"""So that neighbours differ."""
+DTYPES = {name: dtype for dtype, name in PRECISION_NAMES.items()}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides the layout of networks, and so which graphs fit them.
+
+    Attributes:
+        config: Sizes.
+        variant: How they are rearranged.
+        device: "cuda" or "cpu".
+        dtype: What they compute in.
+        options: How their graphs are compiled.
+    """
+
+    config: ModelConfig
+    variant: Variant
+    device: str
+    dtype: torch.dtype
+    options: CompileOptions = field(default_factory=CompileOptions)
+
+    @classmethod
+    def of(cls, networks: Networks, variant: Variant, options: CompileOptions) -> Recipe:
+        """The recipe of networks that `variant` has been applied to."""
+        return cls(networks.config, variant, networks.device.type, networks.dtype, options)
+
+    def to_json(self) -> str:
+        """One line that `from_json` reads back."""
+        data = {
+            "config": self.config.to_json(),
+            "variant": dataclasses.asdict(self.variant),
+            "device": self.device,
+            "dtype": PRECISION_NAMES[self.dtype],
+            "options": dataclasses.asdict(self.options),
+        }
+        return json.dumps(data)
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """Read `to_json`'s line."""
+        data = json.loads(text)
+        return cls(
+            ModelConfig.from_json(data["config"]),
+            Variant(**data["variant"]),
+            data["device"],
+            DTYPES[data["dtype"]],
+            CompileOptions(**data["options"]),
+        )
+
+    def networks(self) -> Networks:
+        """Networks of this layout with random weights, all of them."""
+        return self.variant.apply(random_networks(self.config, device=self.device, dtype=self.dtype))
+
+    def stand_ins(self) -> Networks:
+        """Networks of this layout with random weights, deep layers shared."""
+        config = self.config
+        shallow = replace(
+            config,
+            transformer=replace(config.transformer, num_layers=min(LAYERS_DRAWN, config.transformer.num_layers)),
+            text=replace(config.text, num_layers=min(LAYERS_DRAWN, config.text.num_layers)),
+        )
+        networks = replace(self, config=shallow).networks()
+        for parent, name, depth in (
+            (networks.transformer, "blocks", config.transformer.num_layers),
+            (networks.text_context, "blocks", config.transformer.num_layers),
+            (cast(Any, networks.text.encoder).encoder, "block", config.text.num_layers),
+        ):
+            layers = getattr(parent, name, None)
+            if layers is not None:
+                setattr(parent, name, nn.ModuleList(layers[i % len(layers)] for i in range(depth)))
+        return replace(networks, config=config)
