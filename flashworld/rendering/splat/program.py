@@ -1,0 +1,147 @@
+"""CUDA kernels from source: compiled by NVRTC, which comes with torch, and launched on torch's current stream.
+
+No compiler and no toolkit are needed on the machine. Compiling takes about a second an architecture; the result is kept
+in the process, and on disk where that is possible.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Any, Protocol
+
+import torch
+
+from flashworld.errors import DependencyError
+
+SOURCES = ("common.cuh", "project.cu", "sort.cu", "tiles.cu", "raster.cu")
+OPTIONS = ("--std=c++17", "--use_fast_math")
+KERNELS = (
+    *(f"project<{degree}>" for degree in range(4)),
+    "count_digits<u32, true>", "count_digits<u32, false>", "count_digits<u16, false>",
+    "sum_digits",
+    "move_by_digit<u32, true>", "move_by_digit<u32, false>", "move_by_digit<u16, false>",
+    "count_hits", "sum_hits",
+    "list_hits<u16>", "list_hits<u32>", "find_lists<u16>", "find_lists<u32>",
+    "rasterize<false>", "rasterize<true>",
+)  # fmt: skip
+Argument = torch.Tensor | int | float | None
+Dims = tuple[int, int, int]
+
+
+class Program(Protocol):
+    """Compiled kernels."""
+
+    def launch(self, kernel: str, grid: Dims, threads: int, *arguments: Argument) -> None:
+        """Start one of `KERNELS`; tensors and None are pointers, numbers are 32 bits wide."""
+        ...
+
+
+class CudaProgram:
+    """The kernels on one device.
+
+    Args:
+        device: CUDA device.
+
+    Raises:
+        DependencyError: NVRTC or the driver refuses, with its own words.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        from cuda.bindings import driver
+
+        self.driver = driver
+        with torch.cuda.device(device):
+            torch.cuda.current_stream().synchronize()  # a context to load into
+            major, minor = torch.cuda.get_device_capability(device)
+            binary, names = compiled(f"sm_{major}{minor}")
+            module = _asked(driver.cuModuleLoadData(binary))
+            self.functions = {k: _asked(driver.cuModuleGetFunction(module, names[k])) for k in KERNELS}
+
+    def launch(self, kernel: str, grid: Dims, threads: int, *arguments: Argument) -> None:
+        """See `Program`."""
+        held = Packed(arguments)
+        stream = torch.cuda.current_stream().cuda_stream
+        _asked(self.driver.cuLaunchKernel(self.functions[kernel], *grid, threads, 1, 1, 0, stream, held.address, 0))
+
+
+class Packed:
+    """Kernel arguments in C: an array of addresses of values, alive as long as this is."""
+
+    def __init__(self, arguments: Sequence[Argument]) -> None:
+        self.values = [_as_c(argument) for argument in arguments]
+        self.pointers = (ctypes.c_void_p * len(self.values))(*(ctypes.addressof(value) for value in self.values))
+
+    @property
+    def address(self) -> int:
+        """Of the array."""
+        return ctypes.addressof(self.pointers)
+
+
+def _as_c(argument: Argument) -> ctypes.c_void_p | ctypes.c_float | ctypes.c_uint32:
+    if argument is None or isinstance(argument, torch.Tensor):
+        return ctypes.c_void_p(None if argument is None else argument.data_ptr())
+    return ctypes.c_float(argument) if isinstance(argument, float) else ctypes.c_uint32(argument)
+
+
+@cache
+def program_for(device: torch.device) -> Program:
+    """The kernels on a device, compiled once a process.
+
+    Raises:
+        DependencyError: as `CudaProgram`.
+    """
+    with _compiling:
+        return CudaProgram(device)
+
+
+_compiling = threading.Lock()
+
+
+def source() -> str:
+    """All kernels as one translation unit."""
+    folder = files("flashworld.rendering.splat") / "kernels"
+    return "\n".join((folder / name).read_text() for name in SOURCES)
+
+
+@cache
+def compiled(arch: str) -> tuple[bytes, dict[str, bytes]]:
+    """Machine code for an architecture such as "sm_90", and the kernels' names in it. Needs no GPU.
+
+    Raises:
+        DependencyError: NVRTC is missing or does not know the architecture.
+    """
+    try:
+        from cuda.bindings import nvrtc
+    except ImportError as error:
+        raise DependencyError(f"rendering on a GPU needs cuda-bindings: pip install cuda-bindings ({error})") from error
+    text = source()
+    program = _asked(nvrtc.nvrtcCreateProgram(text.encode(), b"splat.cu", 0, [], []))
+    for kernel in KERNELS:
+        _asked(nvrtc.nvrtcAddNameExpression(program, kernel.encode()))
+    options = [option.encode() for option in (f"--gpu-architecture={arch}", *OPTIONS)]
+    (status,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
+    if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
+        log = bytearray(_asked(nvrtc.nvrtcGetProgramLogSize(program)))
+        nvrtc.nvrtcGetProgramLog(program, log)
+        raise DependencyError(f"rendering kernels do not compile for {arch}: {status.name} {log.decode()[:500]}")
+    binary = bytearray(_asked(nvrtc.nvrtcGetCUBINSize(program)))
+    _asked(nvrtc.nvrtcGetCUBIN(program, binary))
+    names = {kernel: _asked(nvrtc.nvrtcGetLoweredName(program, kernel.encode())) for kernel in KERNELS}
+    _asked(nvrtc.nvrtcDestroyProgram(program))
+    return bytes(binary), names
+
+
+def _asked(answer: Sequence[Any]) -> Any:  # noqa: ANN401 - whatever the call gives
+    """The result of a call into NVRTC or the driver.
+
+    Raises:
+        DependencyError: the call failed.
+    """
+    status, *results = answer
+    if int(status) != 0:
+        raise DependencyError(f"rendering kernels: {status.name}")
+    return results[0] if results else None

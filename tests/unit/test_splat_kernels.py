@@ -1,0 +1,126 @@
+"""The GPU renderer's kernels, run as plain C++: sorting, lists, pictures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from benchmarks.scenes import room_cameras, room_scene
+from flashworld.gaussians import Gaussians
+from flashworld.rendering import render
+from flashworld.rendering.splat import pipeline
+from flashworld.rendering.splat.pipeline import Renderer, camera_table, groups, key_shift
+from flashworld.rendering.splat.program import KERNELS, compiled
+from flashworld.rendering.views import build_views
+from tests.reference_raster import psnr_db
+from tests.unit.kernels_on_cpu import CpuProgram, have_compiler
+
+needs_compiler = pytest.mark.skipif(not have_compiler(), reason="no g++")
+HEIGHT, WIDTH = 50, 84
+"""No multiples of a tile."""
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    return CpuProgram(tmp_path_factory.mktemp("kernels"))
+
+
+def renderer(program, scene, cameras, background=(1.0, 1.0, 1.0), height=HEIGHT, width=WIDTH):
+    views = build_views(cameras, height, width, background, 0.01, 1000.0)
+    return Renderer(program, scene, views, camera_table(views))
+
+
+@needs_compiler
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_kernels_draw_what_the_cpu_renderer_draws(program, degree):
+    scene, cameras = room_scene(3000, seed=degree, sh_degree=degree), room_cameras(2, HEIGHT, WIDTH)
+    found = renderer(program, scene, cameras, (0.2, 0.5, 1.0)).render(slice(0, 2), want_depth=True)
+    wanted = render(scene, cameras, HEIGHT, WIDTH, background=(0.2, 0.5, 1.0), want_depth=True)
+    for name in ("rgb", "alpha", "depth"):
+        peak = max(1.0, float(getattr(wanted, name).max()))
+        assert psnr_db(getattr(found, name) / peak, (getattr(wanted, name) / peak).numpy()) > 85, name
+
+
+@needs_compiler
+def test_a_batch_gives_what_its_views_give_alone(program, monkeypatch):
+    scene, cameras = room_scene(2000), room_cameras(3, HEIGHT, WIDTH)
+    whole = renderer(program, scene, cameras).render(slice(0, 3), want_depth=False)
+    monkeypatch.setattr(pipeline, "MAX_HITS", 1)  # every view a group of its own
+    apart = renderer(program, scene, cameras).render(slice(0, 3), want_depth=False)
+    alone = renderer(program, scene, cameras).render(slice(1, 2), want_depth=False)
+    assert torch.equal(whole.rgb, apart.rgb)
+    assert torch.equal(whole.rgb[1:2], alone.rgb)
+    assert whole.depth is None
+
+
+@needs_compiler
+def test_broken_gaussians_are_left_out_and_transparent_ones_too(program):
+    scene, cameras = room_scene(2000), room_cameras(1, HEIGHT, WIDTH)
+    bad = Gaussians(*(getattr(scene, n).clone() for n in ("means", "quats_wxyz", "scales", "opacities", "sh")))
+    bad.means[0::10] = torch.nan
+    bad.scales[1::10] = torch.inf
+    bad.opacities[2::10] = torch.nan
+    bad.quats_wxyz[3::10] = torch.inf
+    bad.sh[4::10, 3, 1] = torch.nan
+    bad.opacities[5::10] = 0.003
+    kept = torch.arange(2000) % 10 > 5
+    found = renderer(program, bad, cameras).render(slice(0, 1), want_depth=False)
+    assert torch.equal(found.rgb, renderer(program, scene[kept], cameras).render(slice(0, 1), want_depth=False).rgb)
+
+
+@needs_compiler
+def test_a_scene_nobody_sees_leaves_the_background(program):
+    scene, cameras = room_scene(50), room_cameras(2, HEIGHT, WIDTH)
+    behind = replace(scene, means=scene.means + torch.tensor([0.0, 0.0, 100.0]))
+    found = renderer(program, behind, cameras, (0.25, 0.5, 0.75)).render(slice(0, 2), want_depth=True)
+    assert torch.equal(found.rgb, torch.tensor([0.25, 0.5, 0.75]).expand(2, HEIGHT, WIDTH, 3))
+    assert not found.alpha.any()
+    assert not found.depth.any()
+
+
+@needs_compiler
+@pytest.mark.parametrize(("count", "bits", "dtype"), [(1, 8, torch.int16), (9000, 11, torch.int16), (5000, 20, torch.int32)])
+def test_sort_is_stable(program, count, bits, dtype):
+    keys = torch.randint(2 ** min(bits, 15), (1, count), dtype=dtype, generator=torch.Generator().manual_seed(count))
+    values = torch.arange(count, dtype=torch.int32)[None]
+    order = torch.sort(keys[0], stable=True)
+    sorter = renderer(program, room_scene(1), room_cameras(1, HEIGHT, WIDTH))
+    found, moved = sorter._sort(keys.clone(), values.clone(), bits, lengths=None, want_keys=True)
+    assert torch.equal(found[0], order.values)
+    assert torch.equal(moved[0].long(), order.indices)
+
+
+@needs_compiler
+def test_rows_are_sorted_apart_and_hidden_keys_dropped(program):
+    keys = torch.randint(2**24 - 1, (3, 9000), dtype=torch.int32, generator=torch.Generator().manual_seed(0))
+    keys[0, ::3] = 0xFFFFFF
+    keys[1] = 0xFFFFFF
+    lengths = torch.full((3,), -1, dtype=torch.int32)
+    sorter = renderer(program, room_scene(1), room_cameras(1, HEIGHT, WIDTH))
+    _, order = sorter._sort(keys.clone(), None, 24, lengths=lengths, want_keys=False)
+    assert lengths.tolist() == [6000, 0, 9000]
+    for row in range(3):
+        wanted = torch.sort(keys[row], stable=True).indices[: lengths[row]] + row * 9000
+        assert torch.equal(order[row, : lengths[row]].long(), wanted)
+
+
+def test_key_shift_keeps_order_and_a_free_key():
+    for near, far in ((0.01, 1000.0), (1e-6, 1e30), (1.0, 1.5), (1.0, 1.0000001)):
+        low, high = (torch.tensor(v).view(torch.int32).item() for v in (near, far))
+        largest = (high - low) >> key_shift(near, far)
+        assert 0 <= largest < 0xFFFFFF
+
+
+def test_groups_stay_within_the_limit():
+    assert groups([3, 3, 3, 9, 0, 1], 7) == [slice(0, 2), slice(2, 3), slice(3, 4), slice(4, 6)]
+    assert groups([0], 7) == [slice(0, 1)]
+
+
+@pytest.mark.parametrize("arch", ["sm_90", "sm_120"])
+def test_kernels_compile_without_a_gpu(arch):
+    pytest.importorskip("cuda.bindings")
+    binary, names = compiled(arch)
+    assert len(binary) > 10_000
+    assert set(names) == set(KERNELS)
