@@ -13,11 +13,11 @@ from aot.__main__ import main
 from aot.artifacts import PACKAGE_NAME, Artifact, ArtifactStore
 from aot.blocks import BLOCKS, module_of, plan_block
 from aot.compile import CompiledPackage, CompileOptions, capture, key_for
-from aot.gpu_work import Outcome, compile_all, resident
+from aot.gpu_work import Outcome, Task, compile_all, resident
 from aot.hub import FolderPlace
 from aot.keys import constants_of, layout_of
 from aot.proof.ledger import Ledger
-from aot.proof.verdicts import PROVED, Verdict
+from aot.proof.verdicts import NO_DEVICE, PROVED, UNABLE, Job, Verdict
 from aot.shapes import EVERY_SIZE, SizeRange, call_spec
 from aot.startup import Settings, prepare
 from aot.variants import Variant, probe_precision
@@ -134,6 +134,44 @@ def test_proof_is_made_again_on_another_machine(networks, tmp_path):
 
 def replaced_digest(artifact: Artifact) -> dict:
     return artifact.metadata | {"files": {PACKAGE_NAME: {"sha256": "0" * 64, "bytes": 1}}}
+
+
+@pytest.mark.parametrize("death", [None, RuntimeError("GPU task aborted")])
+def test_worker_whose_children_see_no_gpu_tries_graphs_itself(networks, tmp_path, monkeypatch, death):
+    """On ZeroGPU a worker may die without the app: the next GPU call tries the graph in it."""
+    artifact = empty_graph(networks, "vae_encoder").save(ArtifactStore(tmp_path))
+    monkeypatch.setattr("aot.startup.device_is_emulated", lambda _device: True)
+    asked = []
+
+    def on_gpu(function):
+        def run(task):
+            asked.append(type(task))
+            if isinstance(task, Task):
+                return Outcome(verdicts=dict.fromkeys(task.untried, Verdict(NO_DEVICE, "no CUDA device")))
+            if death:
+                raise death
+            return function(task)
+
+        return run
+
+    (report,) = prepare(networks, Settings(root=tmp_path, blocks=("vae_encoder",)), on_gpu=on_gpu)
+    assert asked == [Task, Job]
+    assert ("did not come back: RuntimeError: GPU task aborted" if death else "it failed: ") in report.reason
+    assert not artifact.path.exists()
+
+
+def test_graph_that_cannot_be_tried_waits_and_does_not_serve(networks, tmp_path):
+    artifact = empty_graph(networks, "vae_encoder").save(ArtifactStore(tmp_path))
+    settings = Settings(root=tmp_path, blocks=("vae_encoder",))
+
+    def on_gpu(_function):
+        return lambda task: Outcome(verdicts=dict.fromkeys(task.untried, Verdict(UNABLE, "too little GPU memory")))
+
+    (report,) = prepare(networks, settings, on_gpu=on_gpu)
+    assert str(report) == "vae_encoder: eager (too little GPU memory)"
+    assert artifact.path.is_dir()
+    (report,) = prepare(networks, settings, on_gpu=makes(networks))
+    assert report.active
 
 
 def test_without_a_gpu_call_everything_runs_eagerly_and_says_why(networks, tmp_path):

@@ -18,8 +18,9 @@ import torch
 
 from aot import graph, install
 from aot.blocks import plan_block
+from aot.gpu_work import resident
 from aot.shapes import SizeRange
-from aot.startup import STARTUP_SECONDS, Settings, prepare, resident
+from aot.startup import STARTUP_SECONDS, Settings, prepare
 from aot.variants import Variant
 from flashworld.config import WAN_LATENTS_MEAN, WAN_LATENTS_STD, ModelConfig, TextConfig, TransformerConfig, VaeConfig
 from flashworld.models.networks import random_networks
