@@ -84,12 +84,32 @@ class Recipe:
             text=replace(config.text, num_layers=min(LAYERS_DRAWN, config.text.num_layers)),
         )
         networks = replace(self, config=shallow).networks()
-        for parent, name, depth in (
-            (networks.transformer, "blocks", config.transformer.num_layers),
-            (networks.text_context, "blocks", config.transformer.num_layers),
+        depth, context = config.transformer.num_layers, networks.text_context
+        for parent, name, count in (
+            (networks.transformer, "blocks", depth),
             (cast(Any, networks.text.encoder).encoder, "block", config.text.num_layers),
         ):
-            layers = getattr(parent, name, None)
-            if layers is not None:
-                setattr(parent, name, nn.ModuleList(layers[i % len(layers)] for i in range(depth)))
-        return replace(networks, config=config)
+            layers = getattr(parent, name)
+            setattr(parent, name, nn.ModuleList(layers[i] for i in _turns(len(layers), count)))
+        if not isinstance(context, nn.Identity):
+            context = InTurn(context, depth)
+        return replace(networks, config=config, text_context=context)
+
+
+class InTurn(nn.Module):
+    """A text context of few blocks as one of many."""
+
+    def __init__(self, context: nn.Module, depth: int) -> None:
+        super().__init__()
+        self.context = context
+        self.depth = depth
+
+    def forward(self, text: torch.Tensor) -> torch.Tensor:
+        """(B, tokens, text_dim) -> (B, blocks, ...)"""
+        drawn = self.context(text)
+        return drawn[:, _turns(drawn.shape[1], self.depth)]
+
+
+def _turns(drawn: int, depth: int) -> list[int]:
+    """Which of the layers drawn stands for each."""
+    return [i % drawn for i in range(depth)]

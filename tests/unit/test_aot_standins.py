@@ -1,0 +1,85 @@
+"""Networks that graphs are tried on: of the real layout, in a fraction of the memory."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from aot.blocks import BLOCKS, plan_block
+from aot.compile import CompileOptions, key_for
+from aot.keys import constants_of
+from aot.proof.comparison import MAX_RELATIVE_ERROR, Comparison, flat, plan_trial, trials
+from aot.proof.standins import LAYERS_DRAWN, Recipe
+from aot.proof.verdicts import Job
+from aot.shapes import EVERY_SIZE, SizeRange
+from aot.variants import Variant
+from flashworld.nano.sizes import TINY
+
+DEEP = replace(
+    TINY,
+    transformer=replace(TINY.transformer, num_layers=5),
+    text=replace(TINY.text, num_layers=4),
+    frames=3,
+    height=64,
+    width=96,
+)
+VARIANTS = (Variant(), Variant(fused=False, folded=False), Variant(text_int8=True))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_graph_cannot_tell_stand_ins_from_the_real_networks(variant, dtype):
+    """The key holds a hash of every weight's name, shape, type and strides."""
+    recipe = Recipe(DEEP, variant, "cpu", dtype)
+    real, stand_ins = recipe.networks(), recipe.stand_ins()
+    for name in BLOCKS:
+        keys = [key_for(plan_block(networks, name, EVERY_SIZE)) for networks in (real, stand_ins)]
+        assert keys[0] == keys[1]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_stand_ins_run_at_full_depth_on_few_layers(variant):
+    recipe = Recipe(DEEP, variant, "cpu", torch.float32)
+    networks, real = recipe.stand_ins(), recipe.networks()
+    with torch.inference_mode():
+        for name in BLOCKS:
+            answers = [flat(plan_block(n, name, EVERY_SIZE).example()) for n in (networks, real)]
+            assert answers[0].shape == answers[1].shape
+            assert answers[0].isfinite().all()
+    for module, depth in ((networks.transformer, 5), (networks.text.encoder, 4)):
+        tensors = [t for name, t in constants_of(module).items() if name.startswith(("blocks.", "encoder.block."))]
+        assert len({t.data_ptr() for t in tensors}) == len(tensors) * LAYERS_DRAWN / depth
+
+
+def test_recipes_and_jobs_survive_json():
+    recipe = Recipe(DEEP, Variant(fp8="per_row", text_int8=True), "cuda", torch.bfloat16, CompileOptions("tuned"))
+    assert Recipe.from_json(recipe.to_json()) == recipe
+    assert "\n" not in recipe.to_json()
+    job = Job("/a folder", "vae_encoder", SizeRange((2, 4), (64, 64), (64, 96), 77), 3, 2)
+    assert Job.from_json(job.to_json()) == job
+
+
+def test_trials_are_different_sizes_that_the_graph_serves():
+    networks = Recipe(DEEP, Variant(), "cpu", torch.float32).stand_ins()
+    for sizes in (EVERY_SIZE, SizeRange((2, 4), (64, 128), (64, 128)), SizeRange.exactly(3, 64, 96)):
+        for name in BLOCKS:
+            found = trials(networks, name, sizes)
+            assert len(set(found)) == len(found)
+            assert len(found) >= (1 if sizes.frames[0] == sizes.frames[1] and name != "text_encoder" else 2)
+            for trial in found:
+                plan_trial(networks, name, sizes, trial)
+    own = (DEEP.frames, DEEP.height, DEEP.width)
+    assert trials(networks, "vae_encoder", EVERY_SIZE)[:2] == [own, (1, 64, 96)]
+    assert trials(networks, "transformer", EVERY_SIZE)[0] == own
+    assert all(frames > 1 for frames, _, _ in trials(networks, "transformer", EVERY_SIZE))
+
+
+@pytest.mark.parametrize("precision", MAX_RELATIVE_ERROR)
+def test_what_is_no_number_or_beyond_the_bound_does_not_hold(precision):
+    row = Comparison("transformer", precision, "3x64x96", MAX_RELATIVE_ERROR[precision], 1.0, 1.0)
+    assert row.holds
+    for error in (1.01 * MAX_RELATIVE_ERROR[precision], float("nan"), float("inf")):
+        assert not replace(row, relative_error=error).holds
+    assert not replace(row, precision="int2", relative_error=1e-9).holds
