@@ -1,95 +1,175 @@
-"""Every figure of a GPU in one run, the most important ones first: python -m benchmarks.gpu_all --out DIR --minutes 9.
+"""Every figure of a GPU, the most important ones first: python -m benchmarks.gpu_all --out DIR --minutes 9.
 
-Parts run in the order of `gpu_parts.PARTS`. After each of them everything known so far is written to DIR/gpu_all.json,
-so that a run that is cut off loses one part at most; a part that fails is recorded and the next one runs; a part for
-which too little time is left is skipped and says so. Needs a CUDA device with gsplat's kernels (--wheel unpacks one
-that `python -m aot gsplat` built); with --model tiny --device cpu every part runs in small, to prove that it would.
+Each part (see `benchmarks.gpu.parts`) runs in a process of its own, in order. After each of them everything known so far
+is written to DIR/gpu_all.json: a part that raises, crashes or hangs loses what it had not found yet, and the report says
+how it ended; a part for which too little time is left is skipped and says so. A second run into the same DIR does what
+is missing or has failed (--again: everything). Compiled graphs are kept in --graphs and found again. Needs a CUDA device with gsplat's
+kernels (--wheel unpacks one that `python -m aot gsplat` built); with --model tiny --device cpu every part runs in small,
+to prove that it would.
 
+`python -m docs.make_gpu_figures DIR/gpu_all.json` writes the figures into the README and docs/speed.md.
 Weights are random. They say nothing about pictures; shapes, speed, memory and rounding are those of the real model.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import logging
 import os
+import signal
+import subprocess
 import sys
 import time
 import zipfile
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
-from benchmarks.gpu_parts import PARTS, Run
-from flashworld.errors import InputError
+from benchmarks.gpu.options import parse
+from benchmarks.gpu.parts import PARTS
 
 REPORT = "gpu_all.json"
+FORMAT = 2
+ROOT = Path(__file__).parents[1]
+KILL_SECONDS = 5.0
+"""For a part to end by itself after the interrupt."""
+TAIL = 1500
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run all parts and write the report; 0 if none failed."""
-    args = parse(argv)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    """Run the parts and write the report; 0 if none failed."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    args = parse(given, __doc__)
     args.out.mkdir(parents=True, exist_ok=True)
     if args.wheel:
         unpack_wheel(args.wheel, args.out / "gsplat")
-    run = Run.from_options(args)
-    report: dict[str, object] = {"argv": list(argv or sys.argv[1:]), "parts": {}}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    ends_at = time.monotonic() + 60 * args.minutes
+    path = args.out / REPORT
+    report = read_report(path)
+    commit = args.commit or git_commit()
     failed = 0
-    for name in PARTS:
-        if args.only and name not in args.only:
+    for name in args.only or PARTS:
+        if not args.again and finished(report["parts"].get(name), commit):
+            print(f"{name}: there already", flush=True)
             continue
-        row = run_part(name, run)
+        row = run_part(name, given, args.out, ends_at - time.monotonic())
+        row |= {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": commit}
         failed += "error" in row
-        report["parts"][name] = row  # type: ignore[index]
-        (args.out / REPORT).write_text(json.dumps(report, indent=1, default=str) + "\n")
-        print(f"{name}: {json.dumps(row, default=str)[:2000]}", flush=True)
+        report["parts"][name] = row
+        write_report(path, report)
+        print(f"{name}: {json.dumps(row)[:2000]}", flush=True)
     return 1 if failed else 0
 
 
-def run_part(name: str, run: Run) -> dict[str, object]:
-    """One part: what it found, or why it did not."""
+def run_part(name: str, options: Sequence[str], out: Path, left: float) -> dict[str, Any]:
+    """One part in a process of its own: what it found, and how it ended if not well."""
     part = PARTS[name]
-    left = run.seconds_left()
     if left < part.seconds:
         return {"skipped": f"needs {part.seconds:.0f} s, {left:.0f} s are left"}
-    start = time.perf_counter()
+    folder = out / "parts"
+    folder.mkdir(exist_ok=True)
+    result, log = folder / f"{name}.json", folder / f"{name}.log"
+    result.unlink(missing_ok=True)
+    command = [sys.executable, "-X", "faulthandler", "-m", "benchmarks.gpu.child", part.job, str(result), *options]
+    start, limit = time.perf_counter(), min(left, part.limit)
+    with log.open("w") as file:
+        child = subprocess.Popen(
+            command, cwd=ROOT, env=environment(), stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            ending = child.wait(limit)
+        except subprocess.TimeoutExpired:
+            ending = f"not over after {limit:.0f} s"
+        finally:
+            end_session(child)
+    row = read_json(result) or {}
+    row["seconds"] = round(time.perf_counter() - start, 1)
+    if ending != 0:
+        row["exit"] = ending if isinstance(ending, str) else ending_name(ending)
+        row.setdefault("error", row["exit"])
+        row["log"] = log.read_text(errors="replace")[-TAIL:]
+    return row
+
+
+def environment() -> dict[str, str]:
+    """Of a part: this project's modules wherever it was started from, and whatever the caller carries."""
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)])),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def end_session(child: subprocess.Popen[bytes]) -> None:
+    """End a part and all that it has started: by an interrupt, then by force."""
+    for number, patience in ((signal.SIGINT, KILL_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
+        try:
+            os.killpg(child.pid, number)  # its session is its own process group
+        except ProcessLookupError:
+            break
+        try:
+            child.wait(patience)
+        except subprocess.TimeoutExpired:
+            continue
+    child.wait()
+
+
+def ending_name(code: int) -> str:
+    """An exit code in words."""
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def finished(row: dict[str, Any] | None, commit: str) -> bool:
+    """Whether a part of an earlier run is as good as a new one."""
+    return bool(row) and not {"error", "skipped"} & row.keys() and row.get("commit") == commit
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """The report of an earlier run into the same folder, or an empty one."""
+    report = read_json(path)
+    return report if report and report.get("format") == FORMAT else {"format": FORMAT, "parts": {}}
+
+
+def write_report(path: Path, report: dict[str, Any]) -> None:
+    """Replace the report in one step."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps(report, indent=1) + "\n")
+    fresh.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A JSON object, or None if the file holds none."""
     try:
-        row = part.job(run)
-    except Exception as error:
-        # GPU time is dear: whatever breaks here, the other parts must still be measured.
-        logging.getLogger(__name__).exception("%s failed", name)
-        row = {"error": f"{type(error).__name__}: {error}"}
-    return {**row, "seconds": round(time.perf_counter() - start, 1)}
+        data = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
 
 
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Options."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.gpu_all", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, default=Path("out/gpu"))
-    parser.add_argument("--minutes", type=float, default=9.0, help="no part starts that would end after this")
-    parser.add_argument("--model", choices=("full", "nano", "tiny"), default="full")
-    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--blocks", default="", help="networks to compile, comma-separated; default: all")
-    parser.add_argument("--frames", default="8,16,24,32", help="views for the growth")
-    parser.add_argument("--sizes", default="256x384,480x704,704x960", help="height x width for the growth")
-    parser.add_argument("--video-frames", type=int, default=97)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--wheel", type=Path, help="gsplat's wheel with kernels, for a machine without")
-    parser.add_argument("--only", type=lambda text: text.split(","), help="parts, comma-separated; default: all")
-    args = parser.parse_args(argv)
-    if unknown := set(args.only or ()) - PARTS.keys():
-        raise InputError(f"--only must be among {', '.join(PARTS)}, got {min(unknown)}")
-    return args
+def git_commit() -> str:
+    """Of this checkout, "+" if files differ from it; "unknown" where there is none."""
+
+    def git(*argv: str) -> str:
+        return subprocess.run(["git", *argv], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def stop(number: int, _frame: FrameType | None) -> None:
+    """A signal ends the part that is running, too."""
+    raise SystemExit(128 + number)
 
 
 def unpack_wheel(wheel: Path, folder: Path) -> None:
-    """Put a wheel first on the module path, here and in processes started from here."""
+    """Put a wheel first on the module path of the parts."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
-    sys.path.insert(0, str(folder))
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
 
 

@@ -1,0 +1,129 @@
+"""Parts that compile and check graphs, all by `python -m aot`: a compiler that dies takes only its own graph along.
+
+Compiling is done in two lanes side by side: the transformer takes longer than all others together, and more lanes would
+not fit into a card's memory.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from aot.artifacts import ArtifactStore
+from aot.shapes import EVERY_SIZE
+from aot.startup import find
+from benchmarks.gpu.run import Run
+from flashworld.errors import CompiledBlockError
+
+LONGEST = "transformer"
+
+
+def compile_missing(run: Run) -> dict[str, object]:
+    """Compile what the store lacks; what is there is left alone."""
+    found: dict[str, Any] = {}
+    for name in run.blocks:
+        try:
+            artifact = find(run.networks, name, EVERY_SIZE, run.settings, ArtifactStore(run.args.graphs))
+            found[name] = described(dict(artifact.metadata), "found")
+        except CompiledBlockError:
+            continue
+    run.drop()
+    return compile_in_lanes(run, [name for name in run.blocks if name not in found], (), found)
+
+
+def static_graphs(run: Run) -> dict[str, object]:
+    """Graphs for one size alone beside those for every size, at that size."""
+    networks = [name for name in run.blocks if name != "text_encoder"]  # whose graph knows no size
+    shapes = "x".join(map(str, (run.config.frames, *run.size)))
+    found = compile_in_lanes(run, networks, ("--shapes", shapes), {})
+    if not networks or "error" in found:
+        return found
+    rows = {
+        kind: verified(run, networks, ("--shapes", sizes))
+        for kind, sizes in (("static", shapes), ("dynamic", "dynamic"))
+    }
+    return found | {"rows": {kind: [row for row in table if row["size"] == shapes] for kind, table in rows.items()}}
+
+
+def bfloat16_graph(run: Run) -> dict[str, object]:
+    """The transformer compiled without eight-bit products."""
+    if LONGEST not in run.blocks:
+        return {}
+    found = compile_in_lanes(run, [LONGEST], ("--fp8", "none"), {})
+    return found if "error" in found else found | {"rows": verified(run, [LONGEST], ("--fp8", "none"))}
+
+
+def verify(run: Run) -> dict[str, object]:
+    """Every graph against eager at several sizes: relative error, milliseconds."""
+    return {"rows": verified(run, run.blocks, ())}
+
+
+def compile_in_lanes(
+    run: Run, networks: Sequence[str], options: Sequence[str], found: dict[str, Any]
+) -> dict[str, object]:
+    """Compile networks, the transformer beside the others, and write down each as it gets ready."""
+    start, failed = time.perf_counter(), {}
+
+    def lane(names: Sequence[str]) -> None:
+        for name in names:
+            begun = time.perf_counter()
+            done = aot(run, "compile", [name], options)
+            if done.returncode:
+                failed[name] = f"exit {done.returncode}: {done.stderr[-800:]}"
+            else:
+                row = json.loads(done.stdout)["compiled"][0]
+                found[name] = described(row, "compiled") | {"process_s": time.perf_counter() - begun}
+            run.keep(networks=found)
+
+    lanes = [[name for name in networks if name == LONGEST], [name for name in networks if name != LONGEST]]
+    threads = [threading.Thread(target=lane, args=(names,)) for names in lanes if names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    result: dict[str, object] = {"networks": found, "wall_s": time.perf_counter() - start}
+    return result | ({"error": f"not compiled: {failed}"} if failed else {})
+
+
+def described(row: dict[str, Any], state: str) -> dict[str, Any]:
+    """What the report holds of a graph."""
+    kept = {"state": state, "seconds": row.get("seconds"), "attention": row.get("attention")}
+    if "mb" in row:
+        return kept | {"mb": row["mb"]}
+    return kept | {"mb": sum(entry["bytes"] for entry in row["files"].values()) / 1e6}
+
+
+def verified(run: Run, networks: Sequence[str], options: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of `python -m aot verify`.
+
+    Raises:
+        CompiledBlockError: a graph is missing or wrong.
+    """
+    done = aot(run, "verify", networks, options)
+    rows = json.JSONDecoder().raw_decode(done.stdout)[0].get("rows", []) if done.stdout.startswith("{") else []
+    if done.returncode:
+        run.keep(rows=rows)
+        raise CompiledBlockError(f"verify: exit {done.returncode}: {done.stderr[-800:]}")
+    return rows
+
+
+def aot(run: Run, command: str, networks: Sequence[str], options: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """`python -m aot COMMAND` for networks as the app runs them."""
+    argv = [sys.executable, "-m", "aot", command, "--model", model_option(run), "--device", run.device.type]
+    argv += ["--blocks", ",".join(networks), "--store", str(run.args.graphs), "--text-int8", "--json", *options]
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
+
+
+def model_option(run: Run) -> str:
+    """Name of the model, or a file with its sizes where the command line knows no name."""
+    if run.args.model in ("full", "nano"):
+        return run.args.model
+    path: Path = run.result.parent / f"{run.args.model}.config.json"
+    path.write_text(run.config.to_json())
+    return str(path)

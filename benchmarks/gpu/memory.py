@@ -1,0 +1,71 @@
+"""Offloading: time and memory of a scene with some networks in the CPU's memory, on cards of several sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from benchmarks.gpu.run import Run
+from benchmarks.stages import GIB
+from flashworld.models.networks import random_networks
+from flashworld.pipeline import FlashWorldPipeline, place
+
+MODES = ("none", "text", "text,transformer", "text,vae,transformer")
+CONTEXT_GIB = 0.6
+"""What a card holds besides tensors: the CUDA context and the libraries' code."""
+
+
+def offload(run: Run) -> dict[str, object]:
+    """Each mode in turn: first with all memory of this card, then within each budget."""
+    found: dict[str, object] = {}
+    for mode in MODES:
+        found[mode] = one_mode(run, mode)
+        run.keep(modes=found)
+    return {"modes": found}
+
+
+def one_mode(run: Run, mode: str) -> dict[str, object]:
+    """One way of offloading, no graphs."""
+    pipeline, request = offloaded(run, mode), run.request()
+
+    def scene() -> None:
+        pipeline.networks.text.forget()
+        pipeline(request)
+
+    run.timed(scene)
+    run.peak_gib(reset=True)
+    row: dict[str, object] = {"warm_s": run.timed(scene), "peak_gib": run.peak_gib()}
+    if run.device.type == "cuda":
+        total = torch.cuda.get_device_properties(run.device).total_memory / GIB
+        row["budgets"] = {
+            f"{budget} GiB": within(run, scene, (float(budget) - CONTEXT_GIB) / total)
+            for budget in run.args.budgets.split(",")
+        }
+        torch.cuda.set_per_process_memory_fraction(1.0, run.device)
+    return row
+
+
+def within(run: Run, scene: Callable[[], None], fraction: float) -> dict[str, object]:
+    """A scene with only this share of the card's memory."""
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(min(1.0, fraction), run.device)
+    run.peak_gib(reset=True)
+    try:
+        return {"warm_s": run.timed(scene), "peak_gib": run.peak_gib()}
+    except torch.OutOfMemoryError as error:
+        return {"does not fit": str(error).split(". ")[0]}
+
+
+def offloaded(run: Run, mode: str) -> FlashWorldPipeline:
+    """Networks that were drawn on the device, brought to the CPU and placed as the app places them."""
+    run.drop()
+    networks = random_networks(run.config, device=run.device, dtype=run.dtype)
+    for module in networks.modules.values():
+        module.requires_grad_(False)
+        module.to("cpu")
+    run.drop()
+    on_gpu = run.device.type == "cuda"  # networks can only visit a GPU
+    wanted = set(mode.split(",")) if mode != "none" and on_gpu else set()
+    return FlashWorldPipeline(place(replace(networks, device=torch.device("cpu")), run.device, wanted))

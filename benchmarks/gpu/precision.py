@@ -1,0 +1,63 @@
+"""Parts about right numbers: rounding of each precision against float32, and the tests that need a GPU."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+
+import torch
+
+from benchmarks.full_scene import relative, single_calls
+from benchmarks.gpu.run import Run
+from flashworld.models.fp8 import Fp8Mode
+from flashworld.models.fused import fuse_networks
+from flashworld.models.int8 import shrink_text_encoder
+from flashworld.models.networks import Networks, random_networks
+
+FP8_MODES: tuple[Fp8Mode, ...] = ("per_row", "per_tensor")
+NOTHING_TO_RUN = 5
+"""pytest's exit code where every test was left out."""
+
+
+def rounding(run: Run) -> dict[str, object]:
+    """One call of each network on the same inputs: lower precisions against float32."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # float32 is the measure here
+    exact = single_calls(random_networks(run.config, device=run.device, dtype=torch.float32))
+    run.drop()
+    rows: dict[str, object] = {}
+    for name, change in precisions(run.fp8).items():
+        calls = single_calls(change(random_networks(run.config, device=run.device, dtype=torch.bfloat16)))
+        rows[name] = {key: relative(value, exact[key]) for key, value in calls.items()}
+        run.keep(rows=rows)
+        del calls
+        run.drop()
+    return {"rows": rows}
+
+
+def precisions(best: Fp8Mode | None) -> dict[str, Callable[[Networks], Networks]]:
+    """Ways to lower precision by name; eight-bit products that the device does not have are emulated, and say so.
+
+    Args:
+        best: What the device multiplies, see `probe_fp8`; "per_row" has "per_tensor" as well.
+    """
+    found: dict[str, Callable[[Networks], Networks]] = {"bfloat16": lambda networks: networks}
+    for mode in FP8_MODES:
+        native = best is not None and best in ("per_row", mode)
+        name = f"fp8 {mode}" if native else f"fp8 {mode}, emulated"
+        found[name] = partial(fuse_networks, fp8=mode, native=native)
+    found["int8 text"] = shrink_text_encoder
+    return found
+
+
+def device_tests(run: Run) -> dict[str, object]:
+    """The tests that need a GPU, except the slow ones."""
+    xml = run.result.parent / "device_tests.xml"
+    command = [sys.executable, "-m", "pytest", "tests/device", "-m", "not slow", "-q", f"--junitxml={xml}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped|error)", done.stdout)}
+    found: dict[str, object] = {"exit": done.returncode, "counts": counts, "tail": done.stdout[-1500:]}
+    nothing_to_run = done.returncode == NOTHING_TO_RUN and run.device.type == "cpu"
+    return found if done.returncode == 0 or nothing_to_run else found | {"error": "tests failed"}

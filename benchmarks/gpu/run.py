@@ -1,0 +1,192 @@
+"""What the parts of `benchmarks.gpu_all` share: the settings, the networks, the clock, and where results go."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from aot import install
+from aot.blocks import BLOCKS, module_of
+from aot.install import Installed
+from aot.startup import Settings, prepare
+from aot.variants import Variant
+from benchmarks.machine import Machine, measure_machine
+from benchmarks.stages import GIB, MODELS, Case, a_request, measure
+from flashworld.config import ModelConfig
+from flashworld.errors import CompiledBlockError
+from flashworld.inputs import GenerationRequest, VideoSettings
+from flashworld.limits import MIN_SIDE_PX
+from flashworld.models.fp8 import Fp8Mode, probe_fp8
+from flashworld.models.networks import Networks, random_networks
+
+VIDEO_FPS = 16
+
+
+@dataclass
+class Run:
+    """One part's view of the run.
+
+    Attributes:
+        args: Options of `gpu_all`.
+        result: File for what it finds.
+        found: What it has found so far.
+    """
+
+    args: argparse.Namespace
+    result: Path
+    found: dict[str, Any] = field(default_factory=dict)
+    _networks: Networks | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @classmethod
+    def from_options(cls, args: argparse.Namespace, result: Path) -> Run:
+        """Start a part: its result names the card and torch."""
+        run = cls(args, result)
+        name = torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else "CPU"
+        run.keep(card=name, torch=torch.__version__)
+        return run
+
+    def keep(self, **found: object) -> None:
+        """Write down what has been found; a reader sees the old file or the new one."""
+        with self._lock:
+            self.found |= found
+            fresh = self.result.with_suffix(".new")
+            fresh.write_text(json.dumps(self.found, indent=1, default=str) + "\n")
+            fresh.replace(self.result)
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model's sizes."""
+        return MODELS[self.args.model]
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return torch.device(self.args.device)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What its networks compute in."""
+        return torch.bfloat16 if self.device.type == "cuda" else torch.float32
+
+    @property
+    def fp8(self) -> Fp8Mode | None:
+        """What the device multiplies in eight bits."""
+        return probe_fp8(self.device)
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """Networks that have graphs."""
+        return BLOCKS if self.args.blocks == "all" else tuple(n for n in self.args.blocks.split(",") if n != "none")
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the model's own pictures, as far as requests may have them."""
+        return max(self.config.height, MIN_SIDE_PX), max(self.config.width, MIN_SIDE_PX)
+
+    @property
+    def variant(self) -> Variant:
+        """As the app runs networks on ZeroGPU: fused, folded, blocks in FP8, the text encoder in whole numbers."""
+        return Variant(fp8=self.fp8, text_int8=True)
+
+    @property
+    def settings(self) -> Settings:
+        """Where graphs are."""
+        return Settings(root=self.args.graphs, blocks=self.blocks)
+
+    @property
+    def networks(self) -> Networks:
+        """Random ones as the app runs them, drawn on the device."""
+        if self._networks is None:
+            self._networks = self.variant.apply(random_networks(self.config, device=self.device, dtype=self.dtype))
+        return self._networks
+
+    def use(self, networks: Networks) -> None:
+        """Take other networks than random ones."""
+        self._networks = networks
+
+    def drop(self) -> None:
+        """Free the networks."""
+        self._networks = None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def install_graphs(self) -> tuple[Installed, ...]:
+        """Put the graphs of the store in place, none is compiled.
+
+        Raises:
+            CompiledBlockError: a network has none that may serve: figures would be those of eager networks.
+        """
+        reports = prepare(self.networks, self.settings)
+        self.keep(graphs=[str(report) for report in reports])
+        if eager := [str(report) for report in reports if not report.active]:
+            raise CompiledBlockError("; ".join(eager))
+        return reports
+
+    def calls(self) -> dict[str, dict[str, int]]:
+        """Where each network's calls went."""
+        return {name: install.counts(module_of(self.networks, name)) for name in self.blocks}
+
+    @property
+    def machine(self) -> Machine:
+        """Best rates of the device: those of the part of this name, or measured now."""
+        path = self.result.parent / "machine.json"
+        try:
+            return Machine(**json.loads(path.read_text())["machine"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return measure_machine(self.device, self.dtype)
+
+    def case(self, **changes: Any) -> Case:  # noqa: ANN401 - fields of Case
+        """What `benchmarks.stages` times."""
+        case = Case(self.networks, self.config.frames, *self.size, self.args.video_frames, self.args.rounds, warm_up=2)
+        return replace(case, **changes)
+
+    def table(self, case: Case, machine: Machine) -> list[dict[str, object]]:
+        """Every stage: milliseconds, rate, floor, ratio, peak memory."""
+        return [asdict(row) | {"ratio": row.ratio} for row in measure(case, machine, eight_bit=self.fp8 is not None)]
+
+    def request(self) -> GenerationRequest:
+        """A picture, a sentence and an orbit, without a film."""
+        return a_request(self.case())
+
+    def filmed(self) -> GenerationRequest:
+        """The same with a film."""
+        film = VideoSettings(fps=VIDEO_FPS, seconds=self.args.video_frames / VIDEO_FPS)
+        return replace(self.request(), video=film)
+
+    def wait(self) -> None:
+        """Until the device has done everything."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def timed(self, job: Callable[[], object]) -> float:
+        """Wall seconds of a job, the device's part included."""
+        self.wait()
+        start = time.perf_counter()
+        job()
+        self.wait()
+        return time.perf_counter() - start
+
+    def peak_gib(self, *, reset: bool = False) -> float:
+        """Most device memory since the last reset."""
+        if self.device.type != "cuda":
+            return 0.0
+        peak = torch.cuda.max_memory_allocated(self.device) / GIB
+        if reset:
+            torch.cuda.reset_peak_memory_stats(self.device)
+        return peak
+
+
+def process_seconds() -> float:
+    """How long ago this process was born."""
+    started_ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started_ticks / os.sysconf("SC_CLK_TCK"))
