@@ -1,4 +1,4 @@
-"""Render Gaussian scenes: one interface, gsplat on an NVIDIA GPU (`cuda`), our own rasterizer elsewhere (`cpu`).
+"""Render Gaussian scenes: one interface, one renderer for NVIDIA GPUs (`cuda`), one for everything else (`cpu`).
 
 Both draw the same picture: 3D Gaussian Splatting as gsplat 1.5.3 "classic" does it. The scene's device decides.
 """

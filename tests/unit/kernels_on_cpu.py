@@ -18,7 +18,9 @@ class CpuProgram:
     """Kernels built by g++, with the launch of `CudaProgram`."""
 
     def __init__(self, folder: Path) -> None:
-        cases = "\n".join(f'    if (!strcmp(kernel, "{k}")) return launch({k}, grid, threads, arguments), 0;' for k in KERNELS)
+        cases = "\n".join(
+            f'    if (!strcmp(kernel, "{k}")) return launch({k}, grid, threads, arguments), 0;' for k in KERNELS
+        )
         code = (
             f'#include "{SHIM}"\n{source()}\n'
             'extern "C" int run(const char* kernel, const unsigned* grid, unsigned threads, void** arguments) {\n'

@@ -20,8 +20,9 @@ from benchmarks.scenes import room_cameras, room_scene
 from flashworld.cameras import Cameras, quat_multiply, quat_to_matrix
 from flashworld.errors import DependencyError, InputError
 from flashworld.gaussians import Gaussians
-from flashworld.rendering import Rendering, cpu_kernels, cuda, iter_frames, render, to_signed
+from flashworld.rendering import Rendering, cpu_kernels, cuda, iter_frames, render, to_signed, with_gsplat
 from flashworld.rendering.frames import DepthPainter
+from flashworld.rendering.splat.pipeline import MAX_BATCH_VIEWS
 from tests.reference_raster import psnr_db, render_reference
 
 HEIGHT, WIDTH = 80, 112  # neither tiles evenly
@@ -409,7 +410,7 @@ def test_kernels_compile_on_a_full_disk(tmp_path):
 def test_missing_gsplat_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "gsplat", None)
     with pytest.raises(DependencyError, match=r"pip install gsplat==1\.5\.3"):
-        cuda._load_gsplat()
+        with_gsplat.load_gsplat()
 
 
 def test_colours_for_gsplat_are_its_own_seen_from_the_camera(scene, evaluate_sh):
@@ -419,7 +420,7 @@ def test_colours_for_gsplat_are_its_own_seen_from_the_camera(scene, evaluate_sh)
     center = torch.tensor([0.3, -0.2, 1.0])
     direction = torch.nn.functional.normalize(scene.means - center, dim=1)
     wanted = (evaluate_sh(scene.sh, direction) + 0.5).clamp(min=0)
-    torch.testing.assert_close(cuda._colors(gsplat, scene, center), wanted, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(with_gsplat.colors_from(gsplat, scene, center), wanted, rtol=1e-4, atol=1e-5)
 
 
 @given(gaussians=st.integers(0, 20_000_000), views=st.integers(1, 400))
@@ -429,4 +430,4 @@ def test_gpu_batches_cover_all_views_within_the_memory_bound(gaussians, views):
     assert [i for batch in batches for i in range(views)[batch]] == list(range(views))
     sizes = [batch.stop - batch.start for batch in batches]
     assert all(size == 1 or size * gaussians <= cuda.MAX_PROJECTIONS for size in sizes)
-    assert max(sizes) <= cuda.MAX_VIEWS
+    assert max(sizes) <= cuda.MAX_VIEWS <= MAX_BATCH_VIEWS

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from benchmarks.scenes import room_cameras, room_scene
+from flashworld.errors import DependencyError
 from flashworld.gaussians import Gaussians
-from flashworld.rendering import render
+from flashworld.rendering import cuda, render
 from flashworld.rendering.splat import pipeline
 from flashworld.rendering.splat.pipeline import Renderer, camera_table, groups, key_shift
 from flashworld.rendering.splat.program import KERNELS, compiled
@@ -81,7 +82,9 @@ def test_a_scene_nobody_sees_leaves_the_background(program):
 
 
 @needs_compiler
-@pytest.mark.parametrize(("count", "bits", "dtype"), [(1, 8, torch.int16), (9000, 11, torch.int16), (5000, 20, torch.int32)])
+@pytest.mark.parametrize(
+    ("count", "bits", "dtype"), [(1, 8, torch.int16), (9000, 11, torch.int16), (5000, 20, torch.int32)]
+)
 def test_sort_is_stable(program, count, bits, dtype):
     keys = torch.randint(2 ** min(bits, 15), (1, count), dtype=dtype, generator=torch.Generator().manual_seed(count))
     values = torch.arange(count, dtype=torch.int32)[None]
@@ -104,6 +107,48 @@ def test_rows_are_sorted_apart_and_hidden_keys_dropped(program):
     for row in range(3):
         wanted = torch.sort(keys[row], stable=True).indices[: lengths[row]] + row * 9000
         assert torch.equal(order[row, : lengths[row]].long(), wanted)
+
+
+@needs_compiler
+def test_the_renderer_draws_with_the_kernels_in_batches(program, monkeypatch):
+    scene, cameras = room_scene(2000), room_cameras(3, HEIGHT, WIDTH)
+    views = build_views(cameras, HEIGHT, WIDTH, (1.0, 1.0, 1.0), 0.01, 1000.0)
+    monkeypatch.setattr(cuda, "_own_kernels", lambda device: program)
+    monkeypatch.setattr(cuda, "MAX_PROJECTIONS", 2 * len(scene))
+    flat = Gaussians.from_vectors(scene.to_vectors())  # strided
+    found = cuda.render(flat, views, want_depth=True)
+    whole = renderer(program, scene, cameras).render(slice(0, 3), want_depth=True)
+    for name in ("rgb", "alpha", "depth"):
+        assert torch.equal(getattr(found, name), getattr(whole, name))
+    streamed = list(cuda.stream(scene, views, want_depth=False))
+    assert [len(part.rgb) for part in streamed] == [2, 1]
+    assert torch.equal(torch.cat([part.rgb for part in streamed]), whole.rgb)
+
+
+def use_gsplat(*_):
+    raise DependencyError("gsplat was asked for")
+
+
+@pytest.mark.parametrize("why", ["gradients", "degree 4", "no kernels"])
+def test_gsplat_draws_what_the_kernels_do_not(monkeypatch, caplog, why):
+    scene, views = room_scene(20), build_views(room_cameras(1, 32, 32), 32, 32, (1.0, 1.0, 1.0), 0.01, 1000.0)
+    monkeypatch.setattr(cuda, "load_gsplat", use_gsplat)
+    monkeypatch.setattr(cuda, "program_for", lambda device: "kernels" if why != "no kernels" else use_gsplat())
+    cuda._own_kernels.cache_clear()
+    if why == "gradients":
+        scene.sh.requires_grad_()
+    if why == "degree 4":
+        scene = replace(scene, sh=torch.zeros(20, 25, 3))
+    with pytest.raises(DependencyError, match="gsplat was asked for"):
+        cuda.render(scene, views, want_depth=False)
+    assert ("which is slower" in caplog.text) == (why == "no kernels")
+    cuda._own_kernels.cache_clear()
+
+
+def test_an_unknown_architecture_is_a_sentence():
+    pytest.importorskip("cuda.bindings")
+    with pytest.raises(DependencyError, match="sm_1"):
+        compiled("sm_1")
 
 
 def test_key_shift_keeps_order_and_a_free_key():

@@ -26,7 +26,8 @@ THREADS = 256
 RASTER_THREADS = 128
 DIGITS = 256
 KEY_BITS = 24
-MAX_ROW_VIEWS = 32
+MAX_SH_DEGREE = 3
+MAX_BATCH_VIEWS = 32
 """Cameras that the projecting kernel keeps at hand."""
 MAX_HITS = 2**27
 """Splats times tiles listed at once, over several views: 1.6 GB. One view alone may have more."""
@@ -71,7 +72,7 @@ class Renderer:
         self.tiles_x, self.tiles_y = -(-views.width // TILE), -(-views.height // TILE)
 
     def render(self, batch: slice, *, want_depth: bool) -> Rendering:
-        """Some of the views, at most `MAX_ROW_VIEWS`."""
+        """Some of the views, at most `MAX_BATCH_VIEWS`."""
         cameras = self.cameras[batch]
         shape = (len(cameras), self.views.height, self.views.width)
         rgb, alpha = self._new(torch.float32, *shape, 3), self._new(torch.float32, *shape)
@@ -106,7 +107,13 @@ class Renderer:
         return Projected(splats, colors, tiles, order, lengths)
 
     def _sort(
-        self, keys: torch.Tensor, values: torch.Tensor | None, bits: int, *, lengths: torch.Tensor | None, want_keys: bool
+        self,
+        keys: torch.Tensor,
+        values: torch.Tensor | None,
+        bits: int,
+        *,
+        lengths: torch.Tensor | None,
+        want_keys: bool,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Sort rows of keys stably.
 
@@ -143,7 +150,15 @@ class Renderer:
         chunks = -(-n // CHUNK)
         hits, totals = self._new(torch.int32, views, chunks), self._new(torch.int64, views)
         self._launch(
-            "count_hits", (chunks, views, 1), THREADS, n, projected.lengths, projected.order, projected.tiles, hits, chunks
+            "count_hits",
+            (chunks, views, 1),
+            THREADS,
+            n,
+            projected.lengths,
+            projected.order,
+            projected.tiles,
+            hits,
+            chunks,
         )
         self._launch("sum_hits", (views, 1, 1), THREADS, hits, chunks, totals)
         return hits, totals

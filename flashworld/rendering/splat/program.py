@@ -10,6 +10,7 @@ import ctypes
 import threading
 from collections.abc import Sequence
 from functools import cache
+from importlib import import_module
 from importlib.resources import files
 from typing import Any, Protocol
 
@@ -51,15 +52,13 @@ class CudaProgram:
     """
 
     def __init__(self, device: torch.device) -> None:
-        from cuda.bindings import driver
-
-        self.driver = driver
+        self.driver = _bindings("driver")
         with torch.cuda.device(device):
             torch.cuda.current_stream().synchronize()  # a context to load into
             major, minor = torch.cuda.get_device_capability(device)
             binary, names = compiled(f"sm_{major}{minor}")
-            module = _asked(driver.cuModuleLoadData(binary))
-            self.functions = {k: _asked(driver.cuModuleGetFunction(module, names[k])) for k in KERNELS}
+            module = _asked(self.driver.cuModuleLoadData(binary))
+            self.functions = {k: _asked(self.driver.cuModuleGetFunction(module, names[k])) for k in KERNELS}
 
     def launch(self, kernel: str, grid: Dims, threads: int, *arguments: Argument) -> None:
         """See `Program`."""
@@ -114,11 +113,7 @@ def compiled(arch: str) -> tuple[bytes, dict[str, bytes]]:
     Raises:
         DependencyError: NVRTC is missing or does not know the architecture.
     """
-    try:
-        from cuda.bindings import nvrtc
-    except ImportError as error:
-        raise DependencyError(f"rendering on a GPU needs cuda-bindings: pip install cuda-bindings ({error})") from error
-    text = source()
+    nvrtc, text = _bindings("nvrtc"), source()
     program = _asked(nvrtc.nvrtcCreateProgram(text.encode(), b"splat.cu", 0, [], []))
     for kernel in KERNELS:
         _asked(nvrtc.nvrtcAddNameExpression(program, kernel.encode()))
@@ -133,6 +128,20 @@ def compiled(arch: str) -> tuple[bytes, dict[str, bytes]]:
     names = {kernel: _asked(nvrtc.nvrtcGetLoweredName(program, kernel.encode())) for kernel in KERNELS}
     _asked(nvrtc.nvrtcDestroyProgram(program))
     return bytes(binary), names
+
+
+def _bindings(name: str) -> Any:  # noqa: ANN401 - a module without types
+    """A part of NVIDIA's bindings, which torch brings along on Linux.
+
+    Raises:
+        DependencyError: it is not installed, or the library behind it.
+    """
+    try:
+        return import_module(f"cuda.bindings.{name}")
+    except (ImportError, RuntimeError) as error:
+        raise DependencyError(
+            f"our rendering kernels need cuda-bindings: pip install cuda-bindings ({error})"
+        ) from error
 
 
 def _asked(answer: Sequence[Any]) -> Any:  # noqa: ANN401 - whatever the call gives

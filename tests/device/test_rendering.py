@@ -1,4 +1,4 @@
-"""gsplat on a GPU against the CPU renderer and the float64 reference; batches; gradients."""
+"""Both renderers of a GPU, our kernels and gsplat, against the CPU's and the float64 reference; batches; gradients."""
 
 from __future__ import annotations
 
@@ -17,13 +17,23 @@ HEIGHT, WIDTH = 240, 352
 ENOUGH_DB = 80.0
 
 
+@pytest.fixture(params=["own kernels", "gsplat"])
+def either(request, monkeypatch) -> str:
+    """Draws with one renderer, then with the other."""
+    if request.param == "gsplat":
+        monkeypatch.setattr(cuda, "_own_kernels", lambda device: None)
+    else:
+        monkeypatch.setattr(cuda, "load_gsplat", lambda: pytest.fail("gsplat was asked for"))
+    return request.param
+
+
 @pytest.fixture(scope="module")
 def cameras() -> Cameras:
     return room_cameras(3, HEIGHT, WIDTH)
 
 
-@pytest.mark.parametrize("degree", [0, 2, 3])
-def test_gsplat_cpu_renderer_and_reference_agree(cameras, degree):
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_gpu_and_cpu_renderer_and_reference_agree(either, cameras, degree):
     scene = room_scene(20_000, seed=degree, sh_degree=degree)
     lens = torch.tensor([[0.71, 1.03, 0.46, 0.55], [1.3, 0.9, 0.61, 0.38], [0.7, 1.0, 0.5, 0.5]])
     cameras = cameras.with_intrinsics(lens)
@@ -40,7 +50,7 @@ def test_gsplat_cpu_renderer_and_reference_agree(cameras, degree):
 
 
 @pytest.mark.parametrize("want_depth", [False, True])
-def test_batches_do_not_change_the_result(monkeypatch, want_depth):
+def test_batches_do_not_change_the_result(either, monkeypatch, want_depth):
     scene, cameras = room_scene(20_000).to("cuda"), room_cameras(7, HEIGHT, WIDTH)
     together = render(scene, cameras, HEIGHT, WIDTH, want_depth=want_depth)
     monkeypatch.setattr(cuda, "MAX_PROJECTIONS", 3 * len(scene))
@@ -50,7 +60,7 @@ def test_batches_do_not_change_the_result(monkeypatch, want_depth):
     assert together.depth is None if not want_depth else torch.equal(together.depth, apart.depth)
 
 
-def test_views_of_a_flat_tensor_render_like_copies(cameras):
+def test_views_of_a_flat_tensor_render_like_copies(either, cameras):
     scene = room_scene(5000).to("cuda")
     flat = Gaussians.from_vectors(scene.to_vectors())
     assert torch.equal(render(flat, cameras, HEIGHT, WIDTH).rgb, render(scene, cameras, HEIGHT, WIDTH).rgb)
@@ -84,7 +94,8 @@ def test_gradient_of_colour_matches_a_finite_difference():
 
 
 @pytest.mark.parametrize("field", ["means", "quats_wxyz", "scales", "opacities", "sh"])
-def test_gaussians_that_are_not_finite_are_left_out_and_get_no_gradient(cameras, field):
+def test_gaussians_that_are_not_finite_are_left_out_and_get_no_gradient(monkeypatch, cameras, field):
+    monkeypatch.setattr(cuda, "_own_kernels", lambda device: None)
     scene, broken = room_scene(2000), room_scene(50, seed=9)
     getattr(broken, field).view(50, -1)[:, -1] = float("nan")
     names = ("means", "quats_wxyz", "scales", "opacities", "sh")
@@ -104,9 +115,35 @@ def test_empty_scene_shows_the_background(cameras):
 
 
 @pytest.mark.parametrize("depth", [False, True])
-def test_frames_of_both_renderers_agree(depth):
+def test_frames_of_gpu_and_cpu_agree(either, depth):
     scene, cameras = room_scene(20_000), room_cameras(9, HEIGHT, WIDTH)
     gpu = np.stack(list(iter_frames(scene.to("cuda"), cameras, HEIGHT, WIDTH, depth=depth))).astype(int)
     cpu = np.stack(list(iter_frames(scene, cameras, HEIGHT, WIDTH, depth=depth))).astype(int)
     assert gpu.shape == (9, HEIGHT, WIDTH, 3)
     assert (np.abs(gpu - cpu) <= 1).mean() > 0.999
+
+
+@pytest.mark.parametrize("field", ["means", "quats_wxyz", "scales", "opacities", "sh"])
+def test_own_kernels_leave_out_what_is_not_finite(cameras, field):
+    scene, broken = room_scene(2000), room_scene(50, seed=9)
+    getattr(broken, field).view(50, -1)[:, -1] = float("nan")
+    names = ("means", "quats_wxyz", "scales", "opacities", "sh")
+    both = Gaussians(*(torch.cat([getattr(broken, n), getattr(scene, n)]).to("cuda") for n in names))
+    assert torch.equal(render(both, cameras, HEIGHT, WIDTH).rgb, render(scene.to("cuda"), cameras, HEIGHT, WIDTH).rgb)
+
+
+def test_own_kernels_repeat_themselves_exactly():
+    scene, cameras = room_scene(300_000).to("cuda"), room_cameras(8, 480, 704)
+    first = render(scene, cameras, 480, 704, want_depth=True)
+    for _ in range(3):
+        again = render(scene, cameras, 480, 704, want_depth=True)
+        assert torch.equal(again.rgb, first.rgb)
+        assert torch.equal(again.depth, first.depth)
+
+
+def test_both_gpu_renderers_agree_at_full_size(monkeypatch):
+    scene, cameras = room_scene(4_055_040).to("cuda"), room_cameras(4, 480, 704)
+    own = render(scene, cameras, 480, 704)
+    monkeypatch.setattr(cuda, "_own_kernels", lambda device: None)
+    other = render(scene, cameras, 480, 704)
+    assert psnr_db(own.rgb.cpu(), other.rgb.cpu().numpy()) >= ENOUGH_DB
