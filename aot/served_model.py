@@ -96,7 +96,13 @@ class Model:
         logger.info("model %s loaded in %.1f s", self._pipeline.name, time.perf_counter() - start)
 
     def _have_kernels(self) -> None:
-        """Find, fetch or build gsplat's CUDA kernels now, never in a visitor's call."""
+        """Compile the renderer's kernels now, never in a visitor's call; find, fetch or build gsplat's if that fails."""
+        from flashworld.rendering.splat.program import prepare
+
+        reason = prepare("cuda")
+        if reason is None:
+            return
+        logger.warning("rendering with gsplat, which is slower: %s", reason)
         from aot.artifacts import ArtifactStore
         from aot.gsplat.startup import ensure_gsplat
         from aot.hub import open_place

@@ -13,7 +13,7 @@ from flashworld.gaussians import Gaussians
 from flashworld.rendering import cuda, render
 from flashworld.rendering.splat import pipeline
 from flashworld.rendering.splat.pipeline import Renderer, camera_table, groups, key_shift
-from flashworld.rendering.splat.program import KERNELS, compiled
+from flashworld.rendering.splat.program import KERNELS, compiled, prepare
 from flashworld.rendering.views import build_views
 from tests.reference_raster import psnr_db
 from tests.unit.kernels_on_cpu import CpuProgram, have_compiler
@@ -149,6 +149,14 @@ def test_an_unknown_architecture_is_a_sentence():
     pytest.importorskip("cuda.bindings")
     with pytest.raises(DependencyError, match="sm_1"):
         compiled("sm_1")
+
+
+@pytest.mark.parametrize(("capability", "reason"), [((9, 0), None), ((0, 1), "sm_01")])
+def test_kernels_are_prepared_for_a_promised_device(monkeypatch, capability, reason):
+    pytest.importorskip("cuda.bindings")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    found = prepare("cuda")
+    assert found is None if reason is None else reason in found
 
 
 def test_key_shift_keeps_order_and_a_free_key():

@@ -100,6 +100,19 @@ def program_for(device: torch.device) -> Program:
 _compiling = threading.Lock()
 
 
+def prepare(device: torch.device | str) -> str | None:
+    """Compile for the architecture a device is said to have, before the first picture; why it cannot be done, or None.
+
+    Touches no GPU, so it works where a device is only promised; processes forked later inherit the result.
+    """
+    major, minor = torch.cuda.get_device_capability(device)
+    try:
+        compiled(f"sm_{major}{minor}")
+    except DependencyError as error:
+        return str(error)
+    return None
+
+
 def source() -> str:
     """All kernels as one translation unit."""
     folder = files("flashworld.rendering.splat") / "kernels"
