@@ -97,7 +97,7 @@ class Model:
 
     def _have_kernels(self) -> None:
         """Compile the renderer's kernels now, never in a visitor's call; find, fetch or build gsplat's if that fails."""
-        from flashworld.rendering.splat.program import prepare
+        from flashworld.kernels.program import prepare
 
         reason = prepare("cuda")
         if reason is None:

@@ -28,6 +28,8 @@ from flashworld.cameras import Cameras
 from flashworld.cameras.raymaps import ray_directions
 from flashworld.config import GAUSSIAN_HEAD_WIDTH, GAUSSIANS_PER_PIXEL, ModelConfig
 from flashworld.gaussians import Gaussians
+from flashworld.kernels.program import kernels_on
+from flashworld.models.placing import place
 from flashworld.models.vae_blocks import ChannelNorm, MidBlock, UpBlock
 
 FLOAT32_PARTS = ("decoder.norm_out.", "gs_head.")
@@ -138,7 +140,7 @@ class GaussianDecoder(nn.Module):
 
 
 def gaussians_from_maps(maps: torch.Tensor, cameras: Cameras) -> Gaussians:
-    """Shoot a ray through every pixel of the head maps and put the Gaussians on it.
+    """Shoot a ray through every pixel of the head maps and put the Gaussians on it. On a GPU one kernel does it all.
 
     Args:
         maps: Head maps, float32; channels are 2 points x (SH 27, uv 2, depth 1, opacity 1, scale 3, rotation 4).
@@ -148,6 +150,9 @@ def gaussians_from_maps(maps: torch.Tensor, cameras: Cameras) -> Gaussians:
     Returns:
         N * 2 * rows * columns Gaussians, in the order frame, point, row, column.
     """
+    program = None if torch.is_grad_enabled() and maps.requires_grad else kernels_on(maps.device)
+    if program is not None:
+        return place(program, maps, cameras, MAX_SCALE_PX)
     rows, columns = maps.shape[-2:]
     pixels = rearrange(maps, "n (p c) h w -> (n p) h w c", p=GAUSSIANS_PER_PIXEL)
     sh, uv, depth, opacity, scale, rotation = pixels.split(FIELDS, dim=-1)

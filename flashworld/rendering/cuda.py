@@ -1,4 +1,4 @@
-"""The renderer on an NVIDIA GPU: our own kernels (`splat`), or gsplat where gradients are wanted.
+"""The renderer on an NVIDIA GPU: our own kernels (`splats`), or gsplat where gradients are wanted.
 
 Views go through in batches: several in one call keep the GPU busy, and a bound on views x Gaussians bounds memory.
 Where our kernels cannot be compiled, and for scenes they do not know, gsplat draws the same pictures; the log says so.
@@ -9,16 +9,13 @@ one Gaussian's 1/255.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
-from functools import cache
 
 import torch
 
-from flashworld.errors import DependencyError
 from flashworld.gaussians import Gaussians
-from flashworld.rendering.splat.pipeline import MAX_SH_DEGREE, Renderer, camera_table
-from flashworld.rendering.splat.program import Program, program_for
+from flashworld.kernels.program import kernels_on
+from flashworld.rendering.splats import MAX_SH_DEGREE, Renderer, camera_table
 from flashworld.rendering.views import Rendering, Views
 from flashworld.rendering.with_gsplat import filled, load_gsplat, rasterize, sent, without_broken_gaussians
 
@@ -28,8 +25,6 @@ MAX_VIEWS = 32
 """Views in one call, however small the scene: more bring no speed."""
 Draw = Callable[[slice], Rendering]
 """Some of the views."""
-
-logger = logging.getLogger(__name__)
 
 
 def render(scene: Gaussians, views: Views, *, want_depth: bool) -> Rendering:
@@ -72,7 +67,7 @@ def _drawer(scene: Gaussians, views: Views, want_depth: bool) -> Draw:
     """What draws this scene."""
     if len(scene) == 0:
         return lambda batch: _nothing(views, batch, scene.means.device, want_depth)
-    program = None if _wants_gradients(scene) or scene.sh_degree > MAX_SH_DEGREE else _own_kernels(scene.means.device)
+    program = None if _wants_gradients(scene) or scene.sh_degree > MAX_SH_DEGREE else kernels_on(scene.means.device)
     if program is None:
         gsplat, whole = load_gsplat(), without_broken_gaussians(scene)
         return lambda batch: rasterize(gsplat, whole, views, batch, want_depth)
@@ -83,16 +78,6 @@ def _drawer(scene: Gaussians, views: Views, want_depth: bool) -> Draw:
 def _wants_gradients(scene: Gaussians) -> bool:
     fields = (scene.means, scene.quats_wxyz, scene.scales, scene.opacities, scene.sh)
     return torch.is_grad_enabled() and any(field.requires_grad for field in fields)
-
-
-@cache
-def _own_kernels(device: torch.device) -> Program | None:
-    """Our kernels on a device, asked for once; None where they cannot be compiled."""
-    try:
-        return program_for(device)
-    except DependencyError as error:
-        logger.warning("rendering with gsplat, which is slower: %s", error)
-        return None
 
 
 def _plain(scene: Gaussians) -> Gaussians:

@@ -21,7 +21,7 @@ ENOUGH_DB = 80.0
 def either(request, monkeypatch) -> str:
     """Draws with one renderer, then with the other."""
     if request.param == "gsplat":
-        monkeypatch.setattr(cuda, "_own_kernels", lambda device: None)
+        monkeypatch.setattr(cuda, "kernels_on", lambda device: None)
     else:
         monkeypatch.setattr(cuda, "load_gsplat", lambda: pytest.fail("gsplat was asked for"))
     return request.param
@@ -95,7 +95,7 @@ def test_gradient_of_colour_matches_a_finite_difference():
 
 @pytest.mark.parametrize("field", ["means", "quats_wxyz", "scales", "opacities", "sh"])
 def test_gaussians_that_are_not_finite_are_left_out_and_get_no_gradient(monkeypatch, cameras, field):
-    monkeypatch.setattr(cuda, "_own_kernels", lambda device: None)
+    monkeypatch.setattr(cuda, "kernels_on", lambda device: None)
     scene, broken = room_scene(2000), room_scene(50, seed=9)
     getattr(broken, field).view(50, -1)[:, -1] = float("nan")
     names = ("means", "quats_wxyz", "scales", "opacities", "sh")
@@ -144,6 +144,6 @@ def test_own_kernels_repeat_themselves_exactly():
 def test_both_gpu_renderers_agree_at_full_size(monkeypatch):
     scene, cameras = room_scene(4_055_040).to("cuda"), room_cameras(4, 480, 704)
     own = render(scene, cameras, 480, 704)
-    monkeypatch.setattr(cuda, "_own_kernels", lambda device: None)
+    monkeypatch.setattr(cuda, "kernels_on", lambda device: None)
     other = render(scene, cameras, 480, 704)
     assert psnr_db(own.rgb.cpu(), other.rgb.cpu().numpy()) >= ENOUGH_DB

@@ -1,4 +1,4 @@
-"""The CUDA kernels of the renderer as plain C++, so that they can be run where there is no GPU."""
+"""Our CUDA kernels as plain C++, so that they can be run where there is no GPU."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from flashworld.rendering.splat.program import KERNELS, Packed, source
+from flashworld.kernels.program import KERNELS, Packed, source
 
 SHIM = Path(__file__).with_name("cuda_on_cpu.hpp")
 

@@ -22,7 +22,7 @@ from flashworld.errors import DependencyError, InputError
 from flashworld.gaussians import Gaussians
 from flashworld.rendering import Rendering, cpu_kernels, cuda, iter_frames, render, to_signed, with_gsplat
 from flashworld.rendering.frames import DepthPainter
-from flashworld.rendering.splat.pipeline import MAX_BATCH_VIEWS
+from flashworld.rendering.splats import MAX_BATCH_VIEWS
 from tests.reference_raster import psnr_db, render_reference
 
 HEIGHT, WIDTH = 80, 112  # neither tiles evenly

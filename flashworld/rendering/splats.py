@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 
 from flashworld.gaussians import Gaussians
-from flashworld.rendering.splat.program import Argument, Dims, Program
+from flashworld.kernels.program import Argument, Dims, Program
 from flashworld.rendering.views import Rendering, Views
 
 TILE = 16

@@ -1,12 +1,13 @@
 """CUDA kernels from source: compiled by NVRTC, which comes with torch, and launched on torch's current stream.
 
-No compiler and no toolkit are needed on the machine. Compiling takes about a second an architecture; the result is kept
-in the process, and on disk where that is possible.
+No compiler and no toolkit are needed on the machine. Compiling takes a few seconds an architecture; the result is kept in
+the process, and inherited by processes forked from it.
 """
 
 from __future__ import annotations
 
 import ctypes
+import logging
 import threading
 from collections.abc import Sequence
 from functools import cache
@@ -18,9 +19,10 @@ import torch
 
 from flashworld.errors import DependencyError
 
-SOURCES = ("common.cuh", "project.cu", "sort.cu", "tiles.cu", "raster.cu")
+SOURCES = ("common.cuh", "place.cu", "project.cu", "sort.cu", "tiles.cu", "raster.cu")
 OPTIONS = ("--std=c++17", "--use_fast_math")
 KERNELS = (
+    "place",
     *(f"project<{degree}>" for degree in range(4)),
     "count_digits<u32, true>", "count_digits<u32, false>", "count_digits<u16, false>",
     "sum_digits",
@@ -31,6 +33,8 @@ KERNELS = (
 )  # fmt: skip
 Argument = torch.Tensor | int | float | None
 Dims = tuple[int, int, int]
+
+logger = logging.getLogger(__name__)
 
 
 class Program(Protocol):
@@ -86,18 +90,24 @@ def _as_c(argument: Argument) -> ctypes.c_void_p | ctypes.c_float | ctypes.c_uin
     return ctypes.c_float(argument) if isinstance(argument, float) else ctypes.c_uint32(argument)
 
 
+def kernels_on(device: torch.device) -> Program | None:
+    """The kernels on a device, asked for once a process; None on a CPU, and where they cannot be compiled."""
+    if device.type != "cuda":
+        return None
+    with _asking:
+        return _program_on(device)
+
+
+_asking = threading.Lock()
+
+
 @cache
-def program_for(device: torch.device) -> Program:
-    """The kernels on a device, compiled once a process.
-
-    Raises:
-        DependencyError: as `CudaProgram`.
-    """
-    with _compiling:
+def _program_on(device: torch.device) -> Program | None:
+    try:
         return CudaProgram(device)
-
-
-_compiling = threading.Lock()
+    except DependencyError as error:
+        logger.warning("our own kernels are not used, others are slower: %s", error)
+        return None
 
 
 def prepare(device: torch.device | str) -> str | None:
@@ -115,7 +125,7 @@ def prepare(device: torch.device | str) -> str | None:
 
 def source() -> str:
     """All kernels as one translation unit."""
-    folder = files("flashworld.rendering.splat") / "kernels"
+    folder = files("flashworld.kernels") / "source"
     return "\n".join((folder / name).read_text() for name in SOURCES)
 
 
@@ -127,7 +137,7 @@ def compiled(arch: str) -> tuple[bytes, dict[str, bytes]]:
         DependencyError: NVRTC is missing or does not know the architecture.
     """
     nvrtc, text = _bindings("nvrtc"), source()
-    program = _asked(nvrtc.nvrtcCreateProgram(text.encode(), b"splat.cu", 0, [], []))
+    program = _asked(nvrtc.nvrtcCreateProgram(text.encode(), b"flashworld.cu", 0, [], []))
     for kernel in KERNELS:
         _asked(nvrtc.nvrtcAddNameExpression(program, kernel.encode()))
     options = [option.encode() for option in (f"--gpu-architecture={arch}", *OPTIONS)]
@@ -135,7 +145,7 @@ def compiled(arch: str) -> tuple[bytes, dict[str, bytes]]:
     if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
         log = bytearray(_asked(nvrtc.nvrtcGetProgramLogSize(program)))
         nvrtc.nvrtcGetProgramLog(program, log)
-        raise DependencyError(f"rendering kernels do not compile for {arch}: {status.name} {log.decode()[:500]}")
+        raise DependencyError(f"kernels do not compile for {arch}: {status.name} {log.decode()[:500]}")
     binary = bytearray(_asked(nvrtc.nvrtcGetCUBINSize(program)))
     _asked(nvrtc.nvrtcGetCUBIN(program, binary))
     names = {kernel: _asked(nvrtc.nvrtcGetLoweredName(program, kernel.encode())) for kernel in KERNELS}
@@ -152,9 +162,7 @@ def _bindings(name: str) -> Any:  # noqa: ANN401 - a module without types
     try:
         return import_module(f"cuda.bindings.{name}")
     except (ImportError, RuntimeError) as error:
-        raise DependencyError(
-            f"our rendering kernels need cuda-bindings: pip install cuda-bindings ({error})"
-        ) from error
+        raise DependencyError(f"our kernels need cuda-bindings: pip install cuda-bindings ({error})") from error
 
 
 def _asked(answer: Sequence[Any]) -> Any:  # noqa: ANN401 - whatever the call gives
@@ -165,5 +173,5 @@ def _asked(answer: Sequence[Any]) -> Any:  # noqa: ANN401 - whatever the call gi
     """
     status, *results = answer
     if int(status) != 0:
-        raise DependencyError(f"rendering kernels: {status.name}")
+        raise DependencyError(f"kernels: {status.name}")
     return results[0] if results else None

@@ -1,4 +1,4 @@
-"""The GPU renderer's kernels, run as plain C++: sorting, lists, pictures."""
+"""Our CUDA kernels, run as plain C++: sorting, lists, pictures, placing Gaussians."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 from benchmarks.scenes import room_cameras, room_scene
 from flashworld.errors import DependencyError
 from flashworld.gaussians import Gaussians
-from flashworld.rendering import cuda, render
-from flashworld.rendering.splat import pipeline
-from flashworld.rendering.splat.pipeline import Renderer, camera_table, groups, key_shift
-from flashworld.rendering.splat.program import KERNELS, compiled, prepare
+from flashworld.kernels import program as programs
+from flashworld.kernels.program import KERNELS, compiled, prepare
+from flashworld.rendering import cuda, render, splats
+from flashworld.rendering.splats import Renderer, camera_table, groups, key_shift
 from flashworld.rendering.views import build_views
 from tests.reference_raster import psnr_db
 from tests.unit.kernels_on_cpu import CpuProgram, have_compiler
@@ -48,7 +48,7 @@ def test_kernels_draw_what_the_cpu_renderer_draws(program, degree):
 def test_a_batch_gives_what_its_views_give_alone(program, monkeypatch):
     scene, cameras = room_scene(2000), room_cameras(3, HEIGHT, WIDTH)
     whole = renderer(program, scene, cameras).render(slice(0, 3), want_depth=False)
-    monkeypatch.setattr(pipeline, "MAX_HITS", 1)  # every view a group of its own
+    monkeypatch.setattr(splats, "MAX_HITS", 1)  # every view a group of its own
     apart = renderer(program, scene, cameras).render(slice(0, 3), want_depth=False)
     alone = renderer(program, scene, cameras).render(slice(1, 2), want_depth=False)
     assert torch.equal(whole.rgb, apart.rgb)
@@ -113,7 +113,7 @@ def test_rows_are_sorted_apart_and_hidden_keys_dropped(program):
 def test_the_renderer_draws_with_the_kernels_in_batches(program, monkeypatch):
     scene, cameras = room_scene(2000), room_cameras(3, HEIGHT, WIDTH)
     views = build_views(cameras, HEIGHT, WIDTH, (1.0, 1.0, 1.0), 0.01, 1000.0)
-    monkeypatch.setattr(cuda, "_own_kernels", lambda device: program)
+    monkeypatch.setattr(cuda, "kernels_on", lambda device: program)
     monkeypatch.setattr(cuda, "MAX_PROJECTIONS", 2 * len(scene))
     flat = Gaussians.from_vectors(scene.to_vectors())  # strided
     found = cuda.render(flat, views, want_depth=True)
@@ -130,19 +130,25 @@ def use_gsplat(*_):
 
 
 @pytest.mark.parametrize("why", ["gradients", "degree 4", "no kernels"])
-def test_gsplat_draws_what_the_kernels_do_not(monkeypatch, caplog, why):
+def test_gsplat_draws_what_the_kernels_do_not(monkeypatch, why):
     scene, views = room_scene(20), build_views(room_cameras(1, 32, 32), 32, 32, (1.0, 1.0, 1.0), 0.01, 1000.0)
     monkeypatch.setattr(cuda, "load_gsplat", use_gsplat)
-    monkeypatch.setattr(cuda, "program_for", lambda device: "kernels" if why != "no kernels" else use_gsplat())
-    cuda._own_kernels.cache_clear()
+    monkeypatch.setattr(cuda, "kernels_on", lambda device: "kernels" if why != "no kernels" else None)
     if why == "gradients":
         scene.sh.requires_grad_()
     if why == "degree 4":
         scene = replace(scene, sh=torch.zeros(20, 25, 3))
     with pytest.raises(DependencyError, match="gsplat was asked for"):
         cuda.render(scene, views, want_depth=False)
-    assert ("which is slower" in caplog.text) == (why == "no kernels")
-    cuda._own_kernels.cache_clear()
+
+
+def test_kernels_that_cannot_be_had_are_told_once(monkeypatch, caplog):
+    monkeypatch.setattr(programs, "CudaProgram", use_gsplat)
+    programs._program_on.cache_clear()
+    assert [programs.kernels_on(torch.device("cuda", 7)) for _ in range(2)] == [None, None]
+    assert caplog.text.count("others are slower") == 1
+    assert programs.kernels_on(torch.device("cpu")) is None
+    programs._program_on.cache_clear()
 
 
 def test_an_unknown_architecture_is_a_sentence():
