@@ -35,6 +35,7 @@ import gradio as gr
 
 from aot.served_model import Model
 from aot.spaces_compat import platform_factor
+from flashworld.checkpoints.loading import trained_weights
 from flashworld.cli.models import add_model_options, model_options
 from flashworld.errors import ExportError, FlashWorldError, TransferError
 from flashworld.inputs import GenerationRequest, VideoSettings
@@ -163,7 +164,8 @@ class Service:
 
     def __init__(self, model: Model) -> None:
         height, width = model.config.height, model.config.width
-        self.model_name = "FlashWorld" if model.config.name == "full" else f"FlashWorld {model.config.name}"
+        name = "FlashWorld" if model.config.name == "full" else f"FlashWorld {model.config.name}"
+        self.model_name = name if trained_weights(model.source) else f"{name}, untrained"
         self.model_note = model.note
         self.defaults = Defaults(
             frames=model.config.frames,

@@ -36,6 +36,7 @@ class WeightsReport:
         bytes: Their size in the files.
         dtypes: Tensors by dtype.
         hashes: "verified", or "not published" for files that came without a hash to compare with.
+        trained: False for random weights.
     """
 
     config: ModelConfig
@@ -43,6 +44,7 @@ class WeightsReport:
     bytes: int
     dtypes: dict[str, int]
     hashes: Hashes
+    trained: bool = True
 
 
 def convert_weights(
@@ -78,6 +80,7 @@ def convert_weights(
         checked_states(opened),
         dtype=dtype,
         shard_bytes=shard_bytes,
+        trained=opened.trained,
         on_progress=on_progress,
     )
 
@@ -112,6 +115,7 @@ def check_weights(
         bytes=sum(tensor.bytes for tensor in tensors),
         dtypes=dict(Counter(str(tensor.dtype).removeprefix("torch.") for tensor in tensors)),
         hashes=_verify_hashes(source, wan, opened, on_progress),
+        trained=opened.trained,
     )
 
 

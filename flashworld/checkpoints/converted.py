@@ -1,6 +1,7 @@
 """A converted model: one folder of sharded safetensors in the names and shapes of our networks, opened in seconds.
 
-    flashworld.json                 format, version, dtype, and bytes and SHA-256 of every other file; written last
+    flashworld.json                 format, version, dtype, whether trained, and bytes and SHA-256 of every other file;
+                                    written last
     config.json                     `ModelConfig.to_json()`
     tokenizer.json                  as it came
     weights.safetensors.index.json  tensor name to shard
@@ -14,10 +15,11 @@ float32, so that reading back in that dtype copies nothing.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -63,6 +65,7 @@ def write_converted(
     *,
     dtype: torch.dtype,
     shard_bytes: int,
+    trained: bool = True,
     on_progress: Progress | None = None,
 ) -> None:
     """Write a folder; at most one shard is held in memory.
@@ -74,17 +77,22 @@ def write_converted(
         states: Tensors by network, fitting the networks.
         dtype: What block weights are stored in.
         shard_bytes: Largest shard, unless a single tensor is larger.
+        trained: Written down, so that whatever opens the folder can say *untrained*.
         on_progress: Called with (what, bytes done, bytes in all).
 
     Raises:
-        ExportError: the folder is not empty, or a file cannot be written; nothing half-written is left behind.
+        ExportError: the folder is not empty, the disk has too little room, or a file cannot be written; nothing
+            half-written is left behind.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise ExportError(f"converted weights go to an empty folder, and {str(folder)!r} holds files")
+        shards = list(_shards(states, dtype, shard_bytes))
+        _require_room(folder, sum(entry.bytes for shard in shards for entry in shard))
+        head = {"format": FORMAT, "version": VERSION, "dtype": str(dtype).removeprefix("torch."), "trained": trained}
         try:
-            _write_all(folder, config, tokenizer, list(_shards(states, dtype, shard_bytes)), dtype, on_progress)
+            _write_all(folder, config, tokenizer, shards, head, on_progress)
         except BaseException:  # also Ctrl-C: half a model must not stay, it is 13 GB
             for path in folder.iterdir():
                 path.unlink()
@@ -93,8 +101,14 @@ def write_converted(
         raise ExportError(f"converted weights cannot be written to {str(folder)!r} ({type(error).__name__})") from error
 
 
-def open_converted(folder: Path) -> tuple[ModelConfig, Tokenizer, dict[str, dict[str, LazyTensor]]]:
-    """Open a folder: sizes, tokenizer, tensors by network. Sizes of files are checked, hashes are not.
+def _require_room(folder: Path, size: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise ExportError(f"{str(folder)!r} must have room for {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free")
+
+
+def open_converted(folder: Path) -> tuple[ModelConfig, Tokenizer, dict[str, dict[str, LazyTensor]], bool]:
+    """Open a folder: sizes, tokenizer, tensors by network, whether trained. Sizes of files are checked, hashes are not.
 
     Raises:
         CheckpointError: a file is missing, truncated or of another version.
@@ -111,7 +125,16 @@ def open_converted(folder: Path) -> tuple[ModelConfig, Tokenizer, dict[str, dict
         raise CheckpointError(f"converted weights: {INDEX_NAME} and the shards name different tensors; {HOW_TO_GET}")
     config = ModelConfig.from_json((folder / CONFIG_NAME).read_text(encoding="utf-8"))
     networks = {network: with_prefix(state, f"{network}.") for network in FLOAT32_PARTS}
-    return config, read_tokenizer(folder / TOKENIZER_NAME), networks
+    return config, read_tokenizer(folder / TOKENIZER_NAME), networks, is_trained(folder)
+
+
+def is_trained(folder: Path) -> bool:
+    """Whether the weights of a converted folder come from training; folders that say nothing do.
+
+    Raises:
+        CheckpointError: not such a folder.
+    """
+    return _read_head(folder).get("trained") is not False
 
 
 def read_manifest(folder: Path) -> dict[str, dict[str, object]]:
@@ -120,11 +143,11 @@ def read_manifest(folder: Path) -> dict[str, dict[str, object]]:
     Raises:
         CheckpointError: not such a folder, or of another version.
     """
+    data = _read_head(folder)
     try:
-        data = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
         found, version, files = data["format"], data["version"], data["files"]
         entries = {str(n): {"bytes": int(e["bytes"]), "sha256": str(e["sha256"])} for n, e in files.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"converted weights: {MANIFEST_NAME} is not readable; {HOW_TO_GET}") from error
     if found != FORMAT or version != VERSION:
         raise CheckpointError(
@@ -135,6 +158,16 @@ def read_manifest(folder: Path) -> dict[str, dict[str, object]]:
     ):
         raise CheckpointError(f"converted weights: {MANIFEST_NAME} must name the folder's own files; {HOW_TO_GET}")
     return entries
+
+
+def _read_head(folder: Path) -> dict[str, Any]:
+    try:
+        data = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"converted weights: {MANIFEST_NAME} is not readable; {HOW_TO_GET}") from error
+    if not isinstance(data, dict):
+        raise CheckpointError(f"converted weights: {MANIFEST_NAME} is not readable; {HOW_TO_GET}")
+    return data
 
 
 def _shards(states: Mapping[str, LazyState], dtype: torch.dtype, shard_bytes: int) -> Iterator[list[_Entry]]:
@@ -159,7 +192,7 @@ def _write_all(
     config: ModelConfig,
     tokenizer: Tokenizer,
     shards: list[list[_Entry]],
-    dtype: torch.dtype,
+    head: dict[str, object],
     on_progress: Progress | None,
 ) -> None:
     total, done = sum(entry.bytes for shard in shards for entry in shard), 0
@@ -181,7 +214,6 @@ def _write_all(
     for name in set(index.values()):
         (folder / name).chmod((folder / INDEX_NAME).stat().st_mode)  # safetensors lets nobody but the owner read
     files = {p.name: {"bytes": p.stat().st_size, "sha256": file_sha256(p)} for p in sorted(folder.iterdir())}
-    head = {"format": FORMAT, "version": VERSION, "dtype": str(dtype).removeprefix("torch.")}
     (folder / MANIFEST_NAME).write_text(json.dumps(head | {"files": files}, indent=1), encoding="utf-8")
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import nn
 
-from flashworld.checkpoints.converted import MANIFEST_NAME, open_converted
+from flashworld.checkpoints.converted import MANIFEST_NAME, is_trained, open_converted
 from flashworld.checkpoints.hub import CHECKPOINT_FILE, Progress, PublishedFiles, resolve_files
 from flashworld.checkpoints.manifest import require_same
 from flashworld.checkpoints.tensor_files import (
@@ -74,11 +74,13 @@ class OpenedModel:
         config: Its sizes.
         tokenizer: Its tokenizer.
         states: Tensors by network, with the names and shapes that the networks want.
+        trained: False for a folder of random weights.
     """
 
     config: ModelConfig
     tokenizer: Tokenizer
     states: Mapping[str, LazyState]
+    trained: bool = True
 
 
 def load_networks(
@@ -109,7 +111,7 @@ def load_networks(
     if source == "nano":
         return load_nano(NANO_DIR, device=device, dtype=dtype)
     opened = open_model(source, wan=wan, config=config, on_progress=on_progress)
-    return LoadedModel(_fill(opened, device, dtype, on_progress), trained=True)
+    return LoadedModel(_fill(opened, device, dtype, on_progress), trained=opened.trained)
 
 
 def load_nano(
@@ -144,6 +146,18 @@ def model_config(source: str | Path = "full", *, config: ModelConfig = FULL) -> 
         return ModelConfig.from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:  # also names that no file can have
         raise _unknown_source(source) from error
+
+
+def trained_weights(source: str | Path) -> bool:
+    """Whether a model's weights come from training, without opening them; what cannot be opened is not called untrained.
+
+    Raises:
+        CheckpointError: a converted folder whose manifest is not readable.
+    """
+    if source == "nano":
+        return (NANO_DIR / WEIGHTS_NAME).is_file()
+    folder = Path(source)
+    return is_trained(folder) if source != "full" and (folder / MANIFEST_NAME).is_file() else True
 
 
 def open_model(

@@ -31,7 +31,9 @@ def _nothing_remembered():
 def fake_compiler(folder: Path, name: str, source: str | None) -> str:
     """A program that is called like a compiler: what it makes of any source is this C, or nothing."""
     program = folder / name
-    make = f"echo '{source}' | gcc -x c -shared -fPIC -o \"$out\" -" if source else "echo 'no such language' >&2; exit 1"
+    make = (
+        f"echo '{source}' | gcc -x c -shared -fPIC -o \"$out\" -" if source else "echo 'no such language' >&2; exit 1"
+    )
     program.write_text(
         "#!/bin/sh\n"
         f'if [ "$1" = --version ]; then echo "{name} 99.1"; exit 0; fi\n'
