@@ -6,7 +6,10 @@ import subprocess
 import sys
 import time
 
-PARTS = ("benchmarks.nano_scene", "benchmarks.render", "benchmarks.files", "benchmarks.durations", "benchmarks.border")
+PARTS = (
+    "benchmarks.nano_scene", "benchmarks.render", "benchmarks.files", "benchmarks.pictures", "benchmarks.durations",
+    "benchmarks.border",
+)  # fmt: skip
 IMPORT_RUNS = 5
 
 

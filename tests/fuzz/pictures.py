@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageCms
 
 from flashworld import limits
 from flashworld.errors import ImageError
 from flashworld.io.images.crops import crop_box, photo_intrinsics, prepare_picture
 from flashworld.io.images.data_urls import picture_from_text
+from flashworld.io.images.icc import ADOBE_RGB, BT_2020, matrix_profile
 from flashworld.io.images.reading import Photo, read_picture
 from tests.fuzz.hostile import STRINGS, damaged_bytes, scalar
 from tests.fuzz.law import Case
@@ -177,7 +178,47 @@ def _pixels(rng: random.Random, folder: Path) -> Case:
     return Case(lambda: read_picture(source), check_photo, (ImageError,))
 
 
+@cache
+def profiles() -> tuple[bytes, ...]:
+    """Whole ICC profiles: matrix, LUT-based (LittleCMS makes one of Lab), and of a kind that pictures have not."""
+    kinds = [ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), ImageCms.createProfile("XYZ")]
+    made = [matrix_profile(primaries, lambda signal: signal**2.2) for primaries in (ADOBE_RGB, BT_2020)]
+    return (*(data for data in made if data), *(ImageCms.ImageCmsProfile(kind).tobytes() for kind in kinds))
+
+
+def _colours(rng: random.Random, folder: Path) -> Case:
+    """Colour profiles and tags that lie, in files that are whole otherwise."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    profile = rng.choice(profiles())
+    if rng.random() < 0.8:
+        profile = damaged_bytes(rng, profile, headers=rng.choice([128, 400]))
+    kind = rng.randrange(3)
+    if kind == 0:
+        mode = rng.choice(["RGB", "RGBA", "L", "LA", "CMYK", "P", "1", "I;16"])
+        buffer = io.BytesIO()
+        Image.new(mode, (24, 24), 1).save(buffer, "TIFF" if mode == "CMYK" else "PNG", icc_profile=profile)
+        data = buffer.getvalue()
+    elif kind == 1:
+        numbers = struct.pack(">8I", *(rng.choice([0, 1, 31270, 32900, 64000, 2**31, 2**32 - 1]) for _ in range(8)))
+        pieces = [
+            chunk(b"cICP", bytes([rng.choice([0, 1, 9, 12, 255]), rng.choice([1, 8, 13, 16, 18, 255]), 0, 1])),
+            chunk(b"gAMA", struct.pack(">I", rng.choice([0, 1, 45455, 100_000, 9_999_999, 2**32 - 1]))),
+            chunk(b"cHRM", numbers), chunk(b"iCCP", b"a\0\0" + zlib.compress(profile)), chunk(b"tRNS", rng.randbytes(rng.choice([1, 2, 6]))),
+        ]  # fmt: skip
+        whole = png_claiming(24, 24, rng.choice([8, 16]), rng.choice([0, 2, 4, 6]), bytes(24 * 200))
+        data = whole[:33] + b"".join(rng.sample(pieces, rng.randint(1, 5))) + whole[33:]
+    else:
+        data = damaged_bytes(rng, picture_file(25, 0), headers=400)
+        at = data.find(b"colrnclx")
+        data = data[: at + 8] + rng.randbytes(4) + data[at + 12 :] if at > 0 else data
+    return Case(lambda: read_picture(data), check_photo, (ImageError,))
+
+
 TARGETS = (
+    Target("picture, colours", 10, _colours),
     Target("picture, damaged", 28, _damaged),
     Target("picture, other files", 4, _other),
     Target("picture, lying headers", 5, _claims),

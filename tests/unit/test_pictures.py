@@ -272,7 +272,7 @@ def test_large_pictures_are_the_same_in_bands(mode, monkeypatch):
         picture.putalpha(Image.linear_gradient("L").resize(picture.size))
     picture = picture.convert(mode)
     whole = read_picture(picture).pixels
-    monkeypatch.setattr("flashworld.io.images.reading.BAND_PIXELS", 300)
+    monkeypatch.setattr("flashworld.io.images.pixels.BAND_PIXELS", 300)
     assert np.array_equal(read_picture(picture).pixels, whole)
 
 

@@ -1,9 +1,9 @@
 """Pictures in: any file or array a visitor hands over becomes checked, upright RGB uint8.
 
 Sizes are read from the header and refused before a pixel is decoded. Only the formats of `FORMATS` are tried, so
-nothing that runs an interpreter (EPS, SVG) is ever opened. The EXIF orientation is applied, transparent pixels are
-composited on white, animated files give their first frame, 16-bit values are scaled (not clipped), and embedded
-colour profiles are ignored. Warnings are not turned into errors by a filter, because filters are shared by all
+nothing that runs an interpreter (EPS, SVG) is ever opened. The EXIF orientation is applied, colours are converted to
+sRGB (see `colour`), transparent pixels are composited on white, animated files give their first frame, and 16-bit
+values are scaled (not clipped). Warnings are not turned into errors by a filter, because filters are shared by all
 threads of a server: what Pillow warns of (sizes) is refused here first.
 
 Source: 35 mm equivalence by the diagonal, CIPA DCG-001.
@@ -25,14 +25,10 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from flashworld.checks import file_name
 from flashworld.errors import ImageError
-from flashworld.limits import (
-    MAX_IMAGE_ASPECT,
-    MAX_IMAGE_BYTES,
-    MAX_IMAGE_PIXELS,
-    MAX_JPEG_SCAN_PIXELS,
-    MAX_JPEG_SCANS,
-    MIN_IMAGE_SIDE_PX,
-)
+from flashworld.io.images.colour import Claims
+from flashworld.io.images.colour_tags import ColourCode, PngTags, avif_code, png_tags
+from flashworld.io.images.pixels import check_size, pixels_of, pixels_of_array, scaled_key
+from flashworld.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_JPEG_SCAN_PIXELS, MAX_JPEG_SCANS
 from flashworld.types import Frame
 
 PictureSource: TypeAlias = "str | Path | bytes | Image.Image | np.ndarray"
@@ -60,7 +56,6 @@ DECODER_ERRORS = (
 """Everything Pillow and its codecs were seen to raise for a hostile file."""
 SCAN_MARK = b"\xff\xda"
 """Starts each scan of a JPEG; cannot stand inside of one."""
-BAND_PIXELS = 1 << 20
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -96,7 +91,7 @@ def read_picture(source: PictureSource) -> Photo:
         ImageError: unreadable, of an unknown kind, truncated, too large, too small or too narrow.
     """
     if isinstance(source, np.ndarray):
-        return Photo(_from_array(source))
+        return Photo(pixels_of_array(source))
     if isinstance(source, Image.Image):
         return _from_pillow(source)
     if isinstance(source, str | Path):
@@ -128,7 +123,7 @@ def _from_bytes(data: bytes) -> Photo:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_scans(image, data)
-            return _from_pillow(image)
+            return _from_pillow(image, png_tags(data) if image.format == "PNG" else None, _box_code(image, data))
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -148,28 +143,28 @@ def _register_heif() -> None:
     register_heif_opener()
 
 
-def _from_pillow(image: Image.Image) -> Photo:
-    _check_size(image.height, image.width)
+def _box_code(image: Image.Image, data: bytes) -> ColourCode | None:
+    """The code points of an AVIF or HEIF, which Pillow leaves out and pillow-heif hands over."""
+    if image.format == "AVIF":
+        return avif_code(data)
+    found = image.info.get("nclx_profile") if image.format == "HEIF" else None
+    return ColourCode(found["color_primaries"], found["transfer_characteristics"]) if found else None
+
+
+def _from_pillow(image: Image.Image, png: PngTags | None = None, box_code: ColourCode | None = None) -> Photo:
+    check_size(image.height, image.width)
     try:
         image.load()
+        key = image.info.get("transparency") if png is None else scaled_key(image.mode, png)
+        claims = Claims(png.code if png else None, box_code, _is_option_file(image))
         upright, focal_35mm = _read_exif(image)
-        pixels = _to_rgb(upright)
+        pixels = pixels_of(upright, claims, key)
     except ImageError:
         raise
     except DECODER_ERRORS as error:
         raise ImageError("picture cannot be decoded: the file is damaged, truncated or of an unknown kind") from error
     height, width = pixels.shape[:2]
     return Photo(pixels, focal_35mm / FILM_DIAGONAL_MM * math.hypot(height, width) if focal_35mm else None)
-
-
-def _check_size(height: int, width: int) -> None:
-    """Refuse a size by its header, before memory is taken."""
-    if min(height, width) < MIN_IMAGE_SIDE_PX:
-        raise ImageError(f"picture must be at least {MIN_IMAGE_SIDE_PX} pixels on each side, got {width}x{height}")
-    if height * width > MAX_IMAGE_PIXELS:
-        raise ImageError(f"picture must have at most {MAX_IMAGE_PIXELS} pixels, got {width}x{height}")
-    if max(height, width) > MAX_IMAGE_ASPECT * min(height, width):
-        raise ImageError(f"picture must be at most {MAX_IMAGE_ASPECT:g} times as long as wide, got {width}x{height}")
 
 
 def _check_scans(image: Image.Image, data: bytes) -> None:
@@ -192,6 +187,16 @@ def _read_exif(image: Image.Image) -> tuple[Image.Image, float | None]:
     return image if transposition is None else image.transpose(transposition), focal if focal > 0 else None
 
 
+def _is_option_file(image: Image.Image) -> bool:
+    """Whether a camera says by DCF's option file that its numbers are Adobe RGB."""
+    if "exif" not in image.info:
+        return False
+    try:
+        return str(image.getexif().get_ifd(ExifTags.IFD.Interop).get(1)).startswith("R03")
+    except DECODER_ERRORS:
+        return False
+
+
 def _exif_number(image: Image.Image, tag: ExifTags.Base) -> float:
     """One EXIF number; 0 when absent, not finite, or when the metadata is damaged."""
     try:
@@ -200,50 +205,3 @@ def _exif_number(image: Image.Image, tag: ExifTags.Base) -> float:
     except DECODER_ERRORS:
         return 0.0
     return value if math.isfinite(value) else 0.0
-
-
-def _to_rgb(image: Image.Image) -> Frame:
-    if image.mode.startswith("I") or image.mode == "F":  # Pillow would clip these instead of scaling them
-        values = np.asarray(image)
-        if image.mode.startswith("I"):
-            if values.min() < 0 or values.max() > 65535:
-                raise ImageError("picture: grey values must be 8 or 16 bits deep, got 32")
-            values = values.astype(np.uint16)
-        return _from_array(values)
-    pixels = np.empty((image.height, image.width, 3), dtype=np.uint8)
-    rows = max(1, BAND_PIXELS // image.width)
-    for top in range(0, image.height, rows):  # in bands: whole copies in between would take 2 GB
-        band = image.crop((0, top, image.width, min(top + rows, image.height)))
-        pixels[top : top + rows] = np.asarray(_band_to_rgb(band))
-    return pixels
-
-
-def _band_to_rgb(band: Image.Image) -> Image.Image:
-    if not band.has_transparency_data:
-        return band.convert("RGB")
-    band = band.convert("RGBA")
-    white = Image.new("RGBA", band.size, (255, 255, 255, 255))
-    return Image.alpha_composite(white, band).convert("RGB")
-
-
-def _from_array(array: np.ndarray) -> Frame:
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
-        raise ImageError(f"picture array must have shape (h, w), (h, w, 3) or (h, w, 4), got {array.shape}")
-    _check_size(array.shape[0], array.shape[1])
-    values = _to_uint8(array if array.ndim == 3 else array[..., None])
-    if values.shape[2] == 4:
-        return _to_rgb(Image.fromarray(np.ascontiguousarray(values)))
-    return np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:2], 3)))
-
-
-def _to_uint8(array: np.ndarray) -> np.ndarray:
-    """Scale uint16 (0 to 65535) and floats (0 to 1) to 0 to 255, rounding to nearest."""
-    if array.dtype == np.uint8:
-        return array
-    if array.dtype.kind == "u" and array.dtype.itemsize == 2:
-        return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    if array.dtype.kind != "f":
-        raise ImageError(f"picture array must be uint8, uint16 or floats, got {array.dtype}")
-    if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
-        raise ImageError("picture array of floats must lie between 0 and 1")
-    return np.round(array.astype(np.float32) * 255).astype(np.uint8)

@@ -1,0 +1,177 @@
+"""Colours as a file means them to sRGB, which is what the model was trained on and what screens are sent.
+
+What says which colours a file's numbers are, the first that is there and valid:
+
+    cICP of a PNG, then the ICC profile, then nclx of an AVIF or HEIF, then gAMA (with cHRM) of a PNG, then the EXIF
+    option file "R03" (Adobe RGB of cameras that embed no profile); else the numbers are sRGB.
+
+ICC profiles are applied by LittleCMS with the perceptual intent and black point compensation; what comes without one
+(code points, gamma) is made into a profile first. A profile that is broken, of another kind than the picture, or within
+two levels of sRGB is left out: the numbers stay as they are. PQ and HLG are tone-mapped (`hdr`). Curves of cameras
+(BT.709, BT.601, BT.2020) count as sRGB's, as browsers have it.
+
+Source: PNG Specification (Third Edition) 4.3 (precedence); ITU-T H.273 (code points); DCF 2.0 (option file).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from PIL import Image, ImageCms
+
+from flashworld.io.images.colour_tags import ColourCode
+from flashworld.io.images.hdr import HLG, PQ, ToneMap, decode_srgb
+from flashworld.io.images.icc import ADOBE_RGB, BT_2020, D65, SRGB, Primaries, matrix_profile
+
+ToSrgb: TypeAlias = Callable[[Image.Image], Image.Image]
+"""Pixels of the mode "L", "RGB" or "CMYK" to RGB ones."""
+
+PROFILE_ERRORS = (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError, MemoryError)
+"""What Pillow raises for profiles that LittleCMS does not take."""
+KINDS = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
+"""Pillow's modes and the colour space that a profile for them names."""
+INTENT = ImageCms.Intent.PERCEPTUAL
+FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
+MAX_ICC_BYTES = 4 * 2**20
+"""Profiles of printing presses reach 2.7 MB; larger ones are left out."""
+SAME_LEVELS = 2
+"""Profiles that move nothing by more are sRGB in other words: such photographs keep every number."""
+USUAL_GAMMA = 1 / 2.2
+GAMMA_TOLERANCE = 0.01
+MIN_GAMMA, MAX_GAMMA = 0.1, 10.0
+ADOBE_GAMMA = 563 / 256
+
+C = (0.310, 0.316)
+PRIMARIES = {
+    1: SRGB,
+    4: Primaries((0.67, 0.33), (0.21, 0.71), (0.14, 0.08), C),
+    5: Primaries((0.64, 0.33), (0.29, 0.60), (0.15, 0.06), D65),
+    6: Primaries((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), D65),
+    7: Primaries((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), D65),
+    8: Primaries((0.681, 0.319), (0.243, 0.692), (0.145, 0.049), C),
+    9: BT_2020,
+    11: Primaries((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),
+    12: Primaries((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), D65),
+    22: Primaries((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), D65),
+}
+"""By code point; others count as sRGB's."""
+GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0, 17: 2.6}
+"""Transfer code points that are plain powers."""
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What a file says of its colours beside what Pillow keeps in `info`.
+
+    Attributes:
+        png_code: cICP.
+        box_code: nclx.
+        option_file: EXIF says "R03".
+    """
+
+    png_code: ColourCode | None = None
+    box_code: ColourCode | None = None
+    option_file: bool = False
+
+
+def to_srgb(info: Mapping[Any, Any], mode: str, claims: Claims) -> ToSrgb | None:
+    """The conversion that a picture needs; None when its numbers are sRGB already, or as good as.
+
+    Args:
+        info: Of Pillow's image.
+        mode: "L", "RGB" or "CMYK": what the pixels are once transparency and palette are taken off.
+        claims: What Pillow does not keep.
+    """
+    found = (
+        _from_code(claims.png_code, mode)
+        or _from_profile(info.get("icc_profile"), mode)
+        or _from_code(claims.box_code, mode)
+        or _from_gamma(info, mode)
+        or _from_option_file(claims.option_file, mode)
+    )
+    return None if found is None or _changes_nothing(found, mode) else found
+
+
+def from_lab() -> ToSrgb:
+    """CIE Lab pixels, mode "LAB", to RGB."""
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    return _applied(ImageCms.buildTransform(lab, srgb, "LAB", "RGB", ImageCms.Intent.RELATIVE_COLORIMETRIC))
+
+
+def _from_profile(data: object, mode: str) -> ToSrgb | None:
+    """An ICC profile's conversion; None for one that does not fit."""
+    if not isinstance(data, bytes) or not 128 < len(data) <= MAX_ICC_BYTES:
+        return None
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
+        if profile.profile.xcolor_space.strip() != KINDS[mode]:  # pyright: ignore[reportAttributeAccessIssue]
+            return None
+        transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB", INTENT, FLAGS)
+        _applied(transform)(Image.new(mode, (2, 2)))
+    except PROFILE_ERRORS:
+        return None
+    return _applied(transform)
+
+
+def _applied(transform: ImageCms.ImageCmsTransform) -> ToSrgb:
+    def apply(pixels: Image.Image) -> Image.Image:
+        converted = transform.apply(pixels)
+        return converted if converted is not None else pixels
+
+    return apply
+
+
+def _from_code(code: ColourCode | None, mode: str) -> ToSrgb | None:
+    if code is None or mode == "CMYK":
+        return None
+    primaries = PRIMARIES.get(code.primaries, SRGB)
+    if code.transfer in (PQ, HLG):
+        tone_map = ToneMap(code.transfer, primaries)
+        return lambda pixels: Image.fromarray(tone_map(np.asarray(pixels.convert("RGB"))))
+    gamma = GAMMAS.get(code.transfer)
+    return _made(primaries, decode_srgb if gamma is None else lambda signal: signal**gamma)
+
+
+def _from_gamma(info: Mapping[Any, Any], mode: str) -> ToSrgb | None:
+    """PNG's gAMA and cHRM; sRGB's own chunk wins over both."""
+    gamma = info.get("gamma")
+    if "srgb" in info or mode == "CMYK" or not isinstance(gamma, float) or not MIN_GAMMA <= gamma <= MAX_GAMMA:
+        return None
+    usual = abs(gamma - USUAL_GAMMA) < GAMMA_TOLERANCE
+    return _made(
+        _chromaticity(info.get("chromaticity")), decode_srgb if usual else lambda signal: signal ** (1 / gamma)
+    )
+
+
+def _chromaticity(values: object) -> Primaries:
+    """Pillow's (white x, y, red x, y, ...)."""
+    if not isinstance(values, tuple) or len(values) != 8:
+        return SRGB
+    white, red, green, blue = ((float(values[i]), float(values[i + 1])) for i in (0, 2, 4, 6))
+    return Primaries(red, green, blue, white)
+
+
+def _from_option_file(said: bool, mode: str) -> ToSrgb | None:
+    """Adobe RGB by the camera's word, where nothing else speaks."""
+    return _made(ADOBE_RGB, lambda signal: signal**ADOBE_GAMMA) if said and mode == "RGB" else None
+
+
+def _made(primaries: Primaries, to_linear: Callable[[np.ndarray], np.ndarray]) -> ToSrgb | None:
+    profile = matrix_profile(primaries, to_linear)
+    convert = _from_profile(profile, "RGB") if profile else None
+    return (lambda pixels: convert(pixels.convert("RGB"))) if convert else None
+
+
+def _changes_nothing(convert: ToSrgb, mode: str) -> bool:
+    """Whether a lattice of colours stays within SAME_LEVELS."""
+    if mode == "CMYK":
+        return False
+    steps = np.round(np.linspace(0, 255, 18)).astype(np.uint8)
+    grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(18, -1, 3)
+    pixels = Image.fromarray(grid) if mode == "RGB" else Image.fromarray(np.arange(256, dtype=np.uint8)[None])
+    moved = np.asarray(convert(pixels)).astype(int) - np.asarray(pixels.convert("RGB"))
+    return bool(np.abs(moved).max() <= SAME_LEVELS)
