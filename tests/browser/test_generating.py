@@ -57,6 +57,22 @@ def test_stop_stops_and_the_next_job_runs(visit, standin_log):
     generate_and_wait(page)
 
 
+@pytest.mark.parametrize("after_s", [0.0, 0.4, 1.0, 2.0])
+def test_generate_soon_after_stop_starts_and_can_be_stopped_itself(visit, standin_log, after_s):
+    page = visit()
+    for name in (f"slow, first {after_s}", f"slow, second {after_s}"):
+        generate(page, name)
+        page.wait_for_selector("#fw-progress .fw-steps")
+        page.locator("#fw-stop").dispatch_event("click")
+        page.wait_for_selector("#fw-generate", state="visible")
+        page.wait_for_timeout(1000 * after_s)
+    generate_and_wait(page, f"third {after_s}")
+    assert page.locator("#fw-progress .fw-bad").count() == 0
+    log = standin_log.read_text()
+    for name in ("first", "second"):
+        assert f"closed slow, {name} {after_s}" in log
+
+
 @pytest.mark.parametrize(
     ("prompt", "text"),
     [("broken", "Something went wrong on our side"), ("refused", "Camera 3: <b>this</b> path cannot be used")],

@@ -17,6 +17,7 @@ from ui.components.progress_view import PLACE_JS, message_html, plain_text, prev
 from ui.contract import Result, Service
 from ui.events.job import Wish, draw_seed, run_job, visitor_error
 from ui.events.path import QUIET
+from ui.events.turns import Turns
 from ui.events.waiting import about, people_ahead, place_text, seconds_left
 from ui.parts.inputs import InputsPart
 from ui.parts.path import PathPart, read_form
@@ -94,24 +95,41 @@ def connect_generate(
             yield [message_html(plain_text(str(error.message)), bad=True), *idle, *keep]
             raise
 
-    def stopped() -> list:
+    turns = Turns()
+
+    def stopped(request: gr.Request) -> list:
+        turns.stop(request.session_hash or "")
         return [message_html("Stopped. Nothing was made; your settings are still here."), *idle]
 
-    def finished(progress: str) -> list:
-        """Whatever happened, the buttons are back; a job that never started says so."""
+    def succeeded(request: gr.Request) -> None:
+        turns.succeeded(request.session_hash or "")
+
+    def ended(progress: str, request: gr.Request) -> list:
+        """Failed or stopped: the buttons are back, and a job that never started says so."""
+        turns.end(request.session_hash or "")
         unfinished = "fw-progress" in (progress or "")
         text = message_html("It did not start: too many people are waiting. Try again in a minute.", bad=True)
         return [text if unfinished else gr.skip(), *idle]
 
-    def admit(*given: Any) -> list:
+    def gone(request: gr.Request) -> None:
+        turns.end(request.session_hash or "")
+
+    def hold(request: gr.Request) -> Any:
+        """Answers at once where `admit` has to wait."""
+        held = turns.stopping(request.session_hash or "")
+        return message_html("Ending the one you stopped; then this one starts.") if held else gr.skip()
+
+    def admit(request: gr.Request, *given: Any) -> list:
         """Check before the queue. A new ticket starts the job, a refusal stands beside the button."""
         refusal = refusal_of(*given)
         if refusal:
             return [message_html(refusal, bad=True)] + [gr.skip()] * 6
+        turns.take(request.session_hash or "")
         # The place of an earlier wait is forgotten: only a place that changes is written.
         return ["", secrets.token_hex(8), "", waiting_html(), *busy[:2], gr.update(active=True)]
 
     admitted = [run.refusal, run.ticket, run.place, result.progress, *buttons, run.line]
+    run.generate.click(hold, None, result.progress, **QUIET)
     run.generate.click(admit, values, admitted, **QUIET)
     _connect_line(page, service, run)
     run.ticket.change(None, js=SCROLL_JS, **QUIET)
@@ -120,9 +138,10 @@ def connect_generate(
         concurrency_limit=service.concurrency, concurrency_id=JOBS, show_progress="minimal",
         show_progress_on=[result.progress], api_visibility="private", trigger_mode="once",
     )  # fmt: skip
-    running.then(finished, result.progress, [result.progress, *buttons, run.line], **QUIET).then(
-        **estimating(service, run), **QUIET
-    )
+    running.success(succeeded, **QUIET)
+    running.failure(ended, result.progress, [result.progress, *buttons, run.line], **QUIET)
+    running.then(**estimating(service, run), **QUIET)
+    page.unload(gone)
     page.load(**estimating(service, run), **QUIET)
     run.stop.click(stopped, None, [result.progress, *buttons, run.line], cancels=[running], **QUIET)
     connect_plain(result, **QUIET)
