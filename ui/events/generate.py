@@ -97,9 +97,42 @@ def connect_generate(
 
     turns = Turns()
 
+    def admit(request: gr.Request, *given: Any) -> list:
+        """Check before the queue. A new ticket starts the job, a refusal stands beside the button."""
+        refusal = refusal_of(*given)
+        if refusal:
+            return [message_html(refusal, bad=True)] + [gr.skip()] * 6
+        turns.take(request.session_hash or "")
+        # The place of an earlier wait is forgotten: only a place that changes is written.
+        return ["", secrets.token_hex(8), "", waiting_html(), *busy[:2], gr.update(active=True)]
+
+    admitted = [run.refusal, run.ticket, run.place, result.progress, *buttons, run.line]
+    run.generate.click(admit, values, admitted, **QUIET)
+    _connect_line(page, service, run)
+    run.ticket.change(None, js=SCROLL_JS, **QUIET)
+    running = run.ticket.change(
+        job, values, outputs,
+        concurrency_limit=service.concurrency, concurrency_id=JOBS, show_progress="minimal",
+        show_progress_on=[result.progress], api_visibility="private", trigger_mode="once",
+    )  # fmt: skip
+    _connect_ends(page, turns, running, run, [result.progress, *buttons, run.line], idle)
+    running.then(**estimating(service, run), **QUIET)
+    page.load(**estimating(service, run), **QUIET)
+    connect_plain(result, **QUIET)
+    return values
+
+
+def _connect_ends(page: gr.Blocks, turns: Turns, running: Any, run: RunPart, outputs: list[Any], idle: list) -> None:
+    """Stop, and what follows when a job has succeeded, failed or been stopped; `outputs` begin with the progress."""
+
     def stopped(request: gr.Request) -> list:
         turns.stop(request.session_hash or "")
         return [message_html("Stopped. Nothing was made; your settings are still here."), *idle]
+
+    def held(request: gr.Request) -> Any:
+        """Said at once where the next job has to wait for the end of the stopped one."""
+        waits = turns.stopping(request.session_hash or "")
+        return message_html("Ending the one you stopped; then this one starts.") if waits else gr.skip()
 
     def succeeded(request: gr.Request) -> None:
         turns.succeeded(request.session_hash or "")
@@ -111,41 +144,14 @@ def connect_generate(
         text = message_html("It did not start: too many people are waiting. Try again in a minute.", bad=True)
         return [text if unfinished else gr.skip(), *idle]
 
-    def gone(request: gr.Request) -> None:
+    def left(request: gr.Request) -> None:
         turns.end(request.session_hash or "")
 
-    def hold(request: gr.Request) -> Any:
-        """Answers at once where `admit` has to wait."""
-        held = turns.stopping(request.session_hash or "")
-        return message_html("Ending the one you stopped; then this one starts.") if held else gr.skip()
-
-    def admit(request: gr.Request, *given: Any) -> list:
-        """Check before the queue. A new ticket starts the job, a refusal stands beside the button."""
-        refusal = refusal_of(*given)
-        if refusal:
-            return [message_html(refusal, bad=True)] + [gr.skip()] * 6
-        turns.take(request.session_hash or "")
-        # The place of an earlier wait is forgotten: only a place that changes is written.
-        return ["", secrets.token_hex(8), "", waiting_html(), *busy[:2], gr.update(active=True)]
-
-    admitted = [run.refusal, run.ticket, run.place, result.progress, *buttons, run.line]
-    run.generate.click(hold, None, result.progress, **QUIET)
-    run.generate.click(admit, values, admitted, **QUIET)
-    _connect_line(page, service, run)
-    run.ticket.change(None, js=SCROLL_JS, **QUIET)
-    running = run.ticket.change(
-        job, values, outputs,
-        concurrency_limit=service.concurrency, concurrency_id=JOBS, show_progress="minimal",
-        show_progress_on=[result.progress], api_visibility="private", trigger_mode="once",
-    )  # fmt: skip
+    run.stop.click(stopped, None, outputs, cancels=[running], **QUIET)
+    run.generate.click(held, None, outputs[0], **QUIET)
     running.success(succeeded, **QUIET)
-    running.failure(ended, result.progress, [result.progress, *buttons, run.line], **QUIET)
-    running.then(**estimating(service, run), **QUIET)
-    page.unload(gone)
-    page.load(**estimating(service, run), **QUIET)
-    run.stop.click(stopped, None, [result.progress, *buttons, run.line], cancels=[running], **QUIET)
-    connect_plain(result, **QUIET)
-    return values
+    running.failure(ended, outputs[0], outputs, **QUIET)
+    page.unload(left)
 
 
 def _connect_line(page: gr.Blocks, service: Service, run: RunPart) -> None:
