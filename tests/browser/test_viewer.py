@@ -17,7 +17,11 @@ from steps import (
     show_scene,
     stage_js,
     wait_for_stage,
+    wait_for_tab,
 )
+from test_examples import choose
+
+from ui.examples import load_examples
 
 STILL_DB = 45.0
 """Two pictures of a view that nobody moved."""
@@ -106,6 +110,32 @@ def test_path_recorded_inside_a_scene_becomes_the_next_path(visit):
     )
     assert keyframes_of(page, PATH_STAGE) == keyframes_of(page, SCENE_STAGE)
     assert page.get_by_role("tab", name="By hand").get_attribute("aria-selected") == "true"
+
+
+COVER = "#fw-plain-cover .fw-cover"
+BLACK = 30
+"""Sum of a pixel's channels below which it counts as the viewer's black background."""
+
+
+def test_plain_viewer_shows_a_photographs_scene_whole_and_says_why_before(visit):
+    page = visit(viewport={"width": 390, "height": 844})
+    open_tab(page, "Plain 3D")
+    page.locator(COVER).get_by_text("A smaller copy of the scene appears here").wait_for()
+    open_tab(page, "Path")
+    found = load_examples()
+    choose(page, next(e.name for e in found if e.picture and "viewer" in e.result.files))
+    wait_for_tab(page, "Video")
+    open_tab(page, "Plain 3D")
+    page.locator(COVER).get_by_text("Drawing the scene").wait_for()
+    page.wait_for_selector(COVER, state="hidden")
+    box = page.locator("#fw-plain canvas").bounding_box()
+    pixels = decode(page.screenshot(clip=box)).astype(int).sum(-1)
+    assert (pixels < BLACK).mean() < 0.1, "dots on black"
+    open_tab(page, "Path")
+    choose(page, next(e.name for e in found if "viewer" not in e.result.files))
+    wait_for_tab(page, "Video")
+    open_tab(page, "Plain 3D")
+    page.locator(COVER).get_by_text("film alone").wait_for()
 
 
 def test_typing_does_not_move_the_plain_preview(visit):

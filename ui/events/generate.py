@@ -21,7 +21,8 @@ from ui.events.turns import Turns
 from ui.events.waiting import about, people_ahead, place_text, seconds_left
 from ui.parts.inputs import InputsPart
 from ui.parts.path import PathPart, read_form
-from ui.parts.result import ResultPart, connect_plain, result_updates
+from ui.parts.plain import connect_plain
+from ui.parts.result import ResultPart, result_updates
 from ui.parts.run import RunPart, estimate_seconds, estimating, read_settings
 from ui.sessions import Sessions
 
@@ -118,7 +119,7 @@ def connect_generate(
     _connect_ends(page, turns, running, run, [result.progress, *buttons, run.line], idle)
     running.then(**estimating(service, run), **QUIET)
     page.load(**estimating(service, run), **QUIET)
-    connect_plain(result, **QUIET)
+    connect_plain(result.plain, [result.path_tab, result.video_tab, result.scene_tab], sessions, **QUIET)
     return values
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import gradio as gr
 from gradio.data_classes import FileData, GradioModel
 
-from ui.components.stage import STATIC_DIR, Stage, stage_view
+from ui.components.stage import Stage, stage_view
 from ui.contract import FileName, Result
+from ui.parts.plain import PlainPart, build_plain, plain_source
 
 DOWNLOADS: dict[FileName, str] = {"ply": "PLY", "spz": "SPZ", "video": "MP4", "path": "Path JSON", "zip": "All (ZIP)"}
 """Their order and names; sizes are added when there is a result."""
@@ -22,9 +23,6 @@ STAGE_TITLES = {
 """What the library times, in words for people."""
 TOTAL = "total"
 SHOWN_SECONDS = 0.05
-BLANK = str(STATIC_DIR / "blank.splat")
-"""One Gaussian nobody sees. Gradio's viewer goes on drawing after its value was taken away, and keeps one of the
-browser's sixteen WebGL contexts; given another file it lets go of the last one."""
 NO_SCENE = "This example comes with its video alone. Press Generate to make its scene."
 
 
@@ -75,12 +73,10 @@ class ResultPart:
     path_tab: gr.Tab
     video_tab: gr.Tab
     scene_tab: gr.Tab
-    plain_tab: gr.Tab
     path_stage: Stage
     video: SceneVideo
     scene_stage: Stage
-    plain: gr.Model3D
-    plain_file: gr.State
+    plain: PlainPart
     facts: gr.HTML
     downloads: dict[FileName, gr.DownloadButton]
 
@@ -91,7 +87,7 @@ class ResultPart:
             self.tabs,
             self.video,
             self.scene_stage,
-            self.plain_file,
+            self.plain.source,
             self.facts,
             *self.downloads.values(),
         ]
@@ -108,15 +104,7 @@ def build_result_part(first_view: dict) -> ResultPart:
         with gr.Tab("3D", id="scene") as scene_tab:
             scene_stage = Stage(origin="scene", elem_id="fw-scene-stage")
         with gr.Tab("Plain 3D", id="plain") as plain_tab:
-            plain = gr.Model3D(
-                label="Plain preview", interactive=False, height=520, buttons=[], elem_id="fw-plain", show_label=False
-            )
-            plain_file = gr.State(None)
-            gr.HTML(
-                '<p class="fw-note">A smaller copy for Gradio’s own viewer, for when the 3D tab does not work. '
-                "Drag to turn, wheel to zoom. The examples’ shipped results come without it.</p>",
-                apply_default_css=False,
-            )
+            plain = build_plain(plain_tab)
     facts = gr.HTML("", elem_id="fw-facts", apply_default_css=False)
     with gr.Row(elem_classes="fw-downloads"):
         downloads: dict[FileName, gr.DownloadButton] = {
@@ -126,8 +114,7 @@ def build_result_part(first_view: dict) -> ResultPart:
             for name, title in DOWNLOADS.items()
         }
     return ResultPart(
-        progress, tabs, path_tab, video_tab, scene_tab, plain_tab, path_stage, video, scene_stage, plain, plain_file,
-        facts, downloads,
+        progress, tabs, path_tab, video_tab, scene_tab, path_stage, video, scene_stage, plain, facts, downloads,
     )  # fmt: skip
 
 
@@ -144,7 +131,8 @@ def existing(result: Result) -> Result:
 
 def result_updates(result: Result) -> list[Any]:
     """Values for `ResultPart.outputs`."""
-    files = existing(result).files
+    result = existing(result)
+    files = result.files
     video = (files["video"], files.get("poster")) if "video" in files else None
     scene = files.get("viewer") or files.get("spz")
     view = stage_view(
@@ -156,12 +144,11 @@ def result_updates(result: Result) -> list[Any]:
         invite="Show the scene in 3D",
         note="" if scene else NO_SCENE,
     )
-    plain = str(files["plain"]) if "plain" in files else None
     return [
         gr.Tabs(selected="video" if video else "scene"),
         gr.skip() if video is None else video,
         gr.update(value=scene, view=view),
-        plain,
+        plain_source(result),
         facts_html(result),
         *(_download_update(name, files.get(name)) for name in DOWNLOADS),
     ]
@@ -187,17 +174,3 @@ def facts_html(result: Result) -> str:
         for name, seconds in stages.items()
     )
     return f'{line}<details class="fw-note fw-times"><summary>Where the time went</summary><ul>{rows}</ul></details>'
-
-
-def connect_plain(result: ResultPart, **options: Any) -> None:
-    """The plain preview loads when its tab is opened, and draws nothing behind the others."""
-
-    def show(file: str | None, shown: str | None) -> Any:
-        return file or (BLANK if shown else gr.skip())
-
-    def hide(shown: str | None) -> Any:
-        return BLANK if shown and Path(shown).name != Path(BLANK).name else gr.skip()
-
-    result.plain_tab.select(show, [result.plain_file, result.plain], result.plain, **options)
-    others = [tab.select for tab in (result.path_tab, result.video_tab, result.scene_tab)]
-    gr.on(others, hide, result.plain, result.plain, **options)
