@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 PATH_STAGE, SCENE_STAGE = "#fw-path-stage", "#fw-scene-stage"
+COVER = "#fw-plain-cover .fw-cover"
 DONE = "#fw-video video"
 NAMELESS = """() => [...document.querySelectorAll('button, input, textarea, select, canvas, video, [role=tab]')]
   .filter((e) => e.offsetParent !== null && !e.closest('[hidden]'))
@@ -59,6 +60,13 @@ def generate_and_wait(page, text: str = "a room", seed: int | None = None) -> No
 def show_scene(page) -> None:
     open_tab(page, "3D")
     page.wait_for_function(f"{stage_js(SCENE_STAGE)}?.slot?.mesh")
+
+
+def open_plain(page) -> None:
+    """Gradio's own viewer, once it has drawn the scene."""
+    open_tab(page, "Plain 3D")
+    page.wait_for_selector("#fw-plain canvas")
+    page.wait_for_selector(COVER, state="hidden", timeout=240_000)
 
 
 def camera_of(page, stage: str) -> list[float]:

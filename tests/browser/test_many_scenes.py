@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from steps import DONE, SCENE_STAGE, generate, generate_and_wait, open_tab, show_scene, stage_js
+from steps import DONE, SCENE_STAGE, generate, generate_and_wait, open_plain, open_tab, show_scene, stage_js
 
 CONTEXTS_JS = """() => {
   window.contexts = new Set();
@@ -36,8 +36,7 @@ def test_ten_generations_in_a_row_each_seen_in_both_viewers(visit):
         source = page.locator(DONE).get_attribute("src")
         show_scene(page)
         with page.expect_response(lambda answer: "plain.splat" in answer.url):
-            open_tab(page, "Plain 3D")
-        page.wait_for_selector("#fw-plain canvas")
+            open_plain(page)
         open_tab(page, "Video")
         counts.append(page.evaluate(COUNT_JS))
     for settled, last in zip(counts[SETTLED][:3], counts[LAST][:3], strict=True):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from scenes import FOCUS, asymmetric_scene
-from steps import SCENE_STAGE, canvas_pixels, decode, generate_and_wait, open_tab, psnr, show_scene, stage_js
+from steps import SCENE_STAGE, canvas_pixels, decode, generate_and_wait, open_plain, psnr, show_scene, stage_js
 
 from flashworld.cameras import Cameras, intrinsics_from_fov
 from flashworld.io.scenes.plain_preview import FOCAL_PX, start_camera
@@ -53,8 +53,7 @@ def test_both_viewers_show_what_our_renderer_shows(page_with_scene):
     camera = Cameras(numbers[:, 3:7], numbers[:, :3], intrinsics_from_fov(row[7], 96, 128)[None])
     assert_same_way_round(canvas_pixels(page, SCENE_STAGE), ours(camera, HEIGHT, WIDTH, STAGE_GREY), SPARK_DB)
 
-    open_tab(page, "Plain 3D")
-    page.wait_for_selector("#fw-plain canvas")
+    open_plain(page)
     seen = steady_model3d(page)
     height, width = seen.shape[:2]
     w2c, _ = start_camera(camera, FOCUS)

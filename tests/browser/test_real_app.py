@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from steps import DONE, SCENE_STAGE, camera_of, open_tab, stage_js
+from steps import DONE, SCENE_STAGE, camera_of, open_plain, open_tab, stage_js
 
 from flashworld.io.scenes import read_scene
 from tests.app.running import RunningApp
@@ -94,5 +94,4 @@ def test_a_photo_becomes_a_scene_in_every_tab(visit, photo: Path):
     page.wait_for_function(f"document.querySelector('{DONE}')?.readyState >= 2")
     open_tab(page, "3D")
     page.wait_for_function(f"{stage_js(SCENE_STAGE)}?.slot?.mesh")
-    open_tab(page, "Plain 3D")
-    page.wait_for_selector("#fw-plain canvas")
+    open_plain(page)

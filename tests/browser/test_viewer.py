@@ -3,21 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from steps import (
-    DONE,
-    PATH_STAGE,
-    SCENE_STAGE,
-    camera_of,
-    decode,
-    generate,
-    generate_and_wait,
-    keyframes_of,
-    open_tab,
-    psnr,
-    show_scene,
-    stage_js,
-    wait_for_stage,
-    wait_for_tab,
+from steps import DONE, PATH_STAGE, SCENE_STAGE, camera_of, decode, generate, generate_and_wait, keyframes_of, open_plain, open_tab, psnr, show_scene, stage_js, wait_for_stage, wait_for_tab
 )
 from test_examples import choose
 
@@ -112,7 +98,6 @@ def test_path_recorded_inside_a_scene_becomes_the_next_path(visit):
     assert page.get_by_role("tab", name="By hand").get_attribute("aria-selected") == "true"
 
 
-COVER = "#fw-plain-cover .fw-cover"
 BLACK = 30
 """Sum of a pixel's channels below which it counts as the viewer's black background."""
 
@@ -141,8 +126,7 @@ def test_plain_viewer_shows_a_photographs_scene_whole_and_says_why_before(visit)
 def test_typing_does_not_move_the_plain_preview(visit):
     page = visit(viewport={"width": 1280, "height": 1300})
     generate_and_wait(page)
-    open_tab(page, "Plain 3D")
-    page.wait_for_selector("#fw-plain canvas")
+    open_plain(page)
     page.evaluate("document.querySelector('#fw-plain canvas').scrollIntoView({block: 'center'})")
     box = page.locator("#fw-plain canvas").bounding_box()
     before = None
