@@ -106,9 +106,9 @@ class Model:
         from aot.artifacts import ArtifactStore
         from aot.gsplat.startup import ensure_gsplat
         from aot.hub import open_place
-        from aot.startup import Settings
+        from aot.startup import GraphSettings
 
-        settings = Settings.from_environment()
+        settings = GraphSettings.from_environment()
         place = open_place(settings.place, settings.revision) if settings.place else None
         logger.info("%s", ensure_gsplat(ArtifactStore(settings.root), place))
 
@@ -118,14 +118,14 @@ class Model:
             self.note = "running eagerly"
             return
         from aot.install import summary
-        from aot.startup import STARTUP_SECONDS, Settings, prepare
+        from aot.startup import STARTUP_SECONDS, GraphSettings, prepare
         from aot.variants import PROBE_SECONDS, Variant, probe_precision
 
         # Before compiling, and only if compiling is wanted: in graphs eight-bit products are faster than bfloat16 ones.
         # A network whose graph can neither be had nor made runs them eagerly, slower.
         variant = Variant(fp8=probe_precision(self._gpu(duration=PROBE_SECONDS)), text_int8=self._text_int8)
         self.pipeline.networks = variant.apply(self.pipeline.networks)
-        settings = replace(Settings.from_environment(), variant=variant)
+        settings = replace(GraphSettings.from_environment(), variant=variant)
         reports = prepare(self.pipeline.networks, settings, on_gpu=self._gpu(duration=STARTUP_SECONDS))
         self.compiled = all(report.active for report in reports)
         self.note = summary(reports)

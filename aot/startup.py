@@ -1,7 +1,7 @@
 """What an app does before it serves: find the compiled graphs of its networks, or make them, or run eagerly and say why.
 
     networks = load(...).to("cuda", torch.bfloat16)                   # module level, in the main process
-    reports = prepare(networks, Settings.from_environment(), on_gpu=spaces.GPU(duration=STARTUP_SECONDS))
+    reports = prepare(networks, GraphSettings.from_environment(), on_gpu=spaces.GPU(duration=STARTUP_SECONDS))
 
 Found locally or at the place graphs are shared at, and proved on this machine before, a graph costs no GPU time.
 Otherwise one GPU call compiles what is missing and tries what is new, each in a process that may die (`aot.proof`). A
@@ -42,7 +42,7 @@ GpuDecorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 @dataclass(frozen=True)
-class Settings:
+class GraphSettings:
     """Where graphs come from and how they are made.
 
     Attributes:
@@ -64,7 +64,7 @@ class Settings:
     variant: Variant = field(default_factory=Variant)
 
     @classmethod
-    def from_environment(cls) -> Settings:
+    def from_environment(cls) -> GraphSettings:
         """FLASHWORLD_AOT_DIR, FLASHWORLD_AOT_REPO, FLASHWORLD_AOT_REVISION, FLASHWORLD_AOT_INDUCTOR, _ATTENTION."""
         read = os.environ.get
         return cls(
@@ -77,7 +77,9 @@ class Settings:
         )
 
 
-def prepare(networks: Networks, settings: Settings, *, on_gpu: GpuDecorator | None = None) -> tuple[Installed, ...]:
+def prepare(
+    networks: Networks, settings: GraphSettings, *, on_gpu: GpuDecorator | None = None
+) -> tuple[Installed, ...]:
     """Patch compiled graphs into the networks, as far as they can be had and have proved themselves on this machine.
 
     Args:
@@ -98,7 +100,7 @@ def prepare(networks: Networks, settings: Settings, *, on_gpu: GpuDecorator | No
 class Preparation:
     """The state of `prepare`: which graphs are there, which may serve, and why the others do not."""
 
-    def __init__(self, networks: Networks, settings: Settings, on_gpu: GpuDecorator | None) -> None:
+    def __init__(self, networks: Networks, settings: GraphSettings, on_gpu: GpuDecorator | None) -> None:
         self.networks, self.settings, self.on_gpu = networks, settings, on_gpu
         self.store = ArtifactStore(settings.root)
         self.ledger = Ledger(self.store.root)
@@ -213,7 +215,7 @@ class Preparation:
         return report
 
 
-def find(networks: Networks, name: str, sizes: SizeRange, settings: Settings, store: ArtifactStore) -> Artifact:
+def find(networks: Networks, name: str, sizes: SizeRange, settings: GraphSettings, store: ArtifactStore) -> Artifact:
     """A graph from the local store, or from where graphs are shared.
 
     Raises:

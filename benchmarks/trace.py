@@ -28,7 +28,7 @@ from unittest import mock
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from aot.startup import Settings, prepare
+from aot.startup import GraphSettings, prepare
 from aot.variants import Variant
 from benchmarks.stages import MODELS, Case, a_request, whole_scene
 from flashworld import pipeline
@@ -203,7 +203,7 @@ def networks_of(model: str, device: torch.device, graphs: Path | None) -> tuple[
     networks = Variant(fp8=probe_fp8(device), text_int8=True).apply(plain)
     if graphs is None:
         return networks, "none"
-    return networks, "; ".join(map(str, prepare(networks, Settings(root=graphs))))
+    return networks, "; ".join(map(str, prepare(networks, GraphSettings(root=graphs))))
 
 
 def wait(device: torch.device) -> None:

@@ -20,10 +20,10 @@ from flashworld.io.atomic import replacing
 from flashworld.trajectories import video_path
 from flashworld.types import Frame
 
-Output = Literal["ply", "spz", "splat", "video", "depth", "preview", "request"]
-ALL_OUTPUTS: tuple[Output, ...] = get_args(Output)
-DEFAULT_OUTPUTS: tuple[Output, ...] = ("ply", "spz", "video", "preview", "request")
-FILE_NAMES: dict[Output, str] = {
+OutputKind = Literal["ply", "spz", "splat", "video", "depth", "preview", "request"]
+ALL_OUTPUTS: tuple[OutputKind, ...] = get_args(OutputKind)
+DEFAULT_OUTPUTS: tuple[OutputKind, ...] = ("ply", "spz", "video", "preview", "request")
+FILE_NAMES: dict[OutputKind, str] = {
     "ply": "scene.ply",
     "spz": "scene.spz",
     "splat": "scene.splat",
@@ -84,10 +84,10 @@ class SceneResult:
     def save(
         self,
         folder: str | Path,
-        outputs: Iterable[Output] = DEFAULT_OUTPUTS,
+        outputs: Iterable[OutputKind] = DEFAULT_OUTPUTS,
         *,
         frames: Iterable[Frame] | None = None,
-    ) -> dict[Output, Path]:
+    ) -> dict[OutputKind, Path]:
         """Write files into a folder, which is made if need be.
 
         Args:
@@ -102,7 +102,7 @@ class SceneResult:
             InputError: an unknown output.
             ExportError: the scene is empty or not finite, or a file cannot be written.
         """
-        wanted: list[Output] = list(outputs)
+        wanted: list[OutputKind] = list(outputs)
         unknown = [name for name in wanted if name not in FILE_NAMES]
         if unknown:
             raise InputError(f"outputs must be among {', '.join(ALL_OUTPUTS)}, got {unknown[0]!r}")
@@ -110,12 +110,12 @@ class SceneResult:
         folder = make_folder(folder)
         if not self.request.video.enabled:
             wanted = [name for name in wanted if name not in ("video", "depth")]
-        paths: dict[Output, Path] = {name: folder / FILE_NAMES[name] for name in wanted}
+        paths: dict[OutputKind, Path] = {name: folder / FILE_NAMES[name] for name in wanted}
         for name, path in paths.items():
             self._write(name, path, frames)
         return paths
 
-    def _write(self, name: Output, path: Path, frames: Iterable[Frame] | None) -> None:
+    def _write(self, name: OutputKind, path: Path, frames: Iterable[Frame] | None) -> None:
         if name in ("ply", "spz", "splat"):
             from flashworld.io.scenes import write_scene
 

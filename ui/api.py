@@ -17,7 +17,7 @@ from ui.contract import Result, Service
 from ui.events.camera_path import PathForm
 from ui.events.generate import JOBS
 from ui.events.job import Wish, draw_seed, run_job, visitor_error
-from ui.parts.run import Settings
+from ui.parts.run import SceneSettings
 from ui.sessions import Sessions
 from ui.uploads import uploaded_picture
 
@@ -33,7 +33,7 @@ def connect_api(service: Service, sessions: Sessions) -> None:
         try:
             form = path_form(path, knobs, path_json)
             seed = whole_number(sizes["seed"], "seed", DRAWN, MAX_SEED)
-            size = Settings(
+            size = SceneSettings(
                 sizes["frames"], sizes["height"], sizes["width"], VideoSettings(fps=d.fps, seconds=d.seconds)
             )
             wish = Wish(

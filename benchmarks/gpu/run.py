@@ -17,7 +17,7 @@ import torch
 from aot import install
 from aot.blocks import BLOCKS, module_of
 from aot.install import Installed
-from aot.startup import Settings, prepare
+from aot.startup import GraphSettings, prepare
 from aot.variants import Variant
 from benchmarks.machine import Machine, measure_machine
 from benchmarks.stages import GIB, MODELS, Case, a_request, measure
@@ -99,9 +99,9 @@ class Run:
         return Variant(fp8=self.fp8, text_int8=True)
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> GraphSettings:
         """Where graphs are."""
-        return Settings(root=self.args.graphs, blocks=self.blocks)
+        return GraphSettings(root=self.args.graphs, blocks=self.blocks)
 
     @property
     def networks(self) -> Networks:

@@ -105,10 +105,6 @@ class Cameras:
         """The same cameras on another device or in another dtype."""
         return Cameras(self.quats_wxyz.to(*args), self.positions.to(*args), self.intrinsics.to(*args))
 
-    def with_intrinsics(self, intrinsics: Intrinsics) -> Cameras:
-        """The same poses seen through other lenses; (N, 4) or (4,)."""
-        return Cameras(self.quats_wxyz, self.positions, intrinsics.to(self.positions).expand(len(self), 4))
-
     def K_px(self, height: int, width: int) -> torch.Tensor:
         """Pinhole matrices in pixels of a height x width image. (N, 3, 3)"""
         size = self.intrinsics.new_tensor([width, height, width, height])

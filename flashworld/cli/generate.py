@@ -20,8 +20,7 @@ from flashworld.inputs import GenerationRequest, VideoSettings, build_request
 from flashworld.io.request_json import load_request_file
 from flashworld.limits import MAX_RENDER_SIDE_PX
 from flashworld.pipeline import FlashWorldPipeline
-from flashworld.result import Output as FileKind
-from flashworld.result import SceneResult
+from flashworld.result import OutputKind, SceneResult
 from flashworld.sampling import STEPS
 
 REQUEST_FILE = "request.json"
@@ -93,7 +92,7 @@ def _make(pipeline: FlashWorldPipeline, request: GenerationRequest, output: Outp
     raise AssertionError("the pipeline always ends in a result")
 
 
-def _outputs(args: argparse.Namespace) -> list[FileKind]:
+def _outputs(args: argparse.Namespace) -> list[OutputKind]:
     """Files to write: those named, or the default ones."""
     named = [name for name in ("ply", "spz", "splat", "video") if getattr(args, name)]
     wanted: list[Any] = named or ["ply", "spz", "video"]

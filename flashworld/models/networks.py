@@ -77,11 +77,6 @@ class Networks:
         }
         return modules if isinstance(self.text_context, nn.Identity) else modules | {"text_context": self.text_context}
 
-    @property
-    def parameter_counts(self) -> dict[str, int]:
-        """Parameters of each network, tied ones counted once."""
-        return {name: sum(p.numel() for p in module.parameters()) for name, module in self.modules.items()}
-
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Networks:
         """Cast and move. As with `nn.Module.to`, the networks themselves move; use the returned `Networks`.
 

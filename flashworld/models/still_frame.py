@@ -27,11 +27,6 @@ def still_frame_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tens
     return {name: _cut(name, tensor) for name, tensor in state.items() if ".time_conv." not in name}
 
 
-def still_frame_encoder_state(vae_state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The encoder's part of a VAE state dict, cut for one-frame input."""
-    return still_frame_state({name: t for name, t in vae_state.items() if name.startswith(ENCODER_PREFIXES)})
-
-
 def _cut(name: str, tensor: torch.Tensor) -> torch.Tensor:
     if name.endswith(".gamma"):
         return tensor.flatten()

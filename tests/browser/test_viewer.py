@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 import pytest
-from steps import DONE, PATH_STAGE, SCENE_STAGE, camera_of, decode, generate, generate_and_wait, keyframes_of, open_plain, open_tab, psnr, show_scene, stage_js, wait_for_stage, wait_for_tab
+from steps import (
+    DONE,
+    PATH_STAGE,
+    SCENE_STAGE,
+    camera_of,
+    decode,
+    generate,
+    generate_and_wait,
+    keyframes_of,
+    open_plain,
+    open_tab,
+    psnr,
+    show_scene,
+    stage_js,
+    wait_for_stage,
+    wait_for_tab,
 )
 from test_examples import choose
 

@@ -18,7 +18,7 @@ from flashworld.config import (
     VaeConfig,
 )
 from flashworld.models.networks import Networks, build_networks
-from flashworld.models.still_frame import still_frame_encoder_state, still_frame_state
+from flashworld.models.still_frame import ENCODER_PREFIXES, still_frame_state
 from flashworld.models.text_encoder import text_encoder_state, tie_embedding
 from flashworld.models.transformer import materialize_rope
 
@@ -53,7 +53,8 @@ def golden_networks(golden_dir: Path) -> Networks:
     networks.transformer.load_state_dict(part("transformer."), strict=True, assign=True)
     materialize_rope(networks.transformer)
     networks.gaussian_decoder.load_state_dict(still_frame_state(part("recon_decoder.")), strict=True, assign=True)
-    networks.vae_encoder.load_state_dict(still_frame_encoder_state(part("vae.")), strict=True, assign=True)
+    encoder = {name: tensor for name, tensor in part("vae.").items() if name.startswith(ENCODER_PREFIXES)}
+    networks.vae_encoder.load_state_dict(still_frame_state(encoder), strict=True, assign=True)
     text = load_file(golden_dir / "g_text.safetensors")
     text = {name.removeprefix("weights."): t for name, t in text.items() if name.startswith("weights.")}
     networks.text.encoder.load_state_dict(text_encoder_state(text), strict=True, assign=True)

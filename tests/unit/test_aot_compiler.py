@@ -10,7 +10,7 @@ import pytest
 
 from aot import compiler
 from aot.compiler import choose_compiler, fault_of
-from aot.startup import Settings, prepare
+from aot.startup import GraphSettings, prepare
 from aot.variants import Variant
 from flashworld.errors import CompiledBlockError
 from flashworld.models.networks import random_networks
@@ -93,6 +93,6 @@ def test_without_a_compiler_everything_runs_eagerly_and_says_what_to_do(monkeypa
         raise AssertionError("the GPU must not be asked for what cannot be done")
 
     networks = Variant().apply(random_networks(replace(TINY, frames=3, height=64, width=96)))
-    reports = prepare(networks, Settings(root=tmp_path), on_gpu=refuse)
+    reports = prepare(networks, GraphSettings(root=tmp_path), on_gpu=refuse)
     assert all("apt install g++" in report.reason for report in reports)
     assert not any(report.active for report in reports)

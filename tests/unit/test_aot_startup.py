@@ -19,7 +19,7 @@ from aot.keys import constants_of, layout_of
 from aot.proof.ledger import Ledger
 from aot.proof.verdicts import NO_DEVICE, PROVED, UNABLE, Job, Verdict
 from aot.shapes import EVERY_SIZE, SizeRange, call_spec
-from aot.startup import Settings, prepare
+from aot.startup import GraphSettings, prepare
 from aot.variants import Variant, probe_precision
 from flashworld.config import ModelConfig
 from flashworld.errors import CompiledBlockError
@@ -79,7 +79,7 @@ def makes(networks, but: tuple[str, ...] = ()):
 def test_proved_graphs_in_the_store_are_used_without_asking_the_gpu(networks, tmp_path):
     for name in BLOCKS:
         proved_graph(tmp_path, networks, name)
-    reports = prepare(networks, Settings(root=tmp_path), on_gpu=refuse)
+    reports = prepare(networks, GraphSettings(root=tmp_path), on_gpu=refuse)
     assert [report.block for report in reports] == list(BLOCKS)
     assert all(report.active for report in reports)
     assert all(isinstance(module_of(networks, name).forward, install.Dispatcher) for name in BLOCKS)
@@ -89,7 +89,7 @@ def test_pulled_graphs_prove_themselves_here_once(networks, tmp_path):
     place = FolderPlace(tmp_path / "shared", "v1")
     for name in BLOCKS:
         place.push(proved_graph(tmp_path / "made", networks, name))  # a proof made elsewhere does not travel
-    settings = Settings(root=tmp_path / "mine", place=str(tmp_path / "shared"), revision="v1")
+    settings = GraphSettings(root=tmp_path / "mine", place=str(tmp_path / "shared"), revision="v1")
     tasks = []
 
     def on_gpu(function):
@@ -100,7 +100,7 @@ def test_pulled_graphs_prove_themselves_here_once(networks, tmp_path):
     assert [(task.missing, {name for name, _ in task.untried}) for task in tasks] == [((), set(BLOCKS))]
     assert len(list(ArtifactStore(tmp_path / "mine").entries())) == len(BLOCKS)
     assert all(report.active for report in prepare(networks, settings, on_gpu=refuse))
-    other = Settings(root=tmp_path / "other", place=str(tmp_path / "shared"), revision="v2")
+    other = GraphSettings(root=tmp_path / "other", place=str(tmp_path / "shared"), revision="v2")
     assert not any(report.active for report in prepare(networks, other))
 
 
@@ -112,11 +112,11 @@ def test_missing_graphs_are_made_in_one_call_and_kept(networks, tmp_path):
         run = makes(networks)(function)
         return lambda task: tasks.append(task) or run(task)
 
-    assert all(report.active for report in prepare(networks, Settings(root=tmp_path), on_gpu=on_gpu))
+    assert all(report.active for report in prepare(networks, GraphSettings(root=tmp_path), on_gpu=on_gpu))
     assert [[name for name, _ in task.missing] for task in tasks] == [
         ["gaussian_decoder", "vae_encoder", "text_encoder"]
     ]
-    assert all(report.active for report in prepare(networks, Settings(root=tmp_path), on_gpu=refuse))
+    assert all(report.active for report in prepare(networks, GraphSettings(root=tmp_path), on_gpu=refuse))
 
 
 def test_proof_is_made_again_on_another_machine(networks, tmp_path):
@@ -154,7 +154,7 @@ def test_worker_whose_children_see_no_gpu_tries_graphs_itself(networks, tmp_path
 
         return run
 
-    (report,) = prepare(networks, Settings(root=tmp_path, blocks=("vae_encoder",)), on_gpu=on_gpu)
+    (report,) = prepare(networks, GraphSettings(root=tmp_path, blocks=("vae_encoder",)), on_gpu=on_gpu)
     assert asked == [Task, Job]
     assert ("did not come back: RuntimeError: GPU task aborted" if death else "it failed: ") in report.reason
     assert not artifact.path.exists()
@@ -162,7 +162,7 @@ def test_worker_whose_children_see_no_gpu_tries_graphs_itself(networks, tmp_path
 
 def test_graph_that_cannot_be_tried_waits_and_does_not_serve(networks, tmp_path):
     artifact = empty_graph(networks, "vae_encoder").save(ArtifactStore(tmp_path))
-    settings = Settings(root=tmp_path, blocks=("vae_encoder",))
+    settings = GraphSettings(root=tmp_path, blocks=("vae_encoder",))
 
     def on_gpu(_function):
         return lambda task: Outcome(verdicts=dict.fromkeys(task.untried, Verdict(UNABLE, "too little GPU memory")))
@@ -175,7 +175,7 @@ def test_graph_that_cannot_be_tried_waits_and_does_not_serve(networks, tmp_path)
 
 
 def test_without_a_gpu_call_everything_runs_eagerly_and_says_why(networks, tmp_path):
-    reports = prepare(networks, Settings(root=tmp_path))
+    reports = prepare(networks, GraphSettings(root=tmp_path))
     assert not any(report.active for report in reports)
     assert all("no " in report.reason for report in reports)
     assert all("eager" in str(report) for report in reports)
@@ -190,12 +190,12 @@ def test_failing_to_compile_does_not_stop_the_app(networks, tmp_path, error):
 
         return run
 
-    reports = prepare(networks, Settings(root=tmp_path), on_gpu=on_gpu)
+    reports = prepare(networks, GraphSettings(root=tmp_path), on_gpu=on_gpu)
     assert all(type(error).__name__ in report.reason for report in reports)
 
 
 def test_one_network_that_fails_leaves_the_others_their_graphs(networks, tmp_path):
-    reports = prepare(networks, Settings(root=tmp_path), on_gpu=makes(networks, but=("gaussian_decoder",)))
+    reports = prepare(networks, GraphSettings(root=tmp_path), on_gpu=makes(networks, but=("gaussian_decoder",)))
     active = {report.block: report for report in reports}
     assert not active["gaussian_decoder"].active
     assert "compiling it failed" in active["gaussian_decoder"].reason
@@ -214,7 +214,7 @@ def test_network_that_cannot_be_compiled_is_left_out(networks):
 
 def test_store_that_cannot_be_written_does_not_stop_the_app(networks, tmp_path):
     (tmp_path / "file").write_text("")
-    reports = prepare(networks, Settings(root=tmp_path / "file"), on_gpu=makes(networks))
+    reports = prepare(networks, GraphSettings(root=tmp_path / "file"), on_gpu=makes(networks))
     assert not any(report.active for report in reports)
     assert all("expected to write" in report.reason for report in reports)
 
@@ -224,7 +224,7 @@ def test_damaged_graph_is_set_aside_and_made_again(networks, tmp_path):
         proved_graph(tmp_path, networks, name)
     victim = key_for(plan_block(networks, "transformer", EVERY_SIZE), OPTIONS).slug
     (tmp_path / victim / PACKAGE_NAME).write_bytes(b"n")
-    assert all(report.active for report in prepare(networks, Settings(root=tmp_path), on_gpu=makes(networks)))
+    assert all(report.active for report in prepare(networks, GraphSettings(root=tmp_path), on_gpu=makes(networks)))
     assert (tmp_path / f"{victim}.bad").is_dir()
 
 
@@ -232,7 +232,7 @@ def test_several_sizes_give_several_graphs_in_order(networks, tmp_path):
     sizes = (SMALL, SizeRange.exactly(3, 96, 64))
     for size in sizes:
         proved_graph(tmp_path, networks, "vae_encoder", size)
-    (report,) = prepare(networks, Settings(root=tmp_path, sizes=sizes, blocks=("vae_encoder",)), on_gpu=refuse)
+    (report,) = prepare(networks, GraphSettings(root=tmp_path, sizes=sizes, blocks=("vae_encoder",)), on_gpu=refuse)
     assert [label.split()[-1] for label in report.graphs] == ["f3_h64_w96", "f3_h96_w64"]
 
 
@@ -251,7 +251,7 @@ def test_settings_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("FLASHWORLD_AOT_REPO", "someone/graphs")
     monkeypatch.setenv("FLASHWORLD_AOT_REVISION", "abc")
     monkeypatch.setenv("FLASHWORLD_AOT_INDUCTOR", "tuned")
-    settings = Settings.from_environment()
+    settings = GraphSettings.from_environment()
     assert (settings.place, settings.revision, settings.options.inductor) == ("someone/graphs", "abc", "tuned")
 
 

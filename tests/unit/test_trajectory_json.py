@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -213,7 +214,7 @@ def test_transforms_json_may_give_an_angle_or_nothing() -> None:
 def test_fov_limits_survive_their_own_round_trip() -> None:
     for angle in (5.0, 150.0):
         cameras = build_trajectory("forward", frames=2, intrinsics=intrinsics_from_fov(100, 480, 704))
-        cameras = cameras.with_intrinsics(intrinsics_from_fov(angle, 480, 704))
+        cameras = replace(cameras, intrinsics=intrinsics_from_fov(angle, 480, 704).expand(len(cameras), 4))
         for data in (trajectory_to_json(cameras, **SIZE), to_transforms_json(cameras, **SIZE)):
             assert float(fov_y_deg(parse(data).cameras.intrinsics)[0]) == pytest.approx(angle, rel=1e-5)
 

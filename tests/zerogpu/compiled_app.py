@@ -20,7 +20,7 @@ from aot import graph, install
 from aot.blocks import plan_block
 from aot.gpu_work import resident
 from aot.shapes import SizeRange
-from aot.startup import STARTUP_SECONDS, Settings, prepare
+from aot.startup import STARTUP_SECONDS, GraphSettings, prepare
 from aot.variants import Variant
 from flashworld.config import WAN_LATENTS_MEAN, WAN_LATENTS_STD, ModelConfig, TextConfig, TransformerConfig, VaeConfig
 from flashworld.models.networks import random_networks
@@ -37,7 +37,7 @@ TINY = ModelConfig(
 )
 networks = Variant().apply(random_networks(TINY).to("cuda", torch.float32))  # rearranged on stand-in tensors
 SIZES = SizeRange((2, 4), (64, 64), (64, 64))
-settings = Settings(root=Path(os.environ["FLASHWORLD_AOT_DIR"]), blocks=("vae_encoder",), sizes=(SIZES,))
+settings = GraphSettings(root=Path(os.environ["FLASHWORLD_AOT_DIR"]), blocks=("vae_encoder",), sizes=(SIZES,))
 started = time.perf_counter()
 reports = prepare(networks, settings, on_gpu=spaces.GPU(duration=STARTUP_SECONDS))
 startup_seconds = time.perf_counter() - started

@@ -28,7 +28,7 @@ from aot.proof.prover import prove
 from aot.proof.standins import Recipe
 from aot.proof.verdicts import NO_DEVICE, PROVED, REFUSED, UNABLE, Job
 from aot.shapes import SizeRange
-from aot.startup import Settings, prepare
+from aot.startup import GraphSettings, prepare
 from aot.variants import Variant
 from flashworld.models.networks import Networks, random_networks
 from flashworld.nano.sizes import TINY
@@ -93,7 +93,7 @@ def refuse(_function):
 
 def test_a_right_graph_proves_itself_once_and_serves(tmp_path, right):
     artifact = right.save(ArtifactStore(tmp_path))
-    networks, settings = make_networks(), Settings(root=tmp_path, sizes=(SIZES,), blocks=(NAME,))
+    networks, settings = make_networks(), GraphSettings(root=tmp_path, sizes=(SIZES,), blocks=(NAME,))
     (report,) = prepare(networks, settings, on_gpu=here)
     assert report.active, report
     (report,) = prepare(networks, settings, on_gpu=refuse)
@@ -143,7 +143,7 @@ def test_crashing_graph_is_set_aside_made_again_and_then_serves(tmp_path, right)
     """Pulled from a place where a newer compiler made it: this machine's own replaces it in the same GPU call."""
     store = ArtifactStore(tmp_path / "graphs")
     artifact = with_library(right, CRASH, tmp_path).save(store)
-    settings = Settings(root=store.root, sizes=(SIZES,), blocks=(NAME,))
+    settings = GraphSettings(root=store.root, sizes=(SIZES,), blocks=(NAME,))
     (report,) = prepare(make_networks(), settings, on_gpu=here)
     assert report.active, report
     assert artifact.path.with_name(f"{artifact.slug}.bad").is_dir()
@@ -161,7 +161,7 @@ def test_graph_that_is_always_wrong_is_made_once_and_its_network_runs_eagerly(tm
         return wrong
 
     monkeypatch.setattr("aot.gpu_work.compile_plan", compile_wrongly)
-    settings = Settings(root=tmp_path, sizes=(SIZES,), blocks=(NAME,))
+    settings = GraphSettings(root=tmp_path, sizes=(SIZES,), blocks=(NAME,))
     for on_gpu in (here, refuse):
         networks = make_networks()
         (report,) = prepare(networks, settings, on_gpu=on_gpu)

@@ -20,7 +20,7 @@ from flashworld.serving.sentences import BROKEN
 from ui.contract import Result, Service
 from ui.events.camera_path import PathForm
 from ui.parts.inputs import read_upload
-from ui.parts.run import Settings
+from ui.parts.run import SceneSettings
 from ui.sessions import Sessions
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Wish:
     image: str | None
     text: str
     path: PathForm
-    settings: Settings
+    settings: SceneSettings
     fov_deg: float
     image_index: int
     seed: int

@@ -49,7 +49,7 @@ class RunPart:
 
 
 @dataclass(frozen=True)
-class Settings:
+class SceneSettings:
     """Sizes and the video."""
 
     frames: int
@@ -58,7 +58,7 @@ class Settings:
     video: VideoSettings
 
 
-def read_settings(size: str, frames: float, fps: float, seconds: float, quality: VideoQuality) -> Settings:
+def read_settings(size: str, frames: float, fps: float, seconds: float, quality: VideoQuality) -> SceneSettings:
     """The controls' values.
 
     Raises:
@@ -67,7 +67,7 @@ def read_settings(size: str, frames: float, fps: float, seconds: float, quality:
     height, width = parse_size(size)
     fps = whole_number(fps, "fps", 1, MAX_FPS)
     video = VideoSettings(fps=fps, seconds=float(seconds) or None, quality=quality)
-    return Settings(whole_number(frames, "frames", MIN_FRAMES, MAX_FRAMES), height, width, video)
+    return SceneSettings(whole_number(frames, "frames", MIN_FRAMES, MAX_FRAMES), height, width, video)
 
 
 def parse_size(size: str) -> tuple[int, int]:
@@ -88,12 +88,12 @@ def size_title(height: int, width: int) -> str:
     return f"{width}×{height} {shape}"
 
 
-def estimate_seconds(service: Service, settings: Settings) -> float:
+def estimate_seconds(service: Service, settings: SceneSettings) -> float:
     """How long a generation with these settings takes."""
     return service.estimate_seconds(settings.frames, settings.height, settings.width, settings.video)
 
 
-def estimate_html(service: Service, settings: Settings) -> str:
+def estimate_html(service: Service, settings: SceneSettings) -> str:
     """What Generate will cost, in one line."""
     seconds = estimate_seconds(service, settings)
     about = f"{seconds:.0f} s" if seconds >= 10 else f"{max(seconds, 0.1):.1f} s"
@@ -120,7 +120,7 @@ def build_run_part(defaults: Defaults, service: Service) -> RunPart:
         if service.uses_gpu_quota:
             gr.HTML(f'<p class="fw-note">{QUOTA}</p>', apply_default_css=False)
     video = VideoSettings(fps=defaults.fps, seconds=defaults.seconds)
-    first = Settings(defaults.frames, defaults.height, defaults.width, video)
+    first = SceneSettings(defaults.frames, defaults.height, defaults.width, video)
     with gr.Column(elem_classes="fw-card fw-launch"):
         refusal = gr.HTML("", elem_id="fw-refusal", apply_default_css=False)
         with gr.Row(elem_classes="fw-go"):
