@@ -13,9 +13,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from flashworld.checkpoints.loading import model_config
 from flashworld.config import ModelConfig
+from flashworld.device import cuda_fault
 from flashworld.errors import CheckpointError
+from flashworld.models.networks import weight_bytes
+from flashworld.models.offload import offload_that_fits
 from flashworld.pipeline import FlashWorldPipeline
 from flashworld.serving.file_progress import FileProgress
 from flashworld.serving.options import ModelOptions
@@ -33,6 +38,10 @@ class Model:
         gpu: `spaces.GPU`: what is compiled, is compiled where a GPU is.
         text_int8: Eight-bit text weights in compiled graphs.
 
+    Attributes:
+        note: What runs how, for the page.
+        room: What the note says of networks that the GPU has no room for.
+
     Raises:
         FlashWorldError: options or weights cannot be used.
     """
@@ -42,7 +51,12 @@ class Model:
         self.config: ModelConfig = model_config(self.source)
         self.on_gpu = options.torch_device.type == "cuda"
         self.compiled = False
+        fault = cuda_fault()
+        if fault:
+            logger.warning("%s", fault)
+        beside = f": {fault}" if fault else ""
         self.note = ""
+        self.room = ""
         self._options = options
         self._gpu = gpu
         self._text_int8 = text_int8
@@ -52,13 +66,14 @@ class Model:
         self._starting = threading.Lock()
         if self.on_gpu:
             self._have_kernels()
+            self._fit()
             self._load()
             self._compile()
         elif self.source == "nano":
-            self.note = "the small built-in model"
+            self.note = f"the small built-in model{beside}"
         else:
             self._load()
-            self.note = "running on the CPU"
+            self.note = f"running on the CPU{beside}"
 
     @property
     def pipeline(self) -> FlashWorldPipeline:
@@ -89,10 +104,30 @@ class Model:
             self._error = error
             logger.exception("the model cannot be loaded")
 
+    def _fit(self) -> None:
+        """Keep networks in the machine's memory that the GPU has no room for, unless the owner has chosen."""
+        from aot.keys import device_is_emulated
+
+        if self._options.offload or device_is_emulated("cuda"):
+            return
+        free, _ = torch.cuda.mem_get_info()
+        offload = offload_that_fits(weight_bytes(self.config, torch.bfloat16), free)
+        if offload:
+            self.room = (
+                f"; {free / 2**30:.0f} GiB of free GPU memory do not hold everything, --offload {','.join(offload)}"
+            )
+            logger.warning("%s", self.room.strip("; "))
+            self._options = replace(self._options, offload=offload)
+
     def _load(self) -> None:
         start = time.perf_counter()
-        with FileProgress() as progress:
-            self._pipeline = self._options.load(progress)
+        try:
+            with FileProgress() as progress:
+                self._pipeline = self._options.load(progress)
+        except torch.OutOfMemoryError as error:
+            raise CheckpointError(
+                f"the GPU has too little free memory for {self.source}: free some, or try --offload text,vae,transformer"
+            ) from error
         logger.info("model %s loaded in %.1f s", self._pipeline.name, time.perf_counter() - start)
 
     def _have_kernels(self) -> None:
@@ -115,7 +150,7 @@ class Model:
     def _compile(self) -> None:
         """Patch in compiled graphs, made now if there are none; without them everything runs, slower."""
         if os.environ.get("FLASHWORLD_AOT") == "off" or self._options.offload:
-            self.note = "running eagerly"
+            self.note = f"running eagerly{self.room}"
             return
         from aot.install import summary
         from aot.startup import STARTUP_SECONDS, GraphSettings, prepare
@@ -124,7 +159,12 @@ class Model:
         # Before compiling, and only if compiling is wanted: in graphs eight-bit products are faster than bfloat16 ones.
         # A network whose graph can neither be had nor made runs them eagerly, slower.
         variant = Variant(fp8=probe_precision(self._gpu(duration=PROBE_SECONDS)), text_int8=self._text_int8)
-        self.pipeline.networks = variant.apply(self.pipeline.networks)
+        try:
+            self.pipeline.networks = variant.apply(self.pipeline.networks)
+        except torch.OutOfMemoryError:
+            logger.exception("the networks are not rearranged")
+            self.note = "running eagerly: too little GPU memory to rearrange the networks for compiled graphs"
+            return
         settings = replace(GraphSettings.from_environment(), variant=variant)
         reports = prepare(self.pipeline.networks, settings, on_gpu=self._gpu(duration=STARTUP_SECONDS))
         self.compiled = all(report.active for report in reports)

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import torch
 
+from flashworld.errors import DependencyError
+
 NANO = "nano"
+NO_GPU = ("Found no NVIDIA driver", "No CUDA GPUs are available", "Torch not compiled with CUDA")
+"""How torch says that a machine has no GPU, which is no fault."""
 
 
 def choose_source(wanted: str = "auto") -> str:
@@ -17,10 +21,43 @@ def choose_source(wanted: str = "auto") -> str:
 
 
 def choose_device(wanted: str | torch.device | None = None, source: str | Path = "full") -> torch.device:
-    """The device wanted, or CUDA where there is one; nano runs on the CPU, where it is as fast."""
+    """The device wanted, or CUDA where there is one; nano runs on the CPU, where it is as fast.
+
+    Raises:
+        DependencyError: CUDA is wanted and cannot be used.
+    """
     if wanted is not None:
-        return torch.device(wanted)
+        device = torch.device(wanted)
+        if device.type == "cuda" and not torch.cuda.is_available():
+            raise DependencyError(f"device cuda: {cuda_fault() or 'this machine has no NVIDIA GPU that torch can see'}")
+        return device
     return torch.device("cuda" if source != NANO and torch.cuda.is_available() else "cpu")
+
+
+def cuda_fault() -> str | None:
+    """Why a GPU that is there cannot be used, in one sentence; None if it can, or if there is none."""
+    if torch.cuda.is_available():
+        return None
+    try:
+        torch.cuda.init()
+    except (RuntimeError, AssertionError) as error:
+        text = str(error).strip()
+        if text.startswith(NO_GPU):
+            return None
+        if "driver" in text and "too old" in text:
+            _, _, version = text.partition("version ")
+            found = version.split(")")[0]
+            return (
+                f"the NVIDIA driver is too old (it serves CUDA {_cuda_version(found)}, torch {torch.__version__} wants "
+                f"{torch.version.cuda}): update the driver"
+            )
+        return f"the GPU cannot be used: {text.splitlines()[0]}"
+    return None
+
+
+def _cuda_version(number: str) -> str:
+    """The driver's number, 11040, as people write it: 11.4."""
+    return f"{int(number) // 1000}.{int(number) % 1000 // 10}" if number.isdigit() else number
 
 
 def network_dtype(device: torch.device) -> torch.dtype:

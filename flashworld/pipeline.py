@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 
@@ -20,12 +20,12 @@ from flashworld.errors import Cancelled, InputError
 from flashworld.gaussians import Gaussians
 from flashworld.inputs import GenerationRequest
 from flashworld.models.networks import Networks
+from flashworld.models.offload import Offload
 from flashworld.progress import Progress
 from flashworld.result import SceneResult
 from flashworld.sampling import STEPS, SeededNoise, StepResult, sample
 from flashworld.types import Frame, Images
 
-Offload = Literal["text", "vae", "transformer"]
 TEXT_FRACTION = 0.06
 """Of the whole job when the text is encoded."""
 DENOISED_FRACTION = 0.8

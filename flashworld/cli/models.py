@@ -7,7 +7,8 @@ import argparse
 from flashworld.checks import echo
 from flashworld.cli.output import Output
 from flashworld.errors import InputError
-from flashworld.pipeline import FlashWorldPipeline, Offload
+from flashworld.models.offload import Offload
+from flashworld.pipeline import FlashWorldPipeline
 from flashworld.serving.options import ModelOptions
 
 OFFLOADS: tuple[Offload, ...] = ("text", "vae", "transformer")

@@ -116,6 +116,15 @@ def build_networks(
     )
 
 
+def weight_bytes(config: ModelConfig, dtype: torch.dtype) -> dict[str, int]:
+    """What each network of `config` occupies when it computes in `dtype`, tied weights counted once."""
+    networks = build_networks(config).to("meta", dtype)
+    return {
+        name: sum(t.numel() * t.element_size() for t in {*module.parameters(), *module.buffers()})
+        for name, module in networks.modules.items()
+    }
+
+
 def cast_weights(module: nn.Module, dtype: torch.dtype, float32_parts: tuple[str, ...] = ()) -> None:
     """Cast floating weights in place, but those with one of `float32_parts` in the name to float32.
 

@@ -5,10 +5,30 @@ Weights keep their dtype. A parked network costs its weights' bytes over the bus
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from torch import nn
+
+Offload = Literal["text", "vae", "transformer"]
+WORKING_BYTES = 17 * 2**29
+"""What a scene of 24 x 480 x 704 needs beside the weights: 20 GiB at the most on an H200, with weights of 11.7 GiB."""
+
+
+def offload_that_fits(weight_bytes: Mapping[str, int], free_bytes: int) -> tuple[Offload, ...]:
+    """The networks to keep in the CPU's memory so that the rest and a scene of the usual size fit on the GPU.
+
+    Args:
+        weight_bytes: Of each network, by its name in `Networks.modules`.
+        free_bytes: Of the GPU.
+    """
+    everything = sum(weight_bytes.values())
+    if everything + WORKING_BYTES <= free_bytes:
+        return ()
+    if everything - weight_bytes["text_encoder"] + WORKING_BYTES <= free_bytes:
+        return ("text",)
+    return ("text", "vae", "transformer")
 
 
 def visit_device_per_call(network: nn.Module, device: torch.device) -> nn.Module:

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from flashworld.device import choose_device, choose_source
-from flashworld.pipeline import FlashWorldPipeline, Offload
+from flashworld.models.offload import Offload
+from flashworld.pipeline import FlashWorldPipeline
 
 
 @dataclass(frozen=True)

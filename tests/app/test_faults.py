@@ -9,10 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
+import torch
 
 from flashworld.serving.sentences import BROKEN
 from tests.app.running import FILE, ROOT, START_S, RunningApp, children, wait_for
+from tests.old_driver import old_driver
 
 NO_ROOM_BYTES = 100_000
 """Room for pictures and path, not for the scene."""
@@ -20,12 +23,14 @@ NO_ROOM_BYTES = 100_000
 
 @pytest.fixture(scope="module", autouse=True)
 def starting(app, tmp_path_factory):
-    """Three more apps, started together because importing torch takes the longest: one is wanted up, two are to fail."""
+    """More apps, started together because importing torch takes the longest: two are wanted up, two are to fail."""
+    old = tmp_path_factory.mktemp("old-driver")
     offline = tmp_path_factory.mktemp("offline")
     environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(offline / "empty"), "HF_TOKEN": "hf_" + "secret" * 6}
     apps = {
         "ends": RunningApp(tmp_path_factory.mktemp("ends")),
         "offline": RunningApp(offline, "--model", "full", "--device", "cpu", env=environment),
+        "old driver": RunningApp(old, env={"LD_LIBRARY_PATH": str(old_driver(old))}),
         "second": RunningApp(tmp_path_factory.mktemp("second"), "--port", str(app.port)),
     }
     yield apps
@@ -100,6 +105,16 @@ def test_without_hub_and_cache_the_full_model_ends_in_one_sentence(starting):
     assert "hf download" in last
     assert "hf_secret" not in app.log
     assert list(app.temporary.glob("flashworld-app-*")) == []
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None or torch.cuda.is_available(), reason="needs gcc, and no GPU")
+def test_driver_that_is_too_old_is_a_sentence_on_the_page_of_an_app_that_runs(starting):
+    app = starting["old driver"].wait_until_up()
+    sentence = "the NVIDIA driver is too old (it serves CUDA 11.4, torch"
+    assert sentence in app.log
+    assert sentence in httpx.get(f"{app.url}/config").text
+    assert "Traceback" not in app.log
+    assert app.visitor().generate().error is None
 
 
 def test_second_app_on_a_port_ends_in_one_sentence(starting, app):

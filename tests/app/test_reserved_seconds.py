@@ -106,7 +106,7 @@ def test_compiled_networks_are_the_fused_ones_in_the_precision_the_gpu_has(monke
     monkeypatch.setattr("aot.startup.prepare", lambda networks, *_a, **_k: (SimpleNamespace(active=True, it=networks),))
     monkeypatch.delenv("FLASHWORLD_AOT", raising=False)
     model = object.__new__(Model)
-    model._options, model._text_int8 = ModelOptions(), True
+    model._options, model._text_int8, model.room = ModelOptions(), True, ""
     model._gpu = lambda **_: lambda function: function
     model._pipeline, model._error = SimpleNamespace(networks=Networks("full")), None
     model._compile()
