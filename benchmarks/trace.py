@@ -200,10 +200,11 @@ def networks_of(model: str, device: torch.device, graphs: Path | None) -> tuple[
     """Random networks as the app runs them, with the graphs that a store has for them, and which these are."""
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     plain = random_networks(MODELS[model], device=device, dtype=dtype)
-    networks = Variant(fp8=probe_fp8(device), text_int8=True).apply(plain)
+    variant = Variant(fp8=probe_fp8(device), text_int8=True)
+    networks = variant.apply(plain)
     if graphs is None:
         return networks, "none"
-    return networks, "; ".join(map(str, prepare(networks, GraphSettings(root=graphs))))
+    return networks, "; ".join(map(str, prepare(networks, GraphSettings(root=graphs, variant=variant))))
 
 
 def wait(device: torch.device) -> None:

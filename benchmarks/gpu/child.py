@@ -10,19 +10,21 @@ import logging
 import sys
 from pathlib import Path
 
+from benchmarks.gpu.options import parse
+from benchmarks.gpu.record import Record
+
 
 def main(argv: list[str]) -> int:
     """Run a part; 1 if it raised, with the reason in the result."""
     job, result, *options = argv
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
 
-    from benchmarks.gpu.options import parse
-    from benchmarks.gpu.run import Run
-
-    run = Run.from_options(parse(options), Path(result))
-    module, function = job.split(":")
+    run = Record(parse(options), Path(result))
     try:
-        run.keep(**getattr(importlib.import_module(module), function)(run))
+        name, function = job.split(":")
+        module = importlib.import_module(name)
+        run = getattr(module, "Run", Record)(run.args, run.result)  # what parts need, if the module asks for it
+        run.keep(**getattr(module, function)(run))
     except Exception as error:
         # GPU time is dear: whatever broke here, what was found before it is kept and the other parts still run.
         logging.getLogger(__name__).exception("%s failed", job)

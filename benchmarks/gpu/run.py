@@ -1,14 +1,12 @@
-"""What the parts of `benchmarks.gpu_all` share: the settings, the networks, the clock, and where results go."""
+"""What the parts of `benchmarks.gpu_all` share: the settings, the networks and the clock."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +17,11 @@ from aot.blocks import BLOCKS, module_of
 from aot.install import Installed
 from aot.startup import GraphSettings, prepare
 from aot.variants import Variant
+from benchmarks.gpu.record import Record
 from benchmarks.machine import Machine, measure_machine
 from benchmarks.stages import GIB, MODELS, Case, a_request, measure
 from flashworld.config import ModelConfig
+from flashworld.device import network_dtype
 from flashworld.errors import CompiledBlockError
 from flashworld.inputs import GenerationRequest, VideoSettings
 from flashworld.limits import MIN_SIDE_PX
@@ -32,36 +32,14 @@ VIDEO_FPS = 16
 
 
 @dataclass
-class Run:
-    """One part's view of the run.
+class Run(Record):
+    """A record that names the card and torch, and makes what the parts need."""
 
-    Attributes:
-        args: Options of `gpu_all`.
-        result: File for what it finds.
-        found: What it has found so far.
-    """
-
-    args: argparse.Namespace
-    result: Path
-    found: dict[str, Any] = field(default_factory=dict)
     _networks: Networks | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    @classmethod
-    def from_options(cls, args: argparse.Namespace, result: Path) -> Run:
-        """Start a part: its result names the card and torch."""
-        run = cls(args, result)
-        name = torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else "CPU"
-        run.keep(card=name, torch=torch.__version__)
-        return run
-
-    def keep(self, **found: object) -> None:
-        """Write down what has been found; a reader sees the old file or the new one."""
-        with self._lock:
-            self.found |= found
-            fresh = self.result.with_suffix(".new")
-            fresh.write_text(json.dumps(self.found, indent=1, default=str) + "\n")
-            fresh.replace(self.result)
+    def __post_init__(self) -> None:
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
+        self.keep(card=name, torch=torch.__version__)
 
     @property
     def config(self) -> ModelConfig:
@@ -76,7 +54,7 @@ class Run:
     @property
     def dtype(self) -> torch.dtype:
         """What its networks compute in."""
-        return torch.bfloat16 if self.device.type == "cuda" else torch.float32
+        return network_dtype(self.device)
 
     @property
     def fp8(self) -> Fp8Mode | None:
@@ -101,7 +79,7 @@ class Run:
     @property
     def settings(self) -> GraphSettings:
         """Where graphs are."""
-        return GraphSettings(root=self.args.graphs, blocks=self.blocks)
+        return GraphSettings(root=self.args.graphs, blocks=self.blocks, variant=self.variant)
 
     @property
     def networks(self) -> Networks:

@@ -3,57 +3,78 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
+import torch
 
-from benchmarks import gpu_all, gpu_parts
-from flashworld.errors import InputError
+from benchmarks import gpu_all
+from benchmarks.gpu import calls, cold, graphs, memory, precision, scene
+from benchmarks.gpu.options import parse
+from benchmarks.gpu.parts import PARTS, Part
+from benchmarks.gpu.run import Run
+from flashworld.errors import CompiledBlockError, InputError
 
 SMALL = [
-    "--model", "tiny", "--device", "cpu", "--minutes", "60", "--frames", "2", "--sizes", "64x64",
-    "--video-frames", "5", "--rounds", "1", "--blocks", "text_encoder",
+    "--model", "tiny", "--device", "cpu", "--minutes", "60", "--frames", "2", "--sizes", "64x64", "--commit", "abc",
+    "--video-frames", "5", "--rounds", "1", "--blocks", "none",
 ]  # fmt: skip
-WITHOUT_COMPILER = ("whole_scene", "video", "offload", "rounding")
+HERE = "tests.unit.gpu_all_parts"
 
 
-def test_parts_run_and_every_figure_is_in_the_report(tmp_path):
-    assert gpu_all.main([*SMALL, "--out", str(tmp_path), "--only", ",".join(WITHOUT_COMPILER)]) == 0
-    parts = json.loads((tmp_path / gpu_all.REPORT).read_text())["parts"]
-    assert tuple(parts) == WITHOUT_COMPILER
-    assert parts["whole_scene"]["warm_s"] > 0
-    assert parts["video"]["frames"] == 5
-    assert parts["video"]["border_mb"] > 0
-    assert list(parts["offload"]) == ["none", "text", "text,transformer", "text,vae,transformer", "seconds"]
-    assert 0 < parts["rounding"]["bfloat16"]["velocity"] < 0.05
-    assert list(tmp_path.glob("*.mp4")) == []
+@pytest.fixture
+def run(tmp_path):
+    return Run(parse([*SMALL, "--graphs", str(tmp_path / "graphs")]), tmp_path / "part.json")
 
 
-def test_failing_part_is_recorded_and_the_next_one_runs(tmp_path, monkeypatch):
-    def broken(_run):
-        raise RuntimeError("CUDA error: an illegal memory access")
-
-    parts = {
-        "first": gpu_parts.Part(broken, 0),
-        "long": gpu_parts.Part(broken, 1e9),
-        "last": gpu_parts.Part(lambda run: {"model": run.model}, 0),
-    }
-    monkeypatch.setattr(gpu_all, "PARTS", parts)
+def test_parts_that_crash_hang_and_raise_lose_only_themselves(tmp_path, monkeypatch):
+    fakes = {
+        "crash": Part(f"{HERE}:crash", 0, 120), "hang": Part(f"{HERE}:hang", 0, 3), "broken": Part(f"{HERE}:broken", 0, 120),
+        "long": Part(f"{HERE}:well", 1e9, 1e9), "last": Part(f"{HERE}:well", 0, 120),
+    }  # fmt: skip
+    monkeypatch.setattr(gpu_all, "PARTS", fakes)
     assert gpu_all.main([*SMALL, "--out", str(tmp_path)]) == 1
     found = json.loads((tmp_path / gpu_all.REPORT).read_text())["parts"]
-    assert "illegal memory access" in found["first"]["error"]
+    assert found["crash"]["exit"] == found["crash"]["error"] == "killed by SIGSEGV"
+    assert "Segmentation fault" in found["crash"]["log"]
+    assert found["hang"]["error"] == "not over after 3 s"
+    assert found["crash"]["found"] == found["hang"]["found"] == "before the end"
+    assert "illegal memory access" in found["broken"]["error"]
+    assert found["broken"]["exit"] == "exit code 1"
     assert "needs" in found["long"]["skipped"]
     assert found["last"]["model"] == "tiny"
+    assert {row["commit"] for row in found.values()} == {"abc"}
 
 
-def test_report_is_written_after_every_part(tmp_path, monkeypatch):
-    seen = []
-    parts = {
-        "first": gpu_parts.Part(lambda run: {"value": 1}, 0),
-        "second": gpu_parts.Part(lambda run: seen.append((run.out / gpu_all.REPORT).read_text()) or {}, 0),
-    }
-    monkeypatch.setattr(gpu_all, "PARTS", parts)
-    gpu_all.main([*SMALL, "--out", str(tmp_path)])
-    assert json.loads(seen[0])["parts"]["first"]["value"] == 1
+def test_second_run_does_what_is_missing(tmp_path, monkeypatch):
+    done = []
+
+    def part(name, *_rest):
+        done.append((name, sorted(json.loads((tmp_path / gpu_all.REPORT).read_text())["parts"]) if done else []))
+        return {"error": "no memory"} if name == "second" and len(done) == 2 else {"value": 1}
+
+    monkeypatch.setattr(gpu_all, "run_part", part)
+    monkeypatch.setattr(gpu_all, "PARTS", {name: Part("", 0, 0) for name in ("first", "second")})
+    assert gpu_all.main([*SMALL, "--out", str(tmp_path)]) == 1
+    assert done == [("first", []), ("second", ["first"])]  # written after every part
+    assert gpu_all.main([*SMALL, "--out", str(tmp_path)]) == 0
+    assert [name for name, _ in done] == ["first", "second", "second"]
+    assert gpu_all.main([*SMALL, "--out", str(tmp_path), "--commit", "def"]) == 0  # figures of another commit are old
+    assert [name for name, _ in done[3:]] == ["first", "second"]
+    assert gpu_all.main([*SMALL, "--out", str(tmp_path), "--commit", "def", "--again"]) == 0
+    assert len(done) == 7
+
+
+def test_a_signal_ends_the_part_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_all, "PARTS", {"hang": Part(f"{HERE}:hang", 0, 120)})
+    monkeypatch.setattr(gpu_all.subprocess.Popen, "wait", lambda child, *_: gpu_all.stop(signal.SIGTERM, None))
+    ended = []
+    monkeypatch.setattr(gpu_all, "end_session", ended.append)
+    with pytest.raises(SystemExit):
+        gpu_all.main([*SMALL, "--out", str(tmp_path)])
+    monkeypatch.undo()
+    gpu_all.end_session(ended[0])
+    assert ended[0].poll() is not None
 
 
 def test_unknown_part_is_refused():
@@ -61,7 +82,93 @@ def test_unknown_part_is_refused():
         gpu_all.main([*SMALL, "--only", "coffee"])
 
 
-def test_most_important_parts_come_first_and_fit_into_nine_minutes():
-    names = list(gpu_parts.PARTS)
-    assert names.index("device_tests") < names.index("stages_eager") < names.index("compile") < names.index("video")
-    assert sum(part.seconds for part in gpu_parts.PARTS.values()) <= 9 * 60
+def test_whole_scenes_come_before_what_takes_minutes():
+    names = list(PARTS)
+    assert names.index("scene_eager") < names.index("compile") < names.index("scene")  # graphs are made but once
+    minutes = [name for name in names if PARTS[name].limit > 240 and name != "compile"]
+    assert names.index("scene") < min(map(names.index, minutes))
+    quick = sum(part.seconds for name, part in PARTS.items() if name not in minutes)
+    assert quick <= 12 * 60  # two calls of nine minutes, graphs found
+
+
+def test_every_job_is_there():
+    for part in PARTS.values():
+        module, function = part.job.split(":")
+        assert callable(
+            getattr({m.__name__: m for m in (calls, cold, graphs, memory, precision, scene)}[module], function)
+        )
+
+
+def test_a_scene_its_film_and_its_seconds(run):
+    found = scene.scene_eager(run)
+    assert found["gaussians"] == 3 * 32 * 32 * 2
+    assert found["warm_s"] > 0
+    film = calls.video(run)
+    assert film["frames"] == 5
+    assert film["border_mb"] > 0
+    assert list(run.result.parent.glob("*.mp4")) == []
+    asked = calls.reserved(run)
+    assert len(asked["rows"]) == calls.LEARNING_CALLS + calls.CALLS_AFTER
+    assert asked["asked_over_used"] > 0
+    assert len({row["kind"] for row in asked["rows"]}) > 2
+
+
+def test_growth_knows_views_and_pixels(run):
+    rows = scene.growth(run)["rows"]
+    assert [(row["frames"], row["height"], row["width"]) for row in rows] == [(2, 64, 64), (3, 64, 64)]
+    assert all(row["ms"]["scene, no video"] > 0 for row in rows)
+
+
+def test_every_way_of_offloading(run):
+    assert tuple(memory.offload(run)["modes"]) == memory.MODES
+    assert json.loads(run.result.read_text())["modes"]["text"]["warm_s"] > 0
+
+
+def test_rounding_of_every_precision(run):
+    rows = precision.rounding(run)["rows"]
+    assert list(rows) == ["bfloat16", "fp8 per_row, emulated", "fp8 per_tensor, emulated", "int8 text"]
+    assert 0 < rows["bfloat16"]["velocity"] < rows["fp8 per_row, emulated"]["velocity"] < 0.1
+    assert 0 < rows["bfloat16"]["text"] < rows["int8 text"]["text"] < 0.1
+    assert torch.backends.cudnn.allow_tf32 in (True, False)
+
+
+def test_cold_start_in_parts(run):
+    times = cold.cold_start(run)
+    assert {"imports_s", "device_s", "weights_s", "graphs_s", "first_scene_s", "second_scene_s"} <= times.keys()
+    assert times["imports_s"] > times["device_s"]
+
+
+def test_cold_start_reads_a_folder(run, tmp_path):
+    from flashworld.cli import main
+
+    assert (
+        main(["weights", "random", "--size", "tiny", "--device", "cpu", "--out", str(tmp_path / "w"), "--quiet"]) == 0
+    )
+    run.args.weights = tmp_path / "w"
+    times = cold.cold_start(run)
+    assert times["weights"] == "read"
+    assert times["read_s"] > 0
+
+
+def test_missing_graphs_are_an_error_not_eager_figures(run):
+    run.args.blocks = "vae_encoder"
+    with pytest.raises(CompiledBlockError, match="vae_encoder: eager"):
+        scene.scene(run)
+
+
+def test_graphs_go_to_two_lanes_and_a_failed_one_is_told(run, monkeypatch):
+    class Done:
+        def __init__(self, names, ok):
+            self.returncode, self.stderr = (0, "") if ok else (-11, "Segmentation fault")
+            self.stdout = json.dumps({"compiled": [{"slug": names[0], "mb": 1.0, "seconds": {"compile": 1}}]})
+
+    order = []
+    monkeypatch.setattr(
+        graphs,
+        "aot",
+        lambda _run, _command, names, _options: order.append(names[0]) or Done(names, names[0] != "text_encoder"),
+    )
+    found = graphs.compile_in_lanes(run, ["transformer", "gaussian_decoder", "text_encoder"], (), {})
+    assert set(order) == {"transformer", "gaussian_decoder", "text_encoder"}
+    assert found["networks"].keys() == {"transformer", "gaussian_decoder"}
+    assert "exit -11" in found["error"]
