@@ -23,8 +23,12 @@ HERE = "tests.unit.gpu_all_parts"
 
 
 @pytest.fixture
-def run(tmp_path):
-    return Run(parse([*SMALL, "--graphs", str(tmp_path / "graphs")]), tmp_path / "part.json")
+def run(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLASHWORLD_AOT_DIR", str(tmp_path / "graphs"))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # operators of a tiny scene are too short to share
+    yield Run(parse(SMALL), tmp_path / "part.json")
+    torch.set_num_threads(threads)
 
 
 def test_parts_that_crash_hang_and_raise_lose_only_themselves(tmp_path, monkeypatch):
