@@ -27,6 +27,9 @@ SMALLEST_AMAX = 1e-12
 """An all-zero row has no scale of its own."""
 ROWS_AT_ONCE = 8192
 """Of a weight while it is rounded: the largest stacked one would need 7 GB of float32 otherwise."""
+MAX_FAST_INPUTS = 4096
+"""Products over at most this many numbers are summed in the units' own fast way, an eighth faster: at 3072 it adds 0.001
+to a relative error of 0.037, at 14336 it would add 0.003 and save half as much."""
 MIN_CAPABILITY = (8, 9)
 """The first CUDA devices that multiply e4m3."""
 PROBE_ERROR = 0.1
@@ -58,10 +61,13 @@ class Fp8Linear(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(..., in) in any floating dtype -> (..., out) in bfloat16"""
-        rows, inverse_scale = quantize_input(x.reshape(-1, self.in_features), self.mode)
-        multiply = scaled_product if self.native else emulated_product
-        y = multiply(rows, inverse_scale, self.weight, self.weight_inv_scale, self.bias)
+        y = self.multiply(*quantize_input(x.reshape(-1, self.in_features), self.mode))
         return y.reshape(*x.shape[:-1], self.out_features)
+
+    def multiply(self, rows: torch.Tensor, inverse_scale: torch.Tensor) -> torch.Tensor:
+        """What `forward` does with inputs that `quantize_input` has rounded. (tokens, out), bfloat16"""
+        product = scaled_product if self.native else emulated_product
+        return product(rows, inverse_scale, self.weight, self.weight_inv_scale, self.bias)
 
     def extra_repr(self) -> str:
         """Sizes and scheme, for printing a model."""
@@ -119,8 +125,9 @@ def scaled_product(
 ) -> torch.Tensor:
     """Multiply on the e4m3 units: x @ weight.T + bias. (tokens, out), bfloat16"""
     return torch._scaled_mm(
-        x, weight.t(), scale_a=x_inverse_scale, scale_b=weight_inverse_scale, bias=bias, out_dtype=torch.bfloat16
-    )
+        x, weight.t(), scale_a=x_inverse_scale, scale_b=weight_inverse_scale, bias=bias, out_dtype=torch.bfloat16,
+        use_fast_accum=weight.shape[1] <= MAX_FAST_INPUTS,
+    )  # fmt: skip
 
 
 def emulated_product(

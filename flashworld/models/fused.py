@@ -24,6 +24,7 @@ from einops import rearrange
 from torch import nn
 from torch.nn.functional import rms_norm, scaled_dot_product_attention
 
+from flashworld.models.eight_bit_block import use_eight_bit_blocks
 from flashworld.models.fp8 import Fp8Mode, quantize_blocks, quantize_linears
 from flashworld.models.networks import Networks
 from flashworld.models.trees import shallow_copy
@@ -44,6 +45,7 @@ def fuse_networks(networks: Networks, fp8: Fp8Mode | None = None, *, native: boo
     if fp8:
         transformer = quantize_blocks(transformer, fp8, native=native)
     if fp8 == "per_row":  # one scale for all blocks' weights would be coarser than one a block
+        transformer = use_eight_bit_blocks(transformer)
         text_context = quantize_linears(text_context, "blocks", fp8, native=native)
     return replace(networks, transformer=transformer, text_context=text_context)
 

@@ -1,0 +1,158 @@
+"""The block's arithmetic between products as Triton kernels: a row is read once, kept in registers and written once.
+
+`block_ops.py` has the same in torch, says what each computes, and chooses. As operators of torch's they can be exported;
+a compiled graph then holds them, so that running it needs no Triton.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def _norm_quantize(
+    x, y, gate, gain, offset, out, q, scale,
+    WIDTH: tl.constexpr, BLOCK: tl.constexpr, EPS: tl.constexpr, ADD: tl.constexpr, GATED: tl.constexpr,
+):  # fmt: skip
+    row = tl.program_id(0).to(tl.int64) * WIDTH
+    i = tl.arange(0, BLOCK)
+    inside = i < WIDTH
+    v = tl.load(x + row + i, mask=inside, other=0.0).to(tl.float32)
+    if ADD:
+        w = tl.load(y + row + i, mask=inside, other=0.0).to(tl.float32)
+        if GATED:
+            w = w * tl.load(gate + i, mask=inside, other=0.0)
+        total = (v + w).to(tl.bfloat16)
+        tl.store(out + row + i, total, mask=inside)
+        v = total.to(tl.float32)
+    centred = tl.where(inside, v - tl.sum(v, 0) / WIDTH, 0.0)
+    v = centred * tl.rsqrt(tl.sum(centred * centred, 0) / WIDTH + EPS)
+    v = v * tl.load(gain + i, mask=inside, other=0.0) + tl.load(offset + i, mask=inside, other=0.0)
+    _quantize_row(v.to(tl.bfloat16).to(tl.float32), q + row + i, scale + tl.program_id(0), inside)
+
+
+@triton.jit
+def _quantize_row(v, q, scale, inside):
+    amax = tl.maximum(tl.max(tl.abs(v), 0), 1e-12)
+    v = tl.minimum(tl.maximum(v * (448.0 / amax), -448.0), 448.0)
+    tl.store(q, v.to(tl.float8e4nv), mask=inside)
+    tl.store(scale, amax / 448.0)
+
+
+@triton.jit
+def _quantize(x, q, scale, WIDTH: tl.constexpr, BLOCK: tl.constexpr, GELU: tl.constexpr):
+    row = tl.program_id(0).to(tl.int64) * WIDTH
+    i = tl.arange(0, BLOCK)
+    inside = i < WIDTH
+    v = tl.load(x + row + i, mask=inside, other=0.0).to(tl.float32)
+    if GELU:  # v / 2 (1 + tanh u), written with one exponential
+        u = 0.7978845608028654 * (v + 0.044715 * v * v * v)
+        v = (v / (1.0 + tl.exp(-2.0 * u))).to(tl.bfloat16).to(tl.float32)
+    _quantize_row(v, q + row + i, scale + tl.program_id(0), inside)
+
+
+@triton.jit
+def _norm_rotate(
+    x, stride, start, gain, cos, sin, out,
+    WIDTH: tl.constexpr, PAIRS: tl.constexpr, HEAD: tl.constexpr, EPS: tl.constexpr, ROTATE: tl.constexpr,
+):  # fmt: skip
+    row = tl.program_id(0).to(tl.int64)
+    pair = tl.arange(0, PAIRS)
+    i = 2 * pair[:, None] + tl.arange(0, 2)[None, :]
+    inside = i < WIDTH
+    v = tl.load(x + row * stride + start + i, mask=inside, other=0.0).to(tl.float32)
+    v = v * tl.rsqrt(tl.sum(tl.sum(v * v, 1), 0) / WIDTH + EPS)
+    v = (v * tl.load(gain + i, mask=inside, other=0.0).to(tl.float32)).to(tl.bfloat16)
+    if ROTATE:
+        even, odd = tl.split(v.to(tl.float32))
+        at = row * HEAD + 2 * (pair % (HEAD // 2))
+        c, s = tl.load(cos + at), tl.load(sin + at)
+        v = tl.join(even * c - odd * s, even * s + odd * c).to(tl.bfloat16)
+    tl.store(out + row * WIDTH + i, v, mask=inside)
+
+
+def _padded(width: int) -> int:
+    """The next power of two, which is what Triton's ranges are."""
+    return 1 << (width - 1).bit_length()
+
+
+def _warps(block: int) -> int:
+    return 16 if block > 8192 else 8
+
+
+def _launch_norm_quantize(
+    x: torch.Tensor,
+    y: torch.Tensor | None,
+    gate: torch.Tensor | None,
+    gain: torch.Tensor,
+    offset: torch.Tensor,
+    eps: float,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    rows, width = x.shape
+    total = x.new_empty(0) if y is None else torch.empty_like(x)
+    q, scale = x.new_empty(x.shape, dtype=torch.float8_e4m3fn), x.new_empty((rows, 1), dtype=torch.float32)
+    block = _padded(width)
+    torch.library.wrap_triton(_norm_quantize)[(rows,)](
+        x, x if y is None else y, gain if gate is None else gate, gain, offset, x if y is None else total, q, scale,
+        WIDTH=width, BLOCK=block, EPS=eps, ADD=y is not None, GATED=gate is not None, num_warps=_warps(block),
+    )  # fmt: skip
+    return total, q, scale
+
+
+def _launch_quantize(x: torch.Tensor, gelu: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    rows, width = x.shape
+    q, scale = x.new_empty(x.shape, dtype=torch.float8_e4m3fn), x.new_empty((rows, 1), dtype=torch.float32)
+    block = _padded(width)
+    torch.library.wrap_triton(_quantize)[(rows,)](
+        x, q, scale, WIDTH=width, BLOCK=block, GELU=gelu, num_warps=_warps(block)
+    )
+    return q, scale
+
+
+def _launch_norm_rotate(
+    x: torch.Tensor, start: int, gain: torch.Tensor, cos: torch.Tensor | None, sin: torch.Tensor | None, eps: float
+) -> torch.Tensor:
+    rows, stride = x.shape
+    width, head = gain.shape[0], 2 if cos is None else cos.shape[1]
+    out = x.new_empty((rows, width))
+    torch.library.wrap_triton(_norm_rotate)[(rows,)](
+        x, stride, start, gain, gain if cos is None else cos, gain if sin is None else sin, out,
+        WIDTH=width, PAIRS=_padded(width) // 2, HEAD=head, EPS=eps, ROTATE=cos is not None, num_warps=8,
+    )  # fmt: skip
+    return out
+
+
+_norm_quantize_op, _quantize_op, _norm_rotate_op = (
+    torch.library.triton_op(f"flashworld::{name}", function, mutates_args=())
+    for name, function in (
+        ("norm_quantize", _launch_norm_quantize),
+        ("quantize", _launch_quantize),
+        ("norm_rotate", _launch_norm_rotate),
+    )
+)
+
+
+def norm_quantize(
+    x: torch.Tensor,
+    y: torch.Tensor | None,
+    gate: torch.Tensor | None,
+    gain: torch.Tensor,
+    offset: torch.Tensor,
+    eps: float,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """See `block_ops.norm_quantize`; without `y` the first result is empty."""
+    return _norm_quantize_op(x, y, gate, gain, offset, eps)
+
+
+def quantize(x: torch.Tensor, gelu: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """See `block_ops.quantize`."""
+    return _quantize_op(x, gelu)
+
+
+def norm_rotate(
+    x: torch.Tensor, start: int, gain: torch.Tensor, cos: torch.Tensor | None, sin: torch.Tensor | None, eps: float
+) -> torch.Tensor:
+    """See `block_ops.norm_rotate`."""
+    return _norm_rotate_op(x, start, gain, cos, sin, eps)

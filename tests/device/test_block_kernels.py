@@ -1,0 +1,54 @@
+"""The eight-bit block's kernels on a GPU against the same operations in torch, at the model's own widths."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from flashworld.models import block_ops
+
+pytestmark = pytest.mark.requires_cuda
+TOKENS, WIDTH, HIDDEN, HEAD = 300, 3072, 14336, 128
+
+
+def both(monkeypatch, operation, *arguments, **options):
+    """By kernel, then in torch."""
+    assert block_ops._kernels_work(arguments[0].device)
+    found = operation(*arguments, **options)
+    monkeypatch.setattr(block_ops, "_by_kernel", lambda x: False)
+    wanted = operation(*arguments, **options)
+    monkeypatch.undo()
+    return found, wanted
+
+
+def assert_same_numbers(found, wanted):
+    """e4m3 and scales: a rounding of bfloat16 may tip over, which moves few numbers by one step."""
+    (q, scale), (q2, scale2) = found[-2:], wanted[-2:]
+    assert (q.float() == q2.float()).float().mean() > 0.999
+    torch.testing.assert_close(scale, scale2, rtol=1e-2, atol=0)
+    torch.testing.assert_close(q.float() * scale, q2.float() * scale2, rtol=0.13, atol=1e-2)
+
+
+@pytest.mark.parametrize("adds", ["nothing", "y", "y with a gate"])
+def test_norm_quantize(monkeypatch, adds):
+    x, y = torch.randn(2, TOKENS, WIDTH, device="cuda").bfloat16()
+    gain, offset, gate = torch.randn(3, WIDTH, device="cuda")
+    arguments = (x, None if adds == "nothing" else y, gate if "gate" in adds else None, gain, offset, 1e-6)
+    found, wanted = both(monkeypatch, block_ops.norm_quantize, *arguments)
+    torch.testing.assert_close(found[0], wanted[0], rtol=8e-3, atol=1e-3)
+    assert_same_numbers(found, wanted)
+
+
+@pytest.mark.parametrize("gelu", [False, True])
+def test_quantize(monkeypatch, gelu):
+    x = torch.randn(TOKENS, HIDDEN if gelu else WIDTH, device="cuda").bfloat16()
+    assert_same_numbers(*both(monkeypatch, block_ops.quantize, x, gelu=gelu))
+
+
+@pytest.mark.parametrize("turns", [False, True])
+def test_norm_rotate(monkeypatch, turns):
+    x, gain = torch.randn(TOKENS, 3 * WIDTH, device="cuda").bfloat16(), torch.rand(WIDTH, device="cuda").bfloat16()
+    angles = torch.randn(TOKENS, HEAD // 2, device="cuda").repeat_interleave(2, 1)
+    rotary = (angles.cos(), angles.sin()) if turns else None
+    found, wanted = both(monkeypatch, block_ops.norm_rotate, x, WIDTH, gain, rotary, 1e-6)
+    torch.testing.assert_close(found, wanted, rtol=1e-2, atol=1e-2)
