@@ -6,13 +6,11 @@ same places: the residual stream, the norm's result and GELU's to bfloat16, then
 
 from __future__ import annotations
 
-import logging
-from functools import cache
-
 import torch
 import torch.nn.functional as F
 
 from flashworld.models.fp8 import quantize_input
+from flashworld.models.triton_use import kernels_run
 
 try:  # names, not the module: what a compiled graph was made from is found through them
     from flashworld.models.block_kernels import norm_quantize as norm_quantize_kernel
@@ -22,11 +20,6 @@ except ImportError:  # no Triton: macOS, or a torch without CUDA
     HAVE_TRITON = False
 else:
     HAVE_TRITON = True
-
-PROBE_ERROR = 0.05
-"""Largest relative difference of kernels from torch; neighbouring e4m3 numbers differ by up to an eighth."""
-
-logger = logging.getLogger(__name__)
 
 
 def norm_quantize(
@@ -50,7 +43,7 @@ def norm_quantize(
     Returns:
         The stream after adding, e4m3 (tokens, width), inverse scales (tokens, 1).
     """
-    if _by_kernel(x):
+    if HAVE_TRITON and kernels_run(x):
         total, q, scale = norm_quantize_kernel(x, y, gate, gain, offset, eps)
         return x if y is None else total, q, scale
     if y is not None:
@@ -61,7 +54,7 @@ def norm_quantize(
 
 def quantize(x: torch.Tensor, *, gelu: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
     """Round bfloat16 (tokens, width), after GELU if wanted, to e4m3 and inverse scales (tokens, 1)."""
-    if _by_kernel(x):
+    if HAVE_TRITON and kernels_run(x):
         return quantize_kernel(x.contiguous(), gelu)
     return quantize_input(F.gelu(x, approximate="tanh") if gelu else x, "per_row")
 
@@ -82,7 +75,7 @@ def norm_rotate(
         (tokens, width)
     """
     cos, sin = rotary or (None, None)
-    if _by_kernel(x):
+    if HAVE_TRITON and kernels_run(x):
         return norm_rotate_kernel(x, start, gain, cos, sin, eps)
     width = len(gain)
     normed = F.rms_norm(x[:, start : start + width], (width,), gain, eps)
@@ -91,48 +84,3 @@ def norm_rotate(
     even, odd = normed.float().unflatten(1, (-1, cos.shape[1] // 2, 2)).unbind(-1)
     c, s = cos[:, None, 0::2], sin[:, None, 0::2]
     return torch.stack([even * c - odd * s, even * s + odd * c], dim=-1).flatten(1).to(x.dtype)
-
-
-def _by_kernel(x: torch.Tensor) -> bool:
-    """Whether a kernel takes it: always in a graph that is being made, else where kernels have proved themselves."""
-    if not x.is_cuda or not HAVE_TRITON or x.dtype != torch.bfloat16:
-        return False
-    return torch.compiler.is_compiling() or _kernels_work(x.device)
-
-
-@cache
-def _kernels_work(device: torch.device) -> bool:
-    """Run each kernel once and compare: without a C compiler, for example, Triton cannot start them."""
-    generator = torch.Generator(device).manual_seed(0)
-    x, y, wide = (
-        torch.randn(6, width, generator=generator, device=device, dtype=torch.bfloat16) for width in (96, 96, 288)
-    )
-    gain, offset, gate = (torch.randn(96, generator=generator, device=device) for _ in range(3))
-    angles = torch.randn(6, 24, generator=generator, device=device).repeat_interleave(2, 1)
-    try:
-        _, q, scale = norm_quantize_kernel(x, y, gate, gain, offset, 1e-6)
-        found = [
-            q.float() * scale,
-            norm_rotate_kernel(wide, 96, gain.bfloat16(), angles.cos(), angles.sin(), 1e-6),
-        ]
-        q, scale = quantize_kernel(y, True)
-        found.append(q.float() * scale)
-    except Exception:
-        # Whatever Triton raises (compilers, drivers): the same in torch still works, slower.
-        logger.warning("the block's kernels do not run here, torch's operations do", exc_info=True)
-        return False
-    total = (x.float() + y.float() * gate).bfloat16()
-    normed = F.layer_norm(total.float(), (96,), None, None, 1e-6) * gain + offset
-    wanted = [normed, _rotated(wide, gain, angles), F.gelu(y.float(), approximate="tanh")]
-    errors = [float((a.float() - b).norm() / b.norm()) for a, b in zip(found, wanted, strict=True)]
-    if max(errors) > PROBE_ERROR:
-        logger.warning("the block's kernels give wrong numbers here, torch's operations are used: %s", errors)
-    return max(errors) <= PROBE_ERROR
-
-
-def _rotated(wide: torch.Tensor, gain: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
-    """What `norm_rotate` gives for the second third of the columns, in float32."""
-    normed = F.rms_norm(wide[:, 96:192].float(), (96,), gain, 1e-6).unflatten(1, (-1, angles.shape[1] // 2, 2))
-    even, odd = normed.unbind(-1)
-    c, s = angles.cos()[:, None, 0::2], angles.sin()[:, None, 0::2]
-    return torch.stack([even * c - odd * s, even * s + odd * c], dim=-1).flatten(1)

@@ -2,7 +2,8 @@
 
 A 3x3 convolution after every pixel became a 2x2 square reads each pixel up to four times with the same value. Summing
 the kernel's taps that meet the same pixel leaves, for each of the four places in a square, a 2x2 kernel on the small
-picture. All four run as one 2x2 convolution with four times the channels; their answers are then woven together.
+picture. All four run as one 2x2 convolution with four times the channels; their answers are then woven together, and the
+shortcut added in the same pass (on CUDA by a kernel, `folded_kernels.py`).
 
 Numerics: taps are summed in float32 and rounded once to the dtype of the weights. Equal to the plain decoder up to
 rounding; a doubling's convolution is 36 of every 127 products of the decoder, so a fifth of the work goes.
@@ -10,7 +11,6 @@ rounding; a doubling's convolution is 36 of every 127 products of the decoder, s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import cast
 
 import torch
@@ -19,14 +19,20 @@ from torch import nn
 
 from flashworld.models.gaussian_decoder import GaussianDecoder
 from flashworld.models.trees import shallow_copy
-from flashworld.models.vae_blocks import Doubling, UpBlock
+from flashworld.models.triton_use import kernels_run
+from flashworld.models.vae_blocks import SPREAD, Doubling, UpBlock, spread_channels
+
+try:  # a name, not the module: what a compiled graph was made from is found through it
+    from flashworld.models.folded_kernels import weave as weave_kernel
+except ImportError:  # no Triton: macOS, or a torch without CUDA
+    weave_kernel = None
 
 TAP_SUMS = (((1.0, 0.0, 0.0), (0.0, 1.0, 1.0)), ((1.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
 """(place in the square, tap of the small kernel, tap of the 3-tap kernel), along one axis."""
 
 
 class FoldedDoubling(nn.Module):
-    """What `Doubling` computes, without making the large picture first."""
+    """What `Doubling` computes, plus the block's shortcut, without making the large picture first."""
 
     def __init__(self, doubling: Doubling) -> None:
         super().__init__()
@@ -37,21 +43,55 @@ class FoldedDoubling(nn.Module):
         self.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
         self.bias = nn.Parameter(cast(torch.Tensor, conv.bias).detach().repeat(4))
 
+    def forward(self, x: torch.Tensor, shortcut: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W), (N, shortcut's, H, W) -> (N, C, 2H, 2W), channels_last"""
+        squares = nn.functional.conv2d(x, self.weight, None, padding=1)  # one row and column more than x
+        return weave(squares, self.bias, shortcut)
+
+
+class FoldedUpBlock(nn.Module):
+    """An `UpBlock` with a folded doubling; its parts and their names."""
+
+    def __init__(self, block: UpBlock) -> None:
+        super().__init__()
+        self.resnets = block.resnets
+        self.upsampler = FoldedDoubling(cast(Doubling, block.upsampler))
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) -> (N, C, 2H, 2W), channels_last"""
-        height, width = x.shape[-2:]
-        squares = nn.functional.conv2d(x, self.weight, self.bias, padding=1)  # one row and column more than x
-        squares = rearrange(squares, "n (a b c) h w -> a b n h w c", a=2, b=2)
-        rows = [
-            torch.stack([squares[a, b, :, a : a + height, b : b + width] for b in range(2)], dim=3) for a in range(2)
-        ]
-        return rearrange(torch.stack(rows, dim=2), "n h a w b c -> n c (h a) (w b)")
+        """(N, in, H, W) -> (N, out, 2H, 2W)"""
+        shortcut = x
+        for block in self.resnets:
+            x = block(x)
+        return self.upsampler(x, shortcut)
+
+
+def weave(squares: torch.Tensor, bias: torch.Tensor, shortcut: torch.Tensor) -> torch.Tensor:
+    """Weave four pictures into one of twice the size, add a bias and the shortcut.
+
+    Args:
+        squares: Place in the square after place, C channels each, a row and a column more than the shortcut.
+            (N, 4C, H + 1, W + 1)
+        bias: (4C,)
+        shortcut: C, 2C or 4C channels, see `spread_channels`. (N, ..., H, W)
+
+    Returns:
+        (N, C, 2H, 2W), channels_last
+    """
+    height, width = shortcut.shape[-2:]
+    channels = len(bias) // 4
+    if weave_kernel is not None and kernels_run(squares):
+        return weave_kernel(squares, bias, shortcut, *SPREAD[shortcut.shape[1] // channels])
+    squares = rearrange(squares + bias[:, None, None], "n (a b c) h w -> a b n h w c", a=2, b=2)
+    rows = [torch.stack([squares[a, b, :, a : a + height, b : b + width] for b in range(2)], dim=3) for a in range(2)]
+    large = rearrange(torch.stack(rows, dim=2), "n h a w b c -> n c (h a) (w b)")
+    return large + spread_channels(shortcut, channels)
 
 
 def fold_doublings(decoder: GaussianDecoder) -> GaussianDecoder:
     """A decoder whose doublings are folded; the argument stays as it is, everything else is shared with it."""
     folded = shallow_copy(decoder)
-    for block in cast(Iterable[UpBlock], folded.decoder.up_blocks):
-        if isinstance(block.upsampler, Doubling):
-            block.upsampler = FoldedDoubling(block.upsampler)
-    return folded
+    blocks = (cast(UpBlock, block) for block in folded.decoder.up_blocks)
+    folded.decoder.up_blocks = nn.ModuleList(
+        block if block.upsampler is None else FoldedUpBlock(block) for block in blocks
+    )
+    return folded.eval()

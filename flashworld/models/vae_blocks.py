@@ -20,6 +20,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
 
+SPREAD = {1: (1, 1), 2: (2, 1), 4: (2, 2)}
+"""Rows and columns that a doubling's shortcut alternates over, by how many channels become one."""
 NORM_EPS = 1e-24
 """Added to the mean square; the original divides by max(length, 1e-12)."""
 
@@ -131,7 +133,7 @@ def spread_channels(x: torch.Tensor, out_channels: int) -> torch.Tensor:
     Returns:
         (N, out_channels, 2H, 2W), channels_last.
     """
-    rows, columns = {1: (1, 1), 2: (2, 1), 4: (2, 2)}[x.shape[1] // out_channels]
+    rows, columns = SPREAD[x.shape[1] // out_channels]
     n, _, height, width = x.shape
     parts = rearrange(x, "n (c a b) h w -> n h a w b c", a=rows, b=columns)
     parts = parts.expand(n, height, 2, width, 2, out_channels)

@@ -1,11 +1,12 @@
-"""The eight-bit block's kernels on a GPU against the same operations in torch, at the model's own widths."""
+"""Triton kernels on a GPU against the same operations in torch, at the model's own widths."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from flashworld.models import block_ops
+from flashworld.models import block_ops, folded
+from flashworld.models.triton_use import kernels_start
 
 pytestmark = pytest.mark.requires_cuda
 TOKENS, WIDTH, HIDDEN, HEAD = 300, 3072, 14336, 128
@@ -13,9 +14,9 @@ TOKENS, WIDTH, HIDDEN, HEAD = 300, 3072, 14336, 128
 
 def both(monkeypatch, operation, *arguments, **options):
     """By kernel, then in torch."""
-    assert block_ops._kernels_work(arguments[0].device)
+    assert kernels_start(arguments[0].device)
     found = operation(*arguments, **options)
-    monkeypatch.setattr(block_ops, "_by_kernel", lambda x: False)
+    monkeypatch.setattr(block_ops, "kernels_run", lambda x: False)
     wanted = operation(*arguments, **options)
     monkeypatch.undo()
     return found, wanted
@@ -52,3 +53,16 @@ def test_norm_rotate(monkeypatch, turns):
     rotary = (angles.cos(), angles.sin()) if turns else None
     found, wanted = both(monkeypatch, block_ops.norm_rotate, x, WIDTH, gain, rotary, 1e-6)
     torch.testing.assert_close(found, wanted, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("spread", [1, 2, 4])
+def test_weave(monkeypatch, spread):
+    layout = {"memory_format": torch.channels_last}
+    squares = torch.randn(3, 4 * 96, 8, 12, device="cuda").bfloat16().contiguous(**layout)
+    shortcut = torch.randn(3, spread * 96, 7, 11, device="cuda").bfloat16().contiguous(**layout)
+    bias = torch.randn(4 * 96, device="cuda").bfloat16()
+    found = folded.weave(squares, bias, shortcut)
+    monkeypatch.setattr(folded, "kernels_run", lambda x: False)
+    wanted = folded.weave(squares.float(), bias.float(), shortcut.float())
+    assert found.is_contiguous(**layout)
+    torch.testing.assert_close(found.float(), wanted, rtol=8e-3, atol=1e-6)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,7 +13,7 @@ from hypothesis import strategies as st
 
 from flashworld.models.folded import FoldedDoubling, fold_doublings
 from flashworld.models.networks import random_networks
-from flashworld.models.vae_blocks import Doubling
+from flashworld.models.vae_blocks import Doubling, spread_channels
 
 
 def relative(actual, expected):
@@ -17,11 +21,33 @@ def relative(actual, expected):
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 3))
-def test_folded_doubling_is_the_plain_one_at_every_pixel(rows, columns, frames):
+@given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 3), st.sampled_from([1, 2, 4]))
+def test_folded_doubling_is_the_plain_one_and_the_shortcut_at_every_pixel(rows, columns, frames, spread):
     plain = Doubling(6)
-    x = torch.randn(frames, 6, rows, columns)
-    torch.testing.assert_close(FoldedDoubling(plain)(x), plain(x), rtol=1e-4, atol=1e-5)
+    x, shortcut = torch.randn(frames, 6, rows, columns), torch.randn(frames, 6 * spread, rows, columns)
+    wanted = plain(x) + spread_channels(shortcut, 6)
+    torch.testing.assert_close(FoldedDoubling(plain)(x, shortcut), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_the_kernel_weaves_as_torch_does():
+    """Under Triton's interpreter, which must be chosen before Triton is imported."""
+    pytest.importorskip("triton")
+    code = """
+import torch
+torch.library.wrap_triton = lambda kernel: kernel
+torch.library.triton_op = lambda name, function, mutates_args: function
+from flashworld.models import folded, folded_kernels
+folded_kernels.CHANNELS_AT_ONCE = 4  # more than one block of channels
+torch.manual_seed(0)
+for spread in (1, 2, 4):
+    squares, shortcut, bias = torch.randn(2, 24, 4, 6), torch.randn(2, 6 * spread, 3, 5), torch.randn(24)
+    found = folded_kernels.weave(squares, bias, shortcut, *folded.SPREAD[spread])
+    torch.testing.assert_close(found, folded.weave(squares, bias, shortcut))
+    assert found.is_contiguous(memory_format=torch.channels_last)
+"""
+    environment = os.environ | {"TRITON_INTERPRET": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_folding_is_no_coarser_in_bfloat16_and_leaves_the_original_alone(tiny_config, tiny_networks):

@@ -1,0 +1,62 @@
+"""Weaving the four pictures of a folded doubling together, as a Triton kernel: every number read once and written once.
+
+`folded.py` has the same in torch and says what it computes. As an operator of torch's it can be exported.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+
+PIXELS_AT_ONCE = 8
+CHANNELS_AT_ONCE = 512
+
+
+@triton.jit
+def _weave(
+    squares, bias, shortcut, out, pixels, height, width,
+    CHANNELS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, PIXELS: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    pixel = tl.program_id(0).to(tl.int64) * PIXELS + tl.arange(0, PIXELS)
+    channel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    inside = (pixel[:, None] < pixels) & (channel[None, :] < CHANNELS)
+    x, y = pixel % (2 * width), pixel // (2 * width) % (2 * height)
+    frame = pixel // (4 * width * height)
+    a, b, h, w = y % 2, x % 2, y // 2, x // 2
+    place = (2 * a + b) * CHANNELS
+    square = ((frame * (height + 1) + h + a) * (width + 1) + w + b) * (4 * CHANNELS) + place
+    value = tl.load(squares + square[:, None] + channel[None, :], mask=inside, other=0.0).to(tl.float32)
+    value += tl.load(bias + place[:, None] + channel[None, :], mask=inside, other=0.0).to(tl.float32)
+    which = (a % ROWS) * COLUMNS + b % COLUMNS
+    source = ((frame * height + h) * width + w) * (CHANNELS * ROWS * COLUMNS) + which
+    value += tl.load(
+        shortcut + source[:, None] + channel[None, :] * (ROWS * COLUMNS), mask=inside, other=0.0
+    ).to(tl.float32)  # fmt: skip
+    tl.store(out + pixel[:, None] * CHANNELS + channel[None, :], value.to(out.dtype.element_ty), mask=inside)
+
+
+def _launch_weave(
+    squares: torch.Tensor, bias: torch.Tensor, shortcut: torch.Tensor, rows: int, columns: int
+) -> torch.Tensor:
+    squares, shortcut = squares.permute(0, 2, 3, 1).contiguous(), shortcut.permute(0, 2, 3, 1).contiguous()
+    frames, height, width = shortcut.shape[:3]
+    channels = bias.shape[0] // 4
+    out = squares.new_empty((frames, 2 * height, 2 * width, channels))
+    block = min(CHANNELS_AT_ONCE, 1 << (channels - 1).bit_length())
+    pixels = frames * 4 * height * width
+    torch.library.wrap_triton(_weave)[
+        ((pixels + PIXELS_AT_ONCE - 1) // PIXELS_AT_ONCE, (channels + block - 1) // block)
+    ](
+        squares, bias, shortcut, out, pixels, height, width,
+        CHANNELS=channels, ROWS=rows, COLUMNS=columns, PIXELS=PIXELS_AT_ONCE, BLOCK=block, num_warps=8,
+    )  # fmt: skip
+    return out.permute(0, 3, 1, 2)
+
+
+_weave_op = torch.library.triton_op("flashworld::weave", _launch_weave, mutates_args=())
+
+
+def weave(squares: torch.Tensor, bias: torch.Tensor, shortcut: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+    """See `folded.weave`; `shortcut`'s channels spread over alternate `rows` and `columns`, 1 or 2 each."""
+    return _weave_op(squares, bias, shortcut, rows, columns)
