@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -26,15 +28,19 @@ from flashworld.cameras import (
     quat_to_matrix,
 )
 from flashworld.config import TEXT_PREFIX
-from flashworld.nano.training.grammar import build_tokenizer, caption
+from flashworld.nano.language.phrasing import phrase
+from flashworld.nano.training.builder import build_worlds
+from flashworld.nano.training.layouts import Layout
 from flashworld.nano.training.materials import TextureAtlas
 from flashworld.nano.training.paths import VIEWS, PathBank
 from flashworld.nano.training.raycast import HitSolids, cast
-from flashworld.nano.training.worlds import WorldBatch, build_worlds, sample_spec
+from flashworld.nano.training.specs import WorldSpec, empty_prompt_spec, sample_spec
+from flashworld.nano.training.tokenizer import build_tokenizer
+from flashworld.nano.training.worlds import WorldBatch
 
 log = logging.getLogger(__name__)
-CAPTIONS = 4
-"""Paraphrases a world."""
+EMPTY_PROMPT_EVERY = 50
+"""Under an exact layout, one world in so many is the default scene, with no words at all."""
 CLEARANCE = 0.12
 """A path that comes nearer to a surface than this is thrown away, scene units."""
 FOV_Y_DEG = (48.0, 68.0)
@@ -48,7 +54,7 @@ class WorldBank:
 
     Attributes:
         worlds: For the ray-caster.
-        tokens: Caption token ids, 0 beyond the end; worlds without a caption have the empty one. (W, CAPTIONS, length)
+        tokens: Token ids of the world's sentence, 0 beyond the end; galleries have the empty one. (W, length)
         captioned: Whether a world has captions. (W,)
     """
 
@@ -73,11 +79,12 @@ def build_bank(
     gallery_share: float,
     max_tokens: int,
     workers: int,
+    layout: Layout,
 ) -> WorldBank:
     """Worlds `first_seed` to `first_seed + count - 1`; call before CUDA is touched when `workers` > 1 (they fork)."""
     chunk = max(1, min(256, count))
     jobs = [
-        (first_seed + i, min(chunk, count - i), atlas_first_picture, pictures, gallery_share, max_tokens)
+        (first_seed + i, min(chunk, count - i), atlas_first_picture, pictures, gallery_share, max_tokens, layout)
         for i in range(0, count, chunk)
     ]
     if workers > 1:
@@ -91,18 +98,34 @@ def build_bank(
     return WorldBank(worlds, tokens, captioned)
 
 
-def _bank_part(job: tuple[int, int, int, int, float, int]) -> tuple[dict, np.ndarray, np.ndarray]:
+def _bank_part(job: tuple[int, int, int, int, float, int, Layout]) -> tuple[dict, np.ndarray, np.ndarray]:
     """One worker's share, as numpy arrays (tensors would cross processes by file descriptor)."""
-    first, count, first_picture, pictures, gallery_share, max_tokens = job
-    specs = [sample_spec(seed, gallery_share) for seed in range(first, first + count)]
-    worlds = build_worlds(specs, first_picture, pictures)
+    first, count, first_picture, pictures, gallery_share, max_tokens, layout = job
+    specs = [_spec_of(seed, gallery_share, layout) for seed in range(first, first + count)]
+    worlds = build_worlds(specs, first_picture, pictures, layout)
+    texts = ["" if _is_empty_prompt(seed, layout) else phrase(spec) for seed, spec in enumerate(specs, first)]
+    captioned = np.array([spec.setting != "gallery" for spec in specs])
+    return (
+        {f.name: getattr(worlds, f.name).numpy() for f in fields(WorldBatch)},
+        token_rows(texts, max_tokens),
+        captioned,
+    )
+
+
+def _is_empty_prompt(seed: int, layout: Layout) -> bool:
+    return layout.exact and seed % EMPTY_PROMPT_EVERY == 0
+
+
+def _spec_of(seed: int, gallery_share: float, layout: Layout) -> WorldSpec:
+    return empty_prompt_spec(seed) if _is_empty_prompt(seed, layout) else sample_spec(seed, gallery_share)
+
+
+def token_rows(sentences: Sequence[str], length: int) -> np.ndarray:
+    """Padded token ids of nano's sentences, with the model's prefix. int32 (N, length)"""
     tokenizer = build_tokenizer()
-    tokenizer.enable_truncation(max_tokens)
-    tokenizer.enable_padding(length=max_tokens, pad_id=0, pad_token="<pad>")
-    texts = [TEXT_PREFIX + caption(spec, v) for spec in specs for v in range(CAPTIONS)]
-    ids = torch.tensor([e.ids for e in tokenizer.encode_batch(texts)], dtype=torch.int32).view(count, CAPTIONS, -1)
-    captioned = torch.tensor([spec.setting != "gallery" for spec in specs])
-    return {f.name: getattr(worlds, f.name).numpy() for f in fields(WorldBatch)}, ids.numpy(), captioned.numpy()
+    tokenizer.enable_truncation(length)
+    tokenizer.enable_padding(length=length, pad_id=0, pad_token="<pad>")
+    return np.array([e.ids for e in tokenizer.encode_batch([TEXT_PREFIX + text for text in sentences])], np.int32)
 
 
 @dataclass(frozen=True)
@@ -141,42 +164,51 @@ class ViewPool:
         samples: Rays a pixel and side.
         seed: Of the choice of worlds, paths and lenses.
         solids: A compiled `raycast.hit_solids`, or None.
-        entries_per_cast: Worlds rendered in one go.
+        poses: Poses of a path that are rendered, spread over it, ends included.
+        fov_y_deg: Range of the lens.
+        entries_per_cast: Worlds rendered in one go; `size` is a multiple. One product of entries and poses for all
+            pools spares compiling again.
     """
 
     def __init__(
         self, bank: WorldBank, paths: PathBank, atlas: TextureAtlas, height: int, width: int, size: int, *,
-        samples: int = 2, seed: int = 0, solids: HitSolids | None = None, entries_per_cast: int = 1,
+        samples: int = 2, seed: int = 0, solids: HitSolids | None = None, poses: int = VIEWS,
+        fov_y_deg: tuple[float, float] = FOV_Y_DEG, entries_per_cast: int = 1,
     ) -> None:  # fmt: skip
+        if size % entries_per_cast:
+            raise ValueError(f"pool: size must be a multiple of {entries_per_cast}, got {size}")
         device = bank.tokens.device
         self.bank, self.paths, self.atlas, self.solids = bank, paths, atlas, solids
         self.height, self.width, self.size, self.samples = height, width, size, samples
-        self.entries_per_cast = entries_per_cast
+        self.poses, self.fov_y_deg, self.entries_per_cast = spread(poses, VIEWS), fov_y_deg, entries_per_cast
         self.generator = torch.Generator().manual_seed(seed)
-        self.rgb = torch.empty((size, VIEWS, 3, height, width), dtype=torch.uint8, device=device)
-        self.distance = torch.empty((size, VIEWS, height, width), dtype=torch.float16, device=device)
-        self.vectors = torch.zeros((size, VIEWS, 11), device=device)
+        self.rgb = torch.empty((size, poses, 3, height, width), dtype=torch.uint8, device=device)
+        self.distance = torch.empty((size, poses, height, width), dtype=torch.float16, device=device)
+        self.vectors = torch.zeros((size, poses, 11), device=device)
         self.world = torch.zeros(size, dtype=torch.long, device=device)
         self.usable = torch.zeros(size, dtype=torch.bool, device=device)
         self.next = 0
 
-    def fill(self) -> None:
-        """Render every entry once."""
-        while self.next < self.size:
-            self.refresh(min(self.entries_per_cast, self.size - self.next), wrap=False)
-        self.next = 0
+    def fill(self, seconds: float = float("inf")) -> int:
+        """Render every entry once, as far as the time goes; how many were. Unrendered ones are never drawn."""
+        began, done = time.monotonic(), 0
+        while done < self.size and (done == 0 or time.monotonic() - began < seconds):
+            self.refresh(self.entries_per_cast)
+            done += self.entries_per_cast
+            if self.world.device.type == "cuda":
+                torch.cuda.synchronize()
+        return done
 
     @torch.no_grad()
-    def refresh(self, count: int, *, wrap: bool = True) -> None:
-        """Replace the `count` oldest entries by new pairs, without waiting for the device."""
-        device = self.world.device
-        for start in range(0, count, self.entries_per_cast):
-            part = min(self.entries_per_cast, count - start)
-            slots = (torch.arange(part) + self.next) % self.size
-            self.next = (self.next + part) % self.size if wrap else self.next + part
+    def refresh(self, count: int) -> None:
+        """Replace at least `count` of the oldest entries by new pairs, without waiting for the device."""
+        device, part = self.world.device, self.entries_per_cast
+        for _ in range(0, count, part):
+            slots = torch.arange(part) + self.next
+            self.next = (self.next + part) % self.size
             worlds = torch.randint(len(self.bank), (part,), generator=self.generator)
             paths = torch.randint(len(self.paths), (part,), generator=self.generator)
-            fov = torch.empty(part).uniform_(*FOV_Y_DEG, generator=self.generator)
+            fov = torch.empty(part).uniform_(*self.fov_y_deg, generator=self.generator)
             slots, worlds, paths, fov = (x.to(device) for x in (slots, worlds, paths, fov))
             rgb, distance, vectors = self.render(worlds, paths, fov)
             self.rgb[slots], self.distance[slots] = rgb, distance
@@ -189,62 +221,64 @@ class ViewPool:
         """Views of chosen pairs: RGB uint8 (n, V, 3, H, W), distance float16 (n, V, H, W), world cameras (n, V, 11)."""
         chosen = self.bank.worlds[worlds]
         vectors = self.world_cameras(chosen.eye[:, 1], paths, fov_y_deg)
-        each = WorldBatch(*(getattr(chosen, f.name).repeat_interleave(VIEWS, dim=0) for f in fields(WorldBatch)))
+        each = WorldBatch(
+            *(getattr(chosen, f.name).repeat_interleave(len(self.poses), dim=0) for f in fields(WorldBatch))
+        )
         cameras = Cameras.from_vectors(vectors.flatten(0, 1))
         rgb, distance = cast(
             each, cameras, self.atlas, self.height, self.width, samples=self.samples, solids=self.solids
         )
-        rgb = (rgb * 255 + 0.5).to(torch.uint8).unflatten(0, (-1, VIEWS))
-        return rgb, distance.to(torch.float16).unflatten(0, (-1, VIEWS)), vectors
+        rgb = (rgb * 255 + 0.5).to(torch.uint8).unflatten(0, (-1, len(self.poses)))
+        return rgb, distance.to(torch.float16).unflatten(0, (-1, len(self.poses))), vectors
 
     def world_cameras(self, pitch: torch.Tensor, paths: torch.Tensor, fov_y_deg: torch.Tensor) -> torch.Tensor:
         """Paths set up in their worlds: first camera at the origin, pitched. (n, V, 11)"""
-        tilt = quat_from_axis_angle([1.0, 0.0, 0.0], pitch)
-        quats = quat_multiply(tilt[:, None].expand(-1, VIEWS, -1), self.paths.quats_wxyz[paths])
-        positions = torch.einsum("nij,nvj->nvi", quat_to_matrix(tilt), self.paths.positions[paths])
-        fy = 0.5 / torch.tan(torch.deg2rad(fov_y_deg) / 2)[:, None] * self.paths.focal_scale[paths]
+        tilt, chosen = quat_from_axis_angle([1.0, 0.0, 0.0], pitch), (paths[:, None], torch.tensor(self.poses))
+        quats = quat_multiply(tilt[:, None].expand(-1, len(self.poses), -1), self.paths.quats_wxyz[chosen])
+        positions = torch.einsum("nij,nvj->nvi", quat_to_matrix(tilt), self.paths.positions[chosen])
+        fy = 0.5 / torch.tan(torch.deg2rad(fov_y_deg) / 2)[:, None] * self.paths.focal_scale[chosen]
         centre = torch.full_like(fy, 0.5)
         lens = torch.stack([fy * self.height / self.width, fy, centre, centre], dim=-1)
         return torch.cat([quats, positions, lens], dim=-1)
 
-    def draw(
-        self, count: int, frames: int, between: int, generator: torch.Generator, *, captioned: bool = False
-    ) -> Batch:
-        """A random batch; `captioned` leaves out worlds without words. CPU `generator`.
+    def draw(self, count: int, frames: int, between: int, generator: torch.Generator) -> Batch:
+        """A random batch. CPU `generator`.
 
         Args:
             count: Scenes.
             frames: Input frames a scene, spread over the path.
             between: Other frames of the path (none are left when `frames` takes all).
             generator: Of the choices.
-            captioned: Only worlds that have captions.
         """
-        fit = self.usable & self.bank.captioned[self.world] if captioned else self.usable
-        weights = fit.float() + 1e-8  # never an empty choice, without waiting for the device
+        weights = self.usable.float() + 1e-8  # never an empty choice, without waiting for the device
         seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
         on_device = torch.Generator(weights.device).manual_seed(seed)
         slots = torch.multinomial(weights, count, replacement=True, generator=on_device)
-        inputs, others = spread_frames(frames, between, generator)
+        inputs, others = spread_frames(frames, between, len(self.poses), generator)
         views = torch.tensor(inputs + others, device=slots.device)
         vectors, divisor = normalize_batch(self.vectors[slots][:, views], len(inputs))
         distance = self.distance[slots[:, None], views[None, : len(inputs)]].float() / divisor[:, None, None, None]
         worlds = self.world[slots]
-        variant = torch.randint(CAPTIONS, (count,), generator=generator).to(slots.device)
         return Batch(
             rgb=self.rgb[slots[:, None], views[None]].float() / 255,
             distance=distance,
             cameras=Cameras.from_vectors(vectors[:, : len(inputs)].flatten(0, 1)),
             all_vectors=vectors,
             divisor=divisor,
-            tokens=self.bank.tokens[worlds, variant].long(),
+            tokens=self.bank.tokens[worlds].long(),
             captioned=self.bank.captioned[worlds],
         )
 
 
-def spread_frames(frames: int, between: int, generator: torch.Generator) -> tuple[list[int], list[int]]:
-    """Which of the VIEWS poses are input frames (even spread, ends included) and which are judged in between."""
-    inputs = [round(i * (VIEWS - 1) / (frames - 1)) for i in range(frames)]
-    rest = [v for v in range(VIEWS) if v not in inputs]
+def spread(count: int, among: int) -> list[int]:
+    """`count` of `among` numbers, evenly spread, ends included."""
+    return [round(i * (among - 1) / (count - 1)) for i in range(count)]
+
+
+def spread_frames(frames: int, between: int, views: int, generator: torch.Generator) -> tuple[list[int], list[int]]:
+    """Which of a path's views are input frames (even spread, ends included) and which are judged in between."""
+    inputs = spread(frames, views)
+    rest = [v for v in range(views) if v not in inputs]
     order = torch.randperm(len(rest), generator=generator)[:between].tolist()
     return inputs, [rest[i] for i in order]
 

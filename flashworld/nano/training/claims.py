@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from flashworld.nano.training.colour_names import is_named
-from flashworld.nano.training.worlds import COLUMNS, FIRST_SLOT, PLANES, SLOTS, ObjectSpec, WorldBatch, WorldSpec
+from flashworld.nano.training.specs import WorldSpec
+from flashworld.nano.training.worlds import PLANES, WorldBatch
 from flashworld.types import Frame
 
 Part = tuple[float, float, float, float]
@@ -32,10 +33,6 @@ VISIBLE_SHARE = 0.0015
 """Of the picture that a thing must cover there to be asked for: 83 pixels of 192 x 288."""
 CAMOUFLAGE = 0.5
 """A thing is not asked for where its colour covers more than this times its own pixels around it."""
-OWN_KIND = {"tree": "ellipsoid", "hut": "cylinder"}
-"""The solid that carries the named colour, where not all do."""
-NEAR_ROW = 1.85
-"""Objects of the near row stand nearer than this, scene units."""
 
 
 @dataclass(frozen=True)
@@ -73,8 +70,8 @@ def claims(spec: WorldSpec, world: WorldBatch, view: Frame, surface: torch.Tenso
         found.append(Claim("sky", spec.sky, SKY, SURFACE_SHARE))
     if spec.wall:
         found.append(Claim("wall", spec.wall_colour or spec.wall, WALL, SURFACE_SHARE))
-    for thing in spec.objects:
-        mask = _pixels(thing, world, surface)
+    for number, thing in enumerate(spec.things):
+        mask = _pixels(number, world, surface)
         part = COLUMN_PARTS[thing.column]
         own = int(mask.sum())
         around = int((is_named(_cut(view, part) / np.float32(255), thing.colour) & ~_cut(mask, part)).sum())
@@ -89,20 +86,7 @@ def _cut(picture: np.ndarray, part: Part) -> np.ndarray:
     return picture[round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
 
 
-def _pixels(thing: ObjectSpec, world: WorldBatch, surface: torch.Tensor) -> np.ndarray:
-    """Where the first camera sees the parts of a thing that have its colour. Booleans (H, W)"""
-    own = OWN_KIND.get(thing.shape)
-    kinds = [own] if own else list(FIRST_SLOT)
-    mask = torch.zeros(surface.shape, dtype=torch.bool)
-    for kind in kinds:
-        for slot in range(FIRST_SLOT[kind], FIRST_SLOT[kind] + SLOTS[kind]):
-            if float(world.active[0, slot]) and _place(world.center[0, slot]) == (thing.column, thing.row):
-                mask |= surface == PLANES + slot
-    return mask.numpy()
-
-
-def _place(center: torch.Tensor) -> tuple[str, str]:
-    """Column and row of a solid, from where it stands."""
-    x, _, z = center.tolist()
-    column = min(COLUMNS, key=lambda name: abs(COLUMNS[name] * 0.4 - x / -z))
-    return column, "near" if -z < NEAR_ROW else "far" if -z < 2 * NEAR_ROW else "horizon"
+def _pixels(number: int, world: WorldBatch, surface: torch.Tensor) -> np.ndarray:
+    """Where the first camera sees the solids that have the colour of thing number `number`. Booleans (H, W)"""
+    slots = (world.owner[0] == number).nonzero()[:, 0]
+    return torch.isin(surface, slots + PLANES).numpy()

@@ -21,13 +21,14 @@ from PIL import Image, ImageDraw
 from flashworld.errors import ExportError
 from flashworld.io.atomic import replacing
 from flashworld.nano.training import contestants
+from flashworld.nano.training.captions import caption
 from flashworld.nano.training.curves import draw_curves
 from flashworld.nano.training.evaluate import held_out_photos
-from flashworld.nano.training.grammar import caption
 from flashworld.nano.training.judged_requests import PHOTO_SEED, as_frame, expected, judged_scene
 from flashworld.nano.training.measures import Views
+from flashworld.nano.training.specs import sample_spec
 from flashworld.nano.training.unseen import FIRST_CAPTION_SEED, Trial, make_trial, unseen_atlas
-from flashworld.nano.training.worlds import SKY_DISTANCE, sample_spec
+from flashworld.nano.training.worlds import SKY_DISTANCE
 from flashworld.pipeline import FlashWorldPipeline
 from flashworld.result import SceneResult
 from flashworld.types import Frame

@@ -14,11 +14,13 @@ from PIL import Image
 from flashworld.cameras import intrinsics_from_fov
 from flashworld.inputs import build_request
 from flashworld.nano.training import contestants
+from flashworld.nano.training.captions import caption
 from flashworld.nano.training.claims import Claim, claims
-from flashworld.nano.training.grammar import caption
+from flashworld.nano.training.layouts import exact_layout
 from flashworld.nano.training.materials import TextureAtlas
 from flashworld.nano.training.measures import psnr
 from flashworld.nano.training.report import Row
+from flashworld.nano.training.specs import WorldSpec, sample_spec
 from flashworld.nano.training.unseen import (
     FIRST_CAPTION_SEED,
     FOV_Y_DEG,
@@ -29,7 +31,6 @@ from flashworld.nano.training.unseen import (
     surfaces,
     unseen_atlas,
 )
-from flashworld.nano.training.worlds import WorldSpec, sample_spec
 from flashworld.pipeline import FlashWorldPipeline
 from flashworld.result import SceneResult
 from flashworld.types import Frame
@@ -145,7 +146,7 @@ def first_picture(maker: FlashWorldPipeline, frames: int | None, score: CaptionS
 
 def expected(spec: WorldSpec, atlas: TextureAtlas, height: int, width: int) -> tuple[list[Claim], Frame]:
     """What the caption of a world claims, and the world itself."""
-    world = build_world(spec)
+    world = build_world(spec, exact_layout(height, width))
     camera = first_camera(world, intrinsics_from_fov(FOV_Y_DEG, height, width))
     view = as_frame(look(world, camera, atlas, height, width, samples=1))
     return claims(spec, world, view, surfaces(world, camera, height, width)[1]), view

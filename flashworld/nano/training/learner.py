@@ -1,8 +1,8 @@
 """Weights in training: their start values, their running average, their optimiser, and how they are kept on disk.
 
-A checkpoint is a folder: `progress.json` (configuration, step, history of commands) and `weights-<n>.safetensors`, float16,
-at most `SHARD_BYTES` each, with names `ema.<network>.<tensor>` and `raw.<network>.<tensor>`. The optimiser's moments are
-not kept: a resumed run warms up again.
+A checkpoint is a folder: `progress.json` (configuration, history of commands) and `weights-<n>.safetensors`, float16, at
+most `SHARD_BYTES` each, with the averaged weights under `<network>.<tensor>`. A resumed run starts from the average and
+warms up again; neither raw weights nor the optimiser's moments are kept.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from torch import nn
 from flashworld.config import GAUSSIAN_HEAD_WIDTH, ModelConfig
 from flashworld.models.gaussian_decoder import FIELDS
 from flashworld.models.networks import Networks, random_networks
-from flashworld.nano.training.grammar import build_tokenizer
+from flashworld.nano.training.grow import grow
 from flashworld.nano.training.handover import hand_over
 from flashworld.nano.training.losses import scale_bias
+from flashworld.nano.training.tokenizer import build_tokenizer
 
 SHARD_BYTES = 15_000_000
 EMA_DECAY = 0.998
@@ -101,12 +102,11 @@ class Learner:
     def save(self, folder: Path, progress: dict[str, object]) -> None:
         """Write a checkpoint."""
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {}
-        for kind, modules in (("ema", self.ema), ("raw", self.modules)):
-            for name, module in modules.items():
-                tensors |= {
-                    f"{kind}.{name}.{k}": p.detach().half().cpu().contiguous() for k, p in module.named_parameters()
-                }
+        tensors = {
+            f"{name}.{key}": p.detach().half().cpu().contiguous()
+            for name, module in self.ema.items()
+            for key, p in module.named_parameters()
+        }
         shard: dict[str, torch.Tensor] = {}
         count = size = 0
         for name, tensor in tensors.items():
@@ -119,18 +119,25 @@ class Learner:
         (folder / "progress.json").write_text(text)
 
     def load(self, folder: Path) -> dict[str, object]:
-        """Read a checkpoint's weights and configuration; returns its progress. Without raw weights the average goes on."""
-        progress = json.loads((folder / "progress.json").read_text())
-        self.config = ModelConfig.from_json(json.dumps(progress.pop("config")))
-        tensors: dict[str, torch.Tensor] = {}
-        for path in sorted(folder.glob("weights-*.safetensors")):
-            tensors |= load_file(path)
+        """Take a checkpoint's weights and configuration; returns its progress.
+
+        A nano folder will do as well, also one of a smaller transformer, which is grown (see `grow`).
+        """
+        path = folder / "progress.json"
+        if path.is_file():
+            progress = json.loads(path.read_text())
+            self.config = ModelConfig.from_json(json.dumps(progress.pop("config")))
+            tensors: dict[str, torch.Tensor] = {}
+            for shard in sorted(folder.glob("weights-*.safetensors")):
+                tensors |= load_file(shard)
+        else:
+            progress = {"history": []}
+            tensors, self.config = grow(folder, self.config, self.ema)
         with torch.no_grad():
-            for kind, modules in (("ema", self.ema), ("raw", self.modules)):
-                for name, module in modules.items():
-                    for key, parameter in module.named_parameters():
-                        found = tensors.get(f"{kind}.{name}.{key}")
-                        parameter.copy_(tensors[f"ema.{name}.{key}"] if found is None else found)
+            for name, module in self.ema.items():
+                for key, parameter in module.named_parameters():
+                    parameter.copy_(tensors[f"{name}.{key}"])
+                self.modules[name].load_state_dict(module.state_dict())
         return progress
 
 

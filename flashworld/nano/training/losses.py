@@ -41,6 +41,12 @@ def picture_loss(estimate: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return difference.abs().mean() + 2 * difference.square().mean() + 0.2 * (1 - ssim(estimate, truth))
 
 
+def edge_loss(estimate: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """L1 of the differences between neighbouring pixels: soft edges cost. (N, 3, H, W) each"""
+    difference = estimate - truth
+    return difference.diff(dim=-1).abs().mean() + difference.diff(dim=-2).abs().mean()
+
+
 def depth_loss(maps: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:
     """Log-distance error of the Gaussians themselves; visible ones count more.
 

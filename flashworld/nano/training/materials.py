@@ -66,6 +66,10 @@ MATERIALS: dict[str, Material] = {
     "carpet": Material("grain", 0.25, 0.5),
     "brick": Material("bricks", 0.38, 0.8),
     "leaves": Material("grain", 0.5, 0.35, (0.15, 0.50, 0.14)),
+    "roof": Material("stripes", 0.25, 0.5, (0.62, 0.25, 0.18)),
+    "rock": Material("cloud", 0.35, 2.5, (0.47, 0.47, 0.50)),
+    "asphalt": Material("grain", 0.20, 0.6, (0.28, 0.28, 0.30)),
+    "glass": Material("flat", 0.0, 1.0, (0.70, 0.86, 0.97)),
     "bark": Material("planks", 0.5, 0.3, (0.40, 0.25, 0.13)),
 }
 NATURAL = ("cloud", "grain", "cells", "waves", "sky")

@@ -18,14 +18,15 @@ from flashworld.trajectories import PRESETS, build_trajectory
 VIEWS = 15
 """Poses a path. Eight input frames take every other one and leave seven in between to judge by."""
 KNOBS = {
-    "amplitude": (0.42, 0.58),
-    "angle_deg": (10.0, 17.0),
-    "distance": (1.8, 2.2),
-    "advance": (0.42, 0.58),
+    "amplitude": (0.5, 0.5),
+    "angle_deg": (10.0, 18.0),
+    "distance": (2.0, 2.0),
+    "advance": (0.5, 0.5),
     "factor": (1.1, 1.4),
 }
-"""Ranges of the presets' knobs in training, cut to what each preset allows. They are narrow: paths reach the model with
-their length taken out, so it can only know the size of a move by its being usual, and depth is as uncertain as that."""
+"""Ranges of the presets' knobs in training, cut to what each preset allows. Sizes are fixed: paths reach the model with
+their length taken out, so that half a unit travelled, or two units to the point looked at, are what tells it how large
+the world is. An angle it can see."""
 WEIGHTS = {"full_orbit": 0.0, "roll": 0.3, "shake": 0.5, "spiral": 0.5, "zoom_in": 0.3, "zoom_out": 0.3}
 WEIGHTS |= {name: 0.4 for name in ("pan_left", "pan_right", "tilt_up", "tilt_down")}
 WEIGHTS |= {name: 3.0 for name in ("forward", "left", "right", "backward", "orbit_left", "orbit_right")}
@@ -90,7 +91,7 @@ def smooth_path(rng: np.random.Generator, lens: torch.Tensor) -> Cameras:
     extent = torch.tensor([0.4, 0.15, 0.45])
     end, bend = (torch.from_numpy(rng.uniform(-1, 1, size=3)).float() * extent for _ in range(2))
     positions = 2 * time * (1 - time) * bend + time * time * end
-    positions = positions * float(rng.uniform(*KNOBS["amplitude"])) / positions.norm(dim=1).max()
+    positions = positions * KNOBS["amplitude"][0] / positions.norm(dim=1).max()
     yaw, pitch = (float(a) for a in rng.normal(0, (0.14, 0.06)))
     ease = time[:, 0] ** 2 * (3 - 2 * time[:, 0])
     quats = quat_multiply(

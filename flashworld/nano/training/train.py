@@ -19,23 +19,33 @@ import torch
 from PIL import Image
 
 from flashworld.nano.sizes import NANO, TINY
-from flashworld.nano.training import photos
-from flashworld.nano.training.batches import SEEDS_TRAINING, Batch, ViewPool, WorldBank, build_bank
+from flashworld.nano.training import photos, settings
+from flashworld.nano.training.batches import SEEDS_TRAINING, Batch, ViewPool, WorldBank, build_bank, token_rows
+from flashworld.nano.training.journal import Journal
+from flashworld.nano.training.layouts import FREE, LANDSCAPE, PORTRAIT, Layout
 from flashworld.nano.training.learner import Learner
 from flashworld.nano.training.materials import PATTERN_VARIANTS, PATTERNS, TextureAtlas, build_atlas
-from flashworld.nano.training.paths import build_paths
+from flashworld.nano.training.paths import VIEWS, build_paths
 from flashworld.nano.training.rasterize import Rasterizer, rasterize
 from flashworld.nano.training.raycast import hit_solids
+from flashworld.nano.training.settings import TINY_SETTINGS, Settings
+from flashworld.nano.training.steps import Pools, Steps
 from flashworld.nano.training.textures import picture_bank
-from flashworld.nano.training.trainer import TINY_SETTINGS, Journal, Settings, Trainer
-from flashworld.nano.training.validation import CAPTIONS, caption_tokens, validate_photos, validate_worlds
+from flashworld.nano.training.trainer import Trainer
+from flashworld.nano.training.validation import validate_photos, validate_worlds
+from flashworld.nano.training.word_check import WordCheck
 
 log = logging.getLogger(__name__)
 SEEDS_VALIDATION = 100_000
 VALIDATION_WORLDS = 24
 GALLERY_SHARE = 0.3
-END_SECONDS = 20.0
+SHORT_POSES = 5
+"""Poses of a short path."""
+WORD_LENS = (57.0, 63.0)
+"""Vertical field of view of scenes of words, degrees: about what the app assumes."""
+END_SECONDS = 22.0
 """Kept back for the last look and for saving."""
+Banks = dict[str, WorldBank]
 
 
 def main(arguments: list[str] | None = None, renderer: Rasterizer = rasterize) -> Trainer:
@@ -45,23 +55,30 @@ def main(arguments: list[str] | None = None, renderer: Rasterizer = rasterize) -
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     args.out.mkdir(parents=True, exist_ok=True)
-    config, settings = (TINY, TINY_SETTINGS) if args.tiny else (NANO, Settings())
-    banks = build_banks(settings, config.text.max_tokens, args.seed, args.workers)
-    log.info("banks of %d worlds after %.0f s", len(banks[0]), time.monotonic() - began)
+    config, sizes = (TINY, TINY_SETTINGS) if args.tiny else (NANO, Settings())
+    banks = build_banks(sizes, config.text.max_tokens, args.seed, args.workers)
+    log.info("banks of %s worlds after %.0f s", {k: len(v) for k, v in banks.items()}, time.monotonic() - began)
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.manual_seed(args.seed)
     torch.set_float32_matmul_precision("high")
     learner = Learner(config, args.seed, device)
     progress: dict[str, Any] = learner.load(args.resume) if args.resume else {"history": []}
-    held_out = photos.unpack(args.photos, "held_out") if args.photos else {}
-    training, check = build_pools(banks, settings, args, device, learner)
+    atlas = build_textures(args.photos, sizes, device)
+    pools, check = build_pools(banks, sizes, args, atlas, learner.config.height, learner.config.width)
+    empty = torch.from_numpy(token_rows([""], config.text.max_tokens)[0]).long().to(device)
+    steps = Steps(pools, sizes, renderer, torch.Generator().manual_seed(args.seed), empty)
     journal = Journal(args.out / "log.jsonl")
-    trainer = Trainer(learner, settings, training, journal, renderer, args.seed)
-    trainer.refresh_seconds = fill([*training, check])
-    log.info("pools filled after %.0f s, %.3f s an entry", time.monotonic() - began, trainer.refresh_seconds)
+    trainer = Trainer(learner, steps, journal)
+    trainer.entry_seconds = fill(pools, args.fill_seconds)
+    check.fill()
+    log.info(
+        "pools filled after %.0f s, seconds an entry: %s", time.monotonic() - began,
+        [round(cost, 4) for cost in trainer.entry_seconds.values()],
+    )  # fmt: skip
     trainer.profile = args.out / "profile.txt" if args.profile else None
-    look = Look(trainer, check, held_out, args.out)
+    held_out = photos.unpack(args.photos, "held_out") if args.photos else {}
+    look = Look(trainer, check, held_out, atlas, args.out)
 
     def save() -> None:
         learner.save(args.out, progress)
@@ -69,7 +86,8 @@ def main(arguments: list[str] | None = None, renderer: Rasterizer = rasterize) -
     def left() -> float:
         return args.minutes - (time.monotonic() - began + END_SECONDS) / 60
 
-    trainer.shares["text"] = args.text_share
+    trainer.shares = dict(zip(settings.STEP_KINDS, args.shares, strict=True))
+    trainer.first_steps = args.first_steps
     progress["history"] = [*progress["history"], " ".join(sys.argv[1:] if arguments is None else arguments)]
     if args.stage in ("auto", "autoencoder"):
         minutes = min(left(), args.autoencoder_minutes) if args.stage == "auto" else left()
@@ -78,7 +96,10 @@ def main(arguments: list[str] | None = None, renderer: Rasterizer = rasterize) -
         learner.hand_over()
         save()
     if args.stage in ("auto", "generator"):
-        trainer.train("generator", left(), begin=args.begin, end=args.end, max_steps=args.max_steps, save=save)
+        look("start", sheets=False)
+        trainer.train(
+            "generator", left(), begin=args.begin, end=args.end, max_steps=args.max_steps, save=save, look=look.words
+        )
         look("end")
     save()
     log.info("done after %.0f s", time.monotonic() - began)
@@ -89,80 +110,107 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for weights, log and contact sheets")
-    parser.add_argument("--resume", type=Path, help="folder of an earlier run")
+    parser.add_argument("--resume", type=Path, help="folder of an earlier run, or a nano folder")
     parser.add_argument("--minutes", type=float, default=9.0, help="wall time of the whole command")
     parser.add_argument("--stage", choices=("auto", "autoencoder", "generator"), default="auto")
     parser.add_argument("--autoencoder-minutes", type=float, default=3.0, help="share of stage 1 under --stage auto")
     parser.add_argument("--begin", type=float, default=0.0, help="where on the learning rate's cosine stage 2 starts")
     parser.add_argument("--end", type=float, default=1.0, help="where on it stage 2 ends")
-    parser.add_argument("--text-share", type=float, default=0.25, help="weight of scenes that see only words")
+    parser.add_argument(
+        "--shares", type=float, nargs=3, default=list(settings.STEP_KINDS.values()), metavar=("PICTURES", "WORDS", "LATENTS"),
+        help="how often a step of stage 2 is of each kind",
+    )  # fmt: skip
+    parser.add_argument("--first-steps", type=float, default=settings.FIRST_STEP_ONLY,
+                        help="share of stage 2 that trains the loop's first step alone; 0 for resumed runs")  # fmt: skip
     parser.add_argument("--photos", type=Path, help="file made by flashworld.nano.training.photos")
     parser.add_argument("--seed", type=int, default=0, help="also chooses the training worlds: use a new one to resume")
     parser.add_argument("--max-steps", type=int, default=10**9, help="of each stage")
+    parser.add_argument("--fill-seconds", type=float, default=settings.FILL_SECONDS, help="for each pool, at the start")
     parser.add_argument(
         "--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2), help="processes that make worlds"
     )
     parser.add_argument("--no-compile", action="store_true", help="run the ray-caster uncompiled")
-    parser.add_argument("--profile", action="store_true", help="write profile.txt: where three steps of each stage go")
+    parser.add_argument("--profile", action="store_true", help="write profile.txt: where three steps of each kind go")
     parser.add_argument("--tiny", action="store_true", help="tiny sizes, for rehearsals")
     return parser.parse_args(arguments)
 
 
-def build_banks(settings: Settings, max_tokens: int, seed: int, workers: int) -> tuple[WorldBank, WorldBank]:
+def build_banks(sizes: Settings, max_tokens: int, seed: int, workers: int) -> Banks:
     """Training and validation worlds; forks, so it comes before anything touches CUDA."""
     first_picture = len(PATTERNS) * PATTERN_VARIANTS
-    first = SEEDS_TRAINING + seed * settings.worlds
-    common = {"gallery_share": GALLERY_SHARE, "max_tokens": max_tokens}
-    training = build_bank(first, settings.worlds, first_picture, settings.pictures, workers=workers, **common)
-    check = build_bank(SEEDS_VALIDATION, VALIDATION_WORLDS, first_picture, settings.pictures, workers=1, **common)
-    return training, check
+
+    def bank(first: int, count: int, layout: Layout, gallery_share: float) -> WorldBank:
+        return build_bank(
+            first, count, first_picture, sizes.pictures, workers=workers, gallery_share=gallery_share,
+            max_tokens=max_tokens, layout=layout,
+        )  # fmt: skip
+
+    first = SEEDS_TRAINING + seed * max(sizes.worlds, sizes.word_worlds)
+    return {
+        "pictures": bank(first, sizes.worlds, FREE, GALLERY_SHARE),
+        "landscape": bank(first, sizes.word_worlds, LANDSCAPE, 0.0),
+        "portrait": bank(first, max(1, sizes.word_worlds // 3), PORTRAIT, 0.0),
+        "check": bank(SEEDS_VALIDATION, VALIDATION_WORLDS, FREE, GALLERY_SHARE),
+    }
 
 
 def build_pools(
-    banks: tuple[WorldBank, WorldBank],
-    settings: Settings,
-    args: argparse.Namespace,
-    device: torch.device,
-    learner: Learner,
-) -> tuple[list[ViewPool], ViewPool]:
-    """Empty pools for training (the model's picture size, and turned) and one for validation."""
-    atlas = build_textures(args.photos, settings, device)
-    solids = torch.compile(hit_solids, dynamic=False) if device.type == "cuda" and not args.no_compile else None
-    height, width = learner.config.height, learner.config.width
-    bank, paths = banks[0].to(device), build_paths(settings.paths, args.seed + 1).to(device)
-    training = [
-        ViewPool(bank, paths, atlas, h, w, n, samples=settings.samples, seed=args.seed + n, solids=solids)
-        for h, w, n in ((height, width, settings.pool), (width, height, max(1, settings.pool // 2)))
-    ]
-    unseen, moves = banks[1].to(device), build_paths(VALIDATION_WORLDS, SEEDS_VALIDATION, presets_only=True).to(device)
-    count = min(VALIDATION_WORLDS, settings.pool)
-    check = ViewPool(unseen, moves, atlas, height, width, count, samples=settings.samples, seed=7, solids=solids)
+    banks: Banks, sizes: Settings, args: argparse.Namespace, atlas: TextureAtlas, height: int, width: int
+) -> tuple[Pools, ViewPool]:
+    """Empty pools for training, of the model's picture size and turned, and one for validation."""
+    device = atlas.texels.device
+    compiled = torch.compile(hit_solids, dynamic=False) if device.type == "cuda" and not args.no_compile else None
+    paths = build_paths(sizes.paths, args.seed + 1).to(device)
+    held = {name: bank.to(device) for name, bank in banks.items()}
+    short = {"poses": SHORT_POSES, "entries_per_cast": VIEWS // SHORT_POSES, "fov_y_deg": WORD_LENS}
+
+    def pool(bank: str, rows: int, columns: int, size: int, number: int, **more: Any) -> ViewPool:  # noqa: ANN401
+        whole = max(1, size // more.get("entries_per_cast", 1)) * more.get("entries_per_cast", 1)
+        return ViewPool(
+            held[bank], paths, atlas, rows, columns, whole, samples=sizes.samples, seed=10 * args.seed + number,
+            solids=compiled, **more,
+        )  # fmt: skip
+
+    training = Pools(
+        pictures=(
+            pool("pictures", height, width, sizes.pool, 1),
+            pool("pictures", width, height, max(1, sizes.pool // 2), 2),
+        ),
+        words=(
+            pool("landscape", height, width, sizes.word_pool, 3, **short),
+            pool("portrait", width, height, sizes.word_pool // 3, 4, **short),
+        ),
+        long_words=(pool("landscape", height, width, sizes.word_pool // 5, 5, fov_y_deg=WORD_LENS),),
+    )
+    moves = build_paths(VALIDATION_WORLDS, SEEDS_VALIDATION, presets_only=True).to(device)
+    count = min(VALIDATION_WORLDS, sizes.pool)
+    check = ViewPool(held["check"], moves, atlas, height, width, count, samples=sizes.samples, seed=7, solids=compiled)
     return training, check
 
 
-def build_textures(path: Path | None, settings: Settings, device: torch.device) -> TextureAtlas:
+def build_textures(path: Path | None, sizes: Settings, device: torch.device) -> TextureAtlas:
     """The atlas: patterns, crops of training photographs, dead leaves, noise."""
     sources: dict[str, Image.Image] = photos.unpack(path, "training") if path else {}
-    size = settings.texture_size
-    pictures = picture_bank(sources, count=settings.pictures, size=size, seed=5, device=device)
+    size = sizes.texture_size
+    pictures = picture_bank(sources, count=sizes.pictures, size=size, seed=5, device=device)
     return build_atlas(pictures, size=size, seed=6, device=device)
 
 
-def fill(pools: list[ViewPool]) -> float:
-    """Render every entry of the pools; seconds an entry takes once things are warm."""
+def fill(pools: Pools, seconds: float) -> dict[ViewPool, float]:
+    """Render entries of every pool for at most so many seconds each; seconds an entry takes once things are warm."""
     try:
-        pools[0].refresh(1, wrap=False)
+        pools.pictures[0].refresh(1)
     except Exception:  # compiling is an extra: whatever goes wrong there, the plain ray-caster does the same job
         log.exception("ray-caster: compiling failed, running it uncompiled")
         for pool in pools:
             pool.solids = None
-        pools[0].next = 0
     synchronize()
-    began, entries = time.monotonic(), sum(pool.size for pool in pools)
+    costs = {}
     for pool in pools:
-        pool.fill()
-    synchronize()
-    return (time.monotonic() - began) / entries
+        began = time.monotonic()
+        done = pool.fill(seconds)
+        costs[pool] = (time.monotonic() - began) / done
+    return costs
 
 
 def synchronize() -> None:
@@ -174,25 +222,40 @@ def synchronize() -> None:
 class Look:
     """The validation of a run, always on the same worlds, photographs and captions."""
 
-    def __init__(self, trainer: Trainer, check: ViewPool, held_out: dict[str, Image.Image], folder: Path) -> None:
+    def __init__(
+        self,
+        trainer: Trainer,
+        check: ViewPool,
+        held_out: dict[str, Image.Image],
+        atlas: TextureAtlas,
+        folder: Path,
+    ) -> None:
         self.trainer, self.held_out, self.folder = trainer, held_out, folder
-        frames = trainer.learner.config.frames
-        self.batch: Batch = check.draw(check.size, frames, 4, torch.Generator().manual_seed(11))
-        length, device = self.batch.tokens.shape[1], self.batch.tokens.device
-        tokenizer = trainer.learner.networks.text.tokenizer
-        self.empty = caption_tokens(tokenizer, ("",), length, device)
-        self.captions = caption_tokens(tokenizer, CAPTIONS, length, device)
+        config, sizes = trainer.learner.config, trainer.steps.sizes
+        self.batch: Batch = check.draw(check.size, config.frames, 4, torch.Generator().manual_seed(11))
+        self.obeys = WordCheck(
+            SEEDS_VALIDATION, sizes.check_captions, atlas, config.height, config.width, config.frames,
+            config.text.max_tokens,
+        )  # fmt: skip
 
-    def __call__(self, label: str) -> None:
+    def __call__(self, label: str, *, sheets: bool = True) -> None:
         """Generate with the averaged weights, log the numbers, write contact sheets."""
         torch.manual_seed(12)
-        model, config = self.trainer.computing(average=True), self.trainer.learner.config
-        numbers = validate_worlds(model, self.batch, self.empty, self.trainer.rasterize, self.folder / "worlds.jpg")
+        model, config, steps = self.trainer.computing(average=True), self.trainer.learner.config, self.trainer.steps
+        names = ("worlds.jpg", "photos.jpg", "words.jpg")
+        worlds, pictures, words = (self.folder / name if sheets else None for name in names)
+        numbers = validate_worlds(model, self.batch, steps.empty, steps.rasterize, worlds)
         numbers |= validate_photos(
-            model, self.held_out, self.captions, self.empty, config.height, config.width, self.trainer.rasterize,
-            self.folder / "photos_and_text.jpg",
+            model, self.held_out, steps.empty, config.height, config.width, steps.rasterize, pictures
         )  # fmt: skip
+        numbers |= self.obeys(model, steps.rasterize, words)
         self.trainer.journal.write({"look": label} | numbers)
+
+    def words(self) -> None:
+        """Only whether it obeys words."""
+        torch.manual_seed(12)
+        found = self.obeys(self.trainer.computing(average=True), self.trainer.steps.rasterize)
+        self.trainer.journal.write({"look": "words"} | found)
 
 
 if __name__ == "__main__":

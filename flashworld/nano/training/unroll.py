@@ -147,6 +147,16 @@ def conditions(
     return Conditions(cameras, torch.cat([rays, condition], dim=1).to(model.dtype), text, height, width)
 
 
+def blind_conditions(
+    model: Computing, cameras: Cameras, text: torch.Tensor, height: int, width: int
+) -> Conditions:
+    """Conditions of scenes of which none sees a picture; see `conditions`."""
+    count, rows, columns = len(text), height // SPATIAL_FACTOR, width // SPATIAL_FACTOR
+    rays = rearrange(raymap(cameras, rows, columns), "(b n) c h w -> b c n h w", b=count)
+    nothing = rays.new_zeros((count, model.config.vae.z_dim, *rays.shape[2:]))
+    return Conditions(cameras, torch.cat([rays, nothing], dim=1).to(model.dtype), text, height, width)
+
+
 def first_state(model: Computing, given: Conditions) -> StepState:
     """Pure noise, nothing fed back."""
     batch, _, frames, rows, columns = given.fixed.shape
@@ -187,3 +197,22 @@ def unroll(model: Computing, given: Conditions, step: int, rasterize: Rasterizer
         for earlier in range(step):
             state = feed_back(model, given, run_step(model, given, state, earlier), earlier, rasterize)
     return state
+
+
+def from_truth(model: Computing, given: Conditions, truth: torch.Tensor, step: int) -> StepState:
+    """The state that step number `step` would start from, had the steps before it been right.
+
+    Args:
+        model: The networks.
+        given: The conditions.
+        truth: Normalised latents of the true pictures. (B, C, N, h, w)
+        step: At least 1.
+    """
+    with torch.no_grad():
+        start = first_state(model, given)
+        hidden = torch.cat(
+            [start.noisy.to(model.dtype), given.fixed, start.features, start.rendered.to(model.dtype)], dim=1
+        )
+        _, features = model.denoise(hidden, 0, given.text.to(model.dtype))
+        noisy = renoise(truth, torch.randn_like(truth), STEP_SIGMAS[step])
+    return StepState(noisy, features, truth)

@@ -21,17 +21,12 @@ from flashworld.cameras import Cameras, intrinsics_from_fov, quat_from_axis_angl
 from flashworld.cameras.raymaps import ray_directions
 from flashworld.nano.training import raycast
 from flashworld.nano.training.batches import CLEARANCE
+from flashworld.nano.training.builder import build_worlds
+from flashworld.nano.training.layouts import FREE, Layout
 from flashworld.nano.training.materials import PATTERN_VARIANTS, PATTERNS, TextureAtlas, build_atlas
+from flashworld.nano.training.specs import WorldSpec, sample_spec
 from flashworld.nano.training.textures import muted_noise, random_crop
-from flashworld.nano.training.worlds import (
-    FIRST_SLOT,
-    SKY_DISTANCE,
-    SLOTS,
-    WorldBatch,
-    WorldSpec,
-    build_worlds,
-    sample_spec,
-)
+from flashworld.nano.training.worlds import FIRST_SLOT, SKY_DISTANCE, SLOTS, WorldBatch
 from flashworld.trajectories import build_trajectory, video_path
 
 SEEDS = range(0, 10_000)
@@ -96,9 +91,9 @@ def unseen_atlas(photos: dict[str, Image.Image]) -> TextureAtlas:
     )  # fmt: skip
 
 
-def build_world(spec: WorldSpec) -> WorldBatch:
+def build_world(spec: WorldSpec, layout: Layout = FREE) -> WorldBatch:
     """A world on its own, with the pictures of `unseen_atlas`."""
-    return build_worlds([spec], len(PATTERNS) * PATTERN_VARIANTS, PICTURES)
+    return build_worlds([spec], len(PATTERNS) * PATTERN_VARIANTS, PICTURES, layout)
 
 
 def make_trial(

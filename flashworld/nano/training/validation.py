@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from flashworld.cameras import Cameras, intrinsics_from_fov, normalize
-from flashworld.config import GAUSSIANS_PER_PIXEL, TEXT_PREFIX
+from flashworld.config import GAUSSIANS_PER_PIXEL
 from flashworld.models.gaussian_decoder import FIELDS
 from flashworld.nano.training.batches import Batch
 from flashworld.nano.training.losses import psnr
@@ -22,14 +22,6 @@ from flashworld.nano.training.unroll import Computing, StepOutput, conditions, r
 from flashworld.sampling import STEPS
 from flashworld.trajectories import build_trajectory
 
-CAPTIONS = (
-    "a red ball in the middle nearby on grass under a clear blue sky",
-    "a room with a wooden floor and yellow walls; a large blue cube on the left in front",
-    "snow under a pink sky, a green tree on the right in front and a small black cube in the middle nearby",
-    "a desert and a sunset sky, a large purple cone in the centre nearby",
-    "an interior with blue tiles and white walls; a large orange pillar on the right in front",
-    "the sea under a night sky, a white ball on the left nearby",
-)
 SHEET_ROWS = 8
 SHEET_QUALITY = 88
 
@@ -85,35 +77,30 @@ def validate_worlds(
 def validate_photos(
     model: Computing,
     photos: Mapping[str, Image.Image],
-    captions: torch.Tensor,
     empty: torch.Tensor,
     height: int,
     width: int,
     rasterize: Rasterizer,
     sheet: Path | None,
 ) -> dict[str, float]:
-    """Photographs at their input view, and captions (C, length) without a picture; one default orbit for all."""  # fmt: skip
-    device = captions.device
-    pictures = torch.zeros((len(photos), 3, height, width), device=device)
-    for row, photo in zip(pictures, photos.values(), strict=True):
-        row.copy_(fit_photo(photo, height, width))
-    frames = model.config.frames
+    """Photographs at their input view; one default orbit for all."""
+    if not photos:
+        return {}
+    device = empty.device
+    pictures = torch.stack([fit_photo(photo, height, width) for photo in photos.values()]).to(device)
+    frames, count = model.config.frames, len(photos)
     path, _ = normalize(
         build_trajectory("orbit_right", frames=frames, intrinsics=intrinsics_from_fov(55.0, height, width))
     )
-    total = len(pictures) + len(captions)
-    cameras = Cameras.from_vectors(path.to_vectors().repeat(total, 1)).to(device)
-    blank = torch.zeros((len(captions), 3, height, width), device=device)
-    has_image = torch.arange(total, device=device) < len(pictures)
-    tokens = torch.cat([empty.expand(len(pictures), -1), captions])
-    output = generate(model, cameras, torch.cat([pictures, blank]), 0, has_image, tokens, rasterize)
-    rgb, _ = rasterize(output.scenes, cameras, total, height, width)
+    cameras = Cameras.from_vectors(path.to_vectors().repeat(count, 1)).to(device)
+    yes = torch.ones(count, dtype=torch.bool, device=device)
+    output = generate(model, cameras, pictures, 0, yes, empty.expand(count, -1), rasterize)
+    rgb, _ = rasterize(output.scenes, cameras, count, height, width)
     if sheet is not None:
-        views = [rgb[:, i] for i in (0, frames // 2, frames - 1)]
-        save_sheet(sheet, torch.stack([torch.cat([pictures, blank]), *views], dim=1))
-    quality = psnr(rgb[: len(pictures), 0], pictures)
+        save_sheet(sheet, torch.stack([pictures, *(rgb[:, i] for i in (0, frames // 2, frames - 1))], dim=1))
+    quality = psnr(rgb[:, 0], pictures)
     numbers = {f"photo_{name}": float(q) for name, q in zip(photos, quality, strict=True)}
-    return numbers | {"photos": float(quality.mean())} if numbers else numbers
+    return numbers | {"photos": float(quality.mean())}
 
 
 def fit_photo(photo: Image.Image, height: int, width: int) -> torch.Tensor:
@@ -123,12 +110,6 @@ def fit_photo(photo: Image.Image, height: int, width: int) -> torch.Tensor:
     left, top = (photo.width - columns) // 2, (photo.height - rows) // 2
     cut = photo.crop((left, top, left + columns, top + rows)).resize((width, height), Image.Resampling.BICUBIC)
     return torch.from_numpy(np.asarray(cut).copy()).movedim(-1, 0).float() / 255
-
-
-def caption_tokens(tokenizer: object, captions: tuple[str, ...], length: int, device: torch.device) -> torch.Tensor:
-    """Padded token ids of prompts, with the model's prefix. (C, length)"""
-    rows = [tokenizer.encode(TEXT_PREFIX + text).ids[:length] for text in captions]  # type: ignore[attr-defined]
-    return torch.tensor([row + [0] * (length - len(row)) for row in rows], device=device)
 
 
 def save_sheet(path: Path, pictures: torch.Tensor) -> None:

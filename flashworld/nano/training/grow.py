@@ -1,0 +1,90 @@
+"""A deeper transformer from a trained one, which at first computes the same but for the words.
+
+1. Blocks are spread over the new depth; blocks in between start silent (their branches add nothing).
+2. A wider feed-forward part keeps its units; new ones are not heard yet.
+3. Words start anew: the text encoder, the embedding of its output, and cross-attention, which hardly speaks at first.
+
+VAE encoder, Gaussian decoder and the statistics of the latents are taken as they are.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from flashworld.config import ModelConfig
+from flashworld.errors import CheckpointError
+from flashworld.nano.package import nano_config, open_nano
+
+NEW_WORDS = re.compile(r"condition_embedder\.text_embedder\.|blocks\.\d+\.attn2\.")
+QUIET = 0.1
+"""Factor on the fresh cross-attention's output."""
+
+
+@torch.no_grad()
+def grow(
+    folder: Path, config: ModelConfig, fresh: Mapping[str, nn.Module]
+) -> tuple[dict[str, torch.Tensor], ModelConfig]:
+    """Weights of every network for `config`, made from a nano folder.
+
+    Args:
+        folder: In nano's format; its transformer has at most the layers and feed-forward width of `config`.
+        config: The sizes wanted.
+        fresh: Networks of those sizes with random weights, for what is new.
+
+    Returns:
+        Tensors named `<network>.<tensor>`, and the configuration with the folder's latent statistics.
+
+    Raises:
+        CheckpointError: the folder's model differs in more than words, depth and feed-forward width.
+    """
+    old = nano_config(folder)
+    vae = dataclasses.replace(config.vae, latents_mean=old.vae.latents_mean, latents_std=old.vae.latents_std)
+    stored = open_nano(folder)
+    if old == dataclasses.replace(config, vae=vae):
+        return {f"{n}.{k}": t.read() for n, state in stored.items() for k, t in state.items()}, old
+    sizes = dataclasses.replace(
+        config.transformer, num_layers=old.transformer.num_layers, ffn_dim=old.transformer.ffn_dim
+    )
+    if (old.transformer, old.vae, old.feature_dim) != (sizes, vae, config.feature_dim):
+        raise CheckpointError(f"nano: {str(folder)!r} differs in more than words and the transformer's depth and width")
+    tensors = {
+        f"{name}.{k}": p.detach().clone() for name, module in fresh.items() for k, p in module.named_parameters()
+    }
+    for name in ("vae_encoder", "gaussian_decoder"):
+        tensors |= {f"{name}.{k}": stored[name][k].read() for k, _ in fresh[name].named_parameters()}
+    before, after = old.transformer.num_layers, config.transformer.num_layers
+    taken = {i * after // before: i for i in range(before)}
+    for key, _ in fresh["transformer"].named_parameters():
+        name = f"transformer.{key}"
+        if NEW_WORDS.search(key):
+            tensors[name] = tensors[name] * (QUIET if ".attn2.to_out." in key else 1)
+            continue
+        layer = re.match(r"blocks\.(\d+)\.(.*)", key)
+        if layer is None:
+            tensors[name] = stored["transformer"][key].read()
+            continue
+        number, rest = int(layer[1]), layer[2]
+        source = max(place for place in taken if place <= number)
+        value = stored["transformer"][f"blocks.{taken[source]}.{rest}"].read()
+        if number in taken:
+            tensors[name] = _widened(value, tensors[name], rest)
+        elif rest == "scale_shift_table":
+            tensors[name] = value
+        elif rest.startswith(("attn1.to_out.", "ffn.net.2.")):
+            tensors[name] = torch.zeros_like(tensors[name])
+    return tensors, dataclasses.replace(config, vae=vae)
+
+
+def _widened(value: torch.Tensor, fresh: torch.Tensor, name: str) -> torch.Tensor:
+    """An old tensor in its larger successor: new rows as drawn, new columns silent."""
+    if value.shape == fresh.shape:
+        return value
+    wide = torch.zeros_like(fresh) if name.startswith("ffn.net.2.") else fresh.clone()
+    wide[tuple(slice(0, side) for side in value.shape)] = value.to(wide.device)
+    return wide
