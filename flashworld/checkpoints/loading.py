@@ -11,7 +11,7 @@ A path may be a `model.ckpt` (the Wan parts come from the Hub's cache or from `w
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -43,7 +43,7 @@ from flashworld.models.networks import (
 from flashworld.models.still_frame import ENCODER_PREFIXES
 from flashworld.models.text_encoder import EMBEDDING, TIED_EMBEDDING, tie_embedding
 from flashworld.models.transformer import materialize_rope
-from flashworld.nano.package import CONFIG_NAME, WEIGHTS_NAME, nano_config, nano_tokenizer, open_nano
+from flashworld.nano.package import CONFIG_NAME, WEIGHTS_NAME, nano_config, nano_tokenizer, open_nano, prompt_reader
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -75,12 +75,14 @@ class OpenedModel:
         tokenizer: Its tokenizer.
         states: Tensors by network, with the names and shapes that the networks want.
         trained: False for a folder of random weights.
+        read_prompt: What its text encoder reads for a prompt; None: the prompt itself.
     """
 
     config: ModelConfig
     tokenizer: Tokenizer
     states: Mapping[str, LazyState]
     trained: bool = True
+    read_prompt: Callable[[str], str] | None = None
 
 
 def load_networks(
@@ -192,7 +194,7 @@ def _unknown_source(source: str | Path) -> CheckpointError:
 
 
 def _open_nano(folder: Path) -> OpenedModel:
-    return OpenedModel(nano_config(folder), nano_tokenizer(folder), open_nano(folder))
+    return OpenedModel(nano_config(folder), nano_tokenizer(folder), open_nano(folder), prompt_reader(folder))
 
 
 def _open_published(files: PublishedFiles, config: ModelConfig) -> OpenedModel:
@@ -262,6 +264,7 @@ def _fill(opened: OpenedModel, device: torch.device, dtype: torch.dtype, on_prog
         _assign(module, network, states[network], device, dtype, on_progress)
     tie_embedding(cast("UMT5EncoderModel", networks.text.encoder))
     materialize_rope(networks.transformer)
+    networks.text.read_prompt = opened.read_prompt
     return replace(networks, device=device, dtype=dtype)
 
 

@@ -16,7 +16,6 @@ from torch import nn
 from torch.nn.functional import linear
 
 from flashworld.models.networks import Networks
-from flashworld.models.text_encoder import TextConditioner
 from flashworld.models.trees import shallow_copy
 
 INT8_MAX = 127.0
@@ -56,4 +55,4 @@ def shrink_text_encoder(networks: Networks) -> Networks:
         for name, child in parent.named_children():
             if isinstance(child, nn.Linear):
                 setattr(parent, name, Int8Linear(child))
-    return replace(networks, text=TextConditioner(networks.text.tokenizer, encoder, networks.text.max_tokens))
+    return replace(networks, text=networks.text.with_encoder(encoder))

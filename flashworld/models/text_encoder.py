@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -49,15 +49,23 @@ class TextConditioner:
         tokenizer: With a post-processor that appends </s>. Its truncation and padding are set here.
         encoder: A UMT5 encoder.
         max_tokens: Rows of the embedding; longer prompts are cut, keeping </s>.
+        read_prompt: What the encoder is to read for a prompt; None: the prompt itself.
     """
 
-    def __init__(self, tokenizer: Tokenizer, encoder: nn.Module, max_tokens: int = TEXT_TOKENS) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        encoder: nn.Module,
+        max_tokens: int = TEXT_TOKENS,
+        read_prompt: Callable[[str], str] | None = None,
+    ) -> None:
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_tokens)
         self.tokenizer = tokenizer
         self.encoder = encoder
         self.reader = TextReader(encoder)
         self.max_tokens = max_tokens
+        self.read_prompt = read_prompt
         self._recent: OrderedDict[str, torch.Tensor] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -85,12 +93,17 @@ class TextConditioner:
         return self._pad(found)
 
     def token_ids(self, text: str) -> list[int]:
-        """Ids of "[Static] " + text, ending in </s>, at most `max_tokens`."""
-        return self.tokenizer.encode(TEXT_PREFIX + text).ids
+        """Ids of "[Static] " + what is read of a text, ending in </s>, at most `max_tokens`."""
+        read = text if self.read_prompt is None else self.read_prompt(text)
+        return self.tokenizer.encode(TEXT_PREFIX + read).ids
 
     def encode_ids(self, ids: list[int]) -> torch.Tensor:
         """Embed token ids without padding. (1, max_tokens, text_dim)"""
         return self._pad(self._encode(ids))
+
+    def with_encoder(self, encoder: nn.Module) -> TextConditioner:
+        """The same with another encoder, and nothing remembered."""
+        return TextConditioner(self.tokenizer, encoder, self.max_tokens, self.read_prompt)
 
     def forget(self) -> None:
         """Drop remembered embeddings, for when the encoder has moved or changed."""

@@ -29,10 +29,15 @@ if TYPE_CHECKING:
 METADATA_KEY = "flashworld"
 """One key, because safetensors writes several in no fixed order."""
 FORMAT = "flashworld-nano"
-VERSION = 1
+VERSION, OLD_VERSION = 2, 1
+"""Text encoders of version 1 read the prompt itself, later ones nano's own sentence for it (`language`)."""
 CONFIG_NAME = "config.json"
 TOKENIZER_NAME = "tokenizer.json"
 WEIGHTS_NAME = "weights.safetensors"
+MORE_WEIGHTS_NAME = "weights-2.safetensors"
+"""The second half; there is none where one file holds everything."""
+FILE_BYTES = 9_000_000
+"""Tensors of the first file, at most."""
 SCALE = ".scale"
 INT8_MAX = 127
 MIN_INT8_VALUES = 1024
@@ -91,9 +96,12 @@ def write_nano(
         folder.mkdir(parents=True, exist_ok=True)
         (folder / CONFIG_NAME).write_text(config + "\n", encoding="utf-8")
         (folder / TOKENIZER_NAME).write_text(tokenizer + "\n", encoding="utf-8")
-        partial = folder / f"{WEIGHTS_NAME}.part"
-        partial.write_bytes(save(tensors, {METADATA_KEY: json.dumps(head)}))
-        partial.replace(folder / WEIGHTS_NAME)
+        halves = _halves(tensors)
+        (folder / MORE_WEIGHTS_NAME).unlink(missing_ok=True)
+        for name, half in reversed(list(halves.items())):  # the file that makes the folder one of nano's comes last
+            partial = folder / f"{name}.part"
+            partial.write_bytes(save(half, {METADATA_KEY: json.dumps(head | {"files": len(halves)})}))
+            partial.replace(folder / name)
     except OSError as error:
         raise ExportError(f"nano weights cannot be written to {str(folder)!r} ({type(error).__name__})") from error
 
@@ -106,10 +114,12 @@ def open_nano(folder: Path) -> dict[str, dict[str, LazyTensor]]:
     """
     path = folder / WEIGHTS_NAME
     try:
-        metadata, stored = _metadata(path), open_safetensors([path])
+        metadata = _metadata(path)
+        paths = [path, folder / MORE_WEIGHTS_NAME][: 2 if metadata.get("files") == 2 else 1]
+        stored = open_safetensors(paths)
     except CheckpointError as error:
         raise CheckpointError(f"nano weights: {error}; {HOW_TO_GET}") from error
-    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
+    if metadata.get("format") != FORMAT or metadata.get("version") not in (OLD_VERSION, VERSION):
         found = f"{metadata.get('format', 'no format')!s} {metadata.get('version', '')!s}".strip()[:60]
         raise CheckpointError(f"nano weights must be {FORMAT} version {VERSION}, got {found}; {HOW_TO_GET}")
     values = {name: tensor.read() for name, tensor in stored.items()}
@@ -119,6 +129,28 @@ def open_nano(folder: Path) -> dict[str, dict[str, LazyTensor]]:
             raise CheckpointError(f"nano weights: the {what} changed since the file was written; {HOW_TO_GET}")
     plain = {name: _unpacked(name, values) for name in values if not name.endswith(SCALE)}
     return {network: with_prefix(plain, f"{network}.") for network in _networks(plain)}
+
+
+def prompt_reader(folder: Path) -> Callable[[str], str] | None:
+    """What the text encoder of a folder reads for a prompt; None: the prompt itself.
+
+    Raises:
+        CheckpointError: the weights are not readable.
+    """
+    from flashworld.nano.language import nano_prompt
+
+    return None if _metadata(folder / WEIGHTS_NAME).get("version") == OLD_VERSION else nano_prompt
+
+
+def _halves(tensors: Mapping[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
+    """Tensors by file, in the order of their names; the second file only where the first is full."""
+    halves: dict[str, dict[str, torch.Tensor]] = {WEIGHTS_NAME: {}}
+    size, name = 0, WEIGHTS_NAME
+    for key in sorted(tensors):
+        size += tensors[key].nbytes
+        name = WEIGHTS_NAME if size <= FILE_BYTES else MORE_WEIGHTS_NAME
+        halves.setdefault(name, {})[key] = tensors[key]
+    return halves
 
 
 def _metadata(path: Path) -> dict[str, object]:

@@ -5,13 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from flashworld.config import TEXT_PREFIX
-from flashworld.models.networks import random_networks
-from flashworld.models.text_encoder import EOS_ID, UNKNOWN_ID
-from flashworld.nano.sizes import NANO, TINY
 from flashworld.nano.training.grammar import (
     COLOUR_WORDS,
     SHAPE_WORDS,
@@ -21,6 +14,13 @@ from flashworld.nano.training.grammar import (
     split_words,
     vocabulary,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flashworld.config import TEXT_PREFIX
+from flashworld.models.networks import random_networks
+from flashworld.models.text_encoder import EOS_ID, UNKNOWN_ID
+from flashworld.nano.sizes import NANO, TINY
 from flashworld.nano.training.worlds import sample_spec
 
 SEEDS = range(300)

@@ -24,7 +24,7 @@ from flashworld.checkpoints.loading import load_nano
 from flashworld.config import NANO_DIR, ModelConfig
 from flashworld.errors import CheckpointError, ExportError
 from flashworld.models.networks import Networks
-from flashworld.nano.package import CONFIG_NAME, MIN_INT8_VALUES, TOKENIZER_NAME, WEIGHTS_NAME, write_nano
+from flashworld.nano.package import CONFIG_NAME, MIN_INT8_VALUES, MORE_WEIGHTS_NAME, TOKENIZER_NAME, write_nano
 from flashworld.nano.training.contestants import generate, views_of
 from flashworld.nano.training.learner import Learner
 from flashworld.nano.training.measures import psnr
@@ -91,8 +91,9 @@ def export(networks: Networks, folder: Path) -> None:
         seconds = time.process_time() - clock
         verdict = "as it must" if seconds <= LOAD_SECONDS else f"but must in {LOAD_SECONDS:g} s"
         log.info("loads in %.2f s of CPU once libraries are imported, %s", seconds, verdict)
-        for file in (CONFIG_NAME, TOKENIZER_NAME, WEIGHTS_NAME):
-            (made / file).replace(folder / file)
+        (folder / MORE_WEIGHTS_NAME).unlink(missing_ok=True)
+        for file in sorted(made.iterdir()):
+            file.replace(folder / file.name)
 
 
 def eight_bit(name: str, tensor: torch.Tensor) -> bool:
@@ -106,11 +107,11 @@ def check_sizes(folder: Path) -> None:
     Raises:
         ExportError: they are too large to ship.
     """
-    weights = (folder / WEIGHTS_NAME).stat().st_size
+    weights = [path.stat().st_size for path in sorted(folder.glob("weights*.safetensors"))]
     extra = sum((folder / name).stat().st_size for name in (CONFIG_NAME, TOKENIZER_NAME))
-    log.info("weights %.2f MB, configuration and tokenizer %.3f MB", weights / 1e6, extra / 1e6)
+    log.info("weights %s MB, configuration and tokenizer %.3f MB", [w / 1e6 for w in weights], extra / 1e6)
     for what, size, limit in (
-        ("weights", weights, MAX_WEIGHTS_BYTES),
+        *(("each weights file", size, MAX_WEIGHTS_BYTES) for size in weights),
         ("configuration and tokenizer", extra, MAX_EXTRA_BYTES),
     ):
         if size > limit:

@@ -57,7 +57,7 @@ class Settings:
     """
 
     worlds: int = 16384
-    word_worlds: int = 24576
+    word_worlds: int = 49152
     paths: int = 3000
     pictures: int = 320
     texture_size: int = 256

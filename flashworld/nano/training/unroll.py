@@ -147,9 +147,7 @@ def conditions(
     return Conditions(cameras, torch.cat([rays, condition], dim=1).to(model.dtype), text, height, width)
 
 
-def blind_conditions(
-    model: Computing, cameras: Cameras, text: torch.Tensor, height: int, width: int
-) -> Conditions:
+def blind_conditions(model: Computing, cameras: Cameras, text: torch.Tensor, height: int, width: int) -> Conditions:
     """Conditions of scenes of which none sees a picture; see `conditions`."""
     count, rows, columns = len(text), height // SPATIAL_FACTOR, width // SPATIAL_FACTOR
     rays = rearrange(raymap(cameras, rows, columns), "(b n) c h w -> b c n h w", b=count)
