@@ -52,8 +52,9 @@ lint: $(VENV)/.test-ready  ## formatter, linter, types
 bench: $(VENV)/.run-ready  ## figures of this machine
 	$(BIN)/python -m benchmarks
 
-bench-gpu: $(VENV)/.test-ready  ## every figure of a GPU, ten minutes
-	$(BIN)/python -m benchmarks.gpu_all --out $(OUT)/gpu
+bench-gpu: $(VENV)/.test-ready  ## every figure of a GPU, ten minutes a run, into the README and docs/speed.md
+	$(BIN)/python -m benchmarks.gpu_all --out $(OUT)/gpu; status=$$?; \
+	  $(BIN)/python -m docs.make_gpu_figures $(OUT)/gpu/gpu_all.json && exit $$status
 
 lock: $(VENV)/.uv-ready  ## pin every package again from requirements*.in
 	$(UV) pip compile requirements.in -o requirements.txt --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url

@@ -10,12 +10,13 @@ from functools import partial
 
 import torch
 
-from benchmarks.full_scene import relative, single_calls
 from benchmarks.gpu.run import Run
+from flashworld.config import SPATIAL_FACTOR
 from flashworld.models.fp8 import Fp8Mode
 from flashworld.models.fused import fuse_networks
 from flashworld.models.int8 import shrink_text_encoder
 from flashworld.models.networks import Networks, random_networks
+from flashworld.models.transformer import velocity_and_features
 
 FP8_MODES: tuple[Fp8Mode, ...] = ("per_row", "per_tensor")
 NOTHING_TO_RUN = 5
@@ -50,6 +51,46 @@ def precisions(best: Fp8Mode | None) -> dict[str, Callable[[Networks], Networks]
         found[name] = partial(fuse_networks, fp8=mode, native=native)
     found["int8 text"] = shrink_text_encoder
     return found
+
+
+def relative(a: torch.Tensor, b: torch.Tensor) -> float:
+    """||a - b|| / ||b||."""
+    return float((a.float() - b.float()).norm() / b.float().norm())
+
+
+@torch.inference_mode()
+def single_calls(networks: Networks) -> dict[str, torch.Tensor]:
+    """One call of each network on inputs that do not depend on the precision, so that only its own rounding shows."""
+    config, dtype = networks.config, networks.dtype
+    rows, columns = config.height // SPATIAL_FACTOR, config.width // SPATIAL_FACTOR
+    device = networks.device
+    generator = torch.Generator(device).manual_seed(3)
+
+    def noise(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator, device=device)
+
+    hidden, text = (
+        noise(1, config.in_channels, config.frames, rows, columns),
+        noise(1, config.text.max_tokens, config.transformer.text_dim),
+    )
+    features, latents = noise(4, config.feature_dim, rows, columns), noise(4, config.vae.z_dim, rows, columns)
+    pictures = noise(4, 3, config.height, config.width).clamp(-1, 1)
+    time_now = torch.full((1,), 900.0, device=device)
+    velocity, out_features = velocity_and_features(
+        networks.transformer,
+        hidden.to(dtype),
+        time_now,
+        networks.text_context(text.to(dtype)),
+        latent_channels=config.vae.z_dim,
+    )
+    found = {
+        "text": networks.text("a wooden dock on a calm lake"),
+        "velocity": velocity,
+        "features": out_features,
+        "head_maps": networks.gaussian_decoder(features, latents),
+        "vae_mean": networks.vae_encoder(pictures.to(dtype))[0],
+    }
+    return {name: value.float().cpu() for name, value in found.items()}
 
 
 def device_tests(run: Run) -> dict[str, object]:
