@@ -182,7 +182,9 @@ def test_without_a_gpu_call_everything_runs_eagerly_and_says_why(networks, tmp_p
     plan_block(networks, "vae_encoder", SMALL).example()
 
 
-@pytest.mark.parametrize("error", [RuntimeError("GPU task aborted"), MemoryError(), OSError("no space left")])
+@pytest.mark.parametrize(
+    "error", [RuntimeError("GPU task aborted"), MemoryError(), OSError("no space left"), torch.OutOfMemoryError("CUDA")]
+)
 def test_failing_to_compile_does_not_stop_the_app(networks, tmp_path, error):
     def on_gpu(_function):
         def run(_wanted):
@@ -210,6 +212,20 @@ def test_network_that_cannot_be_compiled_is_left_out(networks):
     packages, failures = compile_all(broken, [("vae_encoder", SMALL)], OPTIONS)
     assert packages == {}
     assert "compiling it failed" in failures["vae_encoder", SMALL]
+
+
+def test_network_that_the_gpu_has_no_room_to_compile_is_left_out(networks, monkeypatch):
+    def compile_first_only(plan, _options, _compiler):
+        if plan.name == "transformer":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore lines")
+        return plan.name
+
+    monkeypatch.setattr("aot.gpu_work.compile_plan", compile_first_only)
+    packages, failures = compile_all(networks, [("transformer", SMALL), ("vae_encoder", SMALL)], OPTIONS)
+    assert packages == {("vae_encoder", SMALL): "vae_encoder"}
+    (sentence,) = failures.values()
+    assert sentence.startswith("there was too little GPU memory to compile it: CUDA out of memory")
+    assert "\n" not in sentence
 
 
 def test_store_that_cannot_be_written_does_not_stop_the_app(networks, tmp_path):
