@@ -23,8 +23,8 @@ test: $(VENV)/.test-ready chromium  ## unit, golden, fuzz, app, ZeroGPU and brow
 	$(BIN)/python -m pytest tests/unit tests/golden -n 2
 	$(BIN)/python -m pytest tests/fuzz tests/app tests/zerogpu tests/browser -m "not slow"
 
-test-slow: $(VENV)/.test-ready  ## compiled graphs through two ZeroGPU workers, minutes
-	$(BIN)/python -m pytest tests/zerogpu -m slow
+test-slow: $(VENV)/.test-ready  ## compiled graphs, the whole app and the GPU benchmark in small, a quarter of an hour
+	$(BIN)/python -m pytest tests/zerogpu tests/device -m slow
 
 test-device: $(VENV)/.test-ready  ## tests that need a CUDA device
 	$(BIN)/python -m pytest tests/device
