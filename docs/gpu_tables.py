@@ -117,7 +117,7 @@ def cold_total(cold: Mapping[str, Any]) -> float:
 
 
 COLD = {
-    "imports_s": "importing", "device_s": "opening the device", "weights_s": "weights, drawn at random",
+    "imports_s": "importing, and opening the device", "weights_s": "weights, drawn at random",
     "read_s": "weights, read from a converted folder", "rearrange_s": "fusing, folding, eight bits",
     "graphs_s": "finding, proving and loading graphs", "first_scene_s": "the first scene",
 }  # fmt: skip
@@ -207,7 +207,7 @@ def offload(parts: Parts) -> list[str]:
 
 
 def _within(row: Mapping[str, Any] | None) -> str:
-    return MISSING if row is None else "does not fit" if "does not fit" in row else seconds(row.get("warm_s"))
+    return "" if row is None else "does not fit" if "does not fit" in row else seconds(row.get("warm_s"))
 
 
 def rounding(parts: Parts) -> list[str]:

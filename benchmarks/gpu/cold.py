@@ -10,7 +10,7 @@ from flashworld.pipeline import FlashWorldPipeline
 
 
 def cold_start(run: Run) -> dict[str, object]:
-    """Seconds from the birth of the process: imports, weights, graphs, first scene; then a second scene.
+    """Seconds from the birth of the process: imports and opening the device, weights, graphs, first scene; then a second scene.
 
     Without --weights they are drawn at random where an app would read them, which takes another time.
     """
@@ -24,8 +24,6 @@ def cold_start(run: Run) -> dict[str, object]:
         return now
 
     start = time.perf_counter()
-    run.wait()  # opens the device
-    start = lap("device_s", start)
     if run.args.weights:
         loaded = load_networks(run.args.weights, device=run.device, dtype=run.dtype)
         start = lap("read_s", start)

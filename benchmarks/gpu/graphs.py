@@ -48,7 +48,10 @@ def static_graphs(run: Run) -> dict[str, object]:
         kind: verified(run, networks, ("--shapes", sizes))
         for kind, sizes in (("static", shapes), ("dynamic", "dynamic"))
     }
-    return found | {"rows": {kind: [row for row in table if row["size"] == shapes] for kind, table in rows.items()}}
+    same = {kind: [row for row in table if row["size"] == shapes] for kind, table in rows.items()}
+    if not all(same.values()):
+        raise CompiledBlockError(f"verify: expected rows for {shapes}, got {rows}")
+    return found | {"rows": same}
 
 
 def bfloat16_graph(run: Run) -> dict[str, object]:

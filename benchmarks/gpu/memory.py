@@ -15,6 +15,7 @@ from flashworld.pipeline import FlashWorldPipeline, place
 MODES = ("none", "text", "text,transformer", "text,vae,transformer")
 CONTEXT_GIB = 0.6
 """What a card holds besides tensors: the CUDA context and the libraries' code."""
+REFUSED = "does not fit"
 
 
 def offload(run: Run) -> dict[str, object]:
@@ -39,10 +40,13 @@ def one_mode(run: Run, mode: str) -> dict[str, object]:
     row: dict[str, object] = {"warm_s": run.timed(scene), "peak_gib": run.peak_gib()}
     if run.device.type == "cuda":
         total = torch.cuda.get_device_properties(run.device).total_memory / GIB
-        row["budgets"] = {
-            f"{budget} GiB": within(run, scene, (float(budget) - CONTEXT_GIB) / total)
-            for budget in run.args.budgets.split(",")
-        }
+        budgets: dict[str, object] = {}
+        for budget in sorted(map(float, run.args.budgets.split(",")), reverse=True):
+            found = within(run, scene, (budget - CONTEXT_GIB) / total)
+            budgets[f"{budget:g} GiB"] = found
+            if REFUSED in found:
+                break  # a smaller card has no more room
+        row["budgets"] = budgets
         torch.cuda.set_per_process_memory_fraction(1.0, run.device)
     return row
 
@@ -55,7 +59,7 @@ def within(run: Run, scene: Callable[[], None], fraction: float) -> dict[str, ob
     try:
         return {"warm_s": run.timed(scene), "peak_gib": run.peak_gib()}
     except torch.OutOfMemoryError as error:
-        return {"does not fit": str(error).split(". ")[0]}
+        return {REFUSED: str(error).split(". ")[0]}
 
 
 def offloaded(run: Run, mode: str) -> FlashWorldPipeline:

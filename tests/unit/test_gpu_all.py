@@ -138,8 +138,8 @@ def test_rounding_of_every_precision(run):
 
 def test_cold_start_in_parts(run):
     times = cold.cold_start(run)
-    assert {"imports_s", "device_s", "weights_s", "graphs_s", "first_scene_s", "second_scene_s"} <= times.keys()
-    assert times["imports_s"] > times["device_s"]
+    assert {"imports_s", "weights_s", "graphs_s", "first_scene_s", "second_scene_s"} <= times.keys()
+    assert times["imports_s"] > 0.1
 
 
 def test_cold_start_reads_a_folder(run, tmp_path):

@@ -31,7 +31,7 @@ PARTS = {
         "24 GiB": {"warm_s": 2.1, "peak_gib": 20.0}, "10 GiB": {"does not fit": "CUDA out of memory"}}}}},
     "rounding": {"rows": {"bfloat16": {"text": 0.01, "velocity": 0.013, "features": 0.0127, "head_maps": 0.0104,
                                        "vae_mean": 0.0128}}},
-    "cold_start": {"imports_s": 8.0, "device_s": 0.5, "weights_s": 3.0, "graphs_s": 1.0, "first_scene_s": 2.0,
+    "cold_start": {"imports_s": 8.0, "weights_s": 3.0, "graphs_s": 1.0, "first_scene_s": 2.0,
                    "second_scene_s": 1.0, "weights": "drawn"},
     "reserved": {"rows": [{"asked_s": 2, "used_s": 1.5, "kind": "46 7 warm compiled"}], "asked_over_used": 1.33},
     "video": {"frames": 97, "rendered_s": 0.25, "on_disk_s": 1.5, "mb": 3.0, "packed_s": 0.4, "pickled_s": 0.3,
