@@ -15,6 +15,7 @@ from flashworld.models.fp8 import Fp8Mode, probe_fp8
 from flashworld.models.fused import fuse_networks
 from flashworld.models.int8 import shrink_text_encoder
 from flashworld.models.networks import Networks
+from flashworld.models.padded import pad_convolutions
 
 logger = logging.getLogger(__name__)
 
@@ -28,12 +29,14 @@ class Variant:
     Attributes:
         fused: One product for q, k and v; the text's keys and values once a scene.
         folded: The Gaussian decoder's doublings from 4/9 of the products.
+        padded: The VAE encoder's odd channel counts filled up with zeros.
         fp8: Granularity of eight-bit block linears; None leaves them in the networks' dtype. Needs `fused`.
         text_int8: Eight-bit weights in the text encoder: 4.6 GB less to hold and, on a cold ZeroGPU worker, to move.
     """
 
     fused: bool = True
     folded: bool = True
+    padded: bool = True
     fp8: Fp8Mode | None = None
     text_int8: bool = False
 
@@ -43,6 +46,8 @@ class Variant:
             networks = fuse_networks(networks, self.fp8)
         if self.folded:
             networks = replace(networks, gaussian_decoder=fold_doublings(networks.gaussian_decoder))
+        if self.padded:
+            networks = replace(networks, vae_encoder=pad_convolutions(networks.vae_encoder))
         if self.text_int8:
             networks = shrink_text_encoder(networks)
         for module in networks.modules.values():
