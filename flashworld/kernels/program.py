@@ -29,7 +29,7 @@ KERNELS = (
     "move_by_digit<u32, true>", "move_by_digit<u32, false>", "move_by_digit<u16, false>",
     "count_hits", "sum_hits",
     "list_hits<u16>", "list_hits<u32>", "find_lists<u16>", "find_lists<u32>",
-    "rasterize<false>", "rasterize<true>",
+    "rasterize<false>", "rasterize<true>", "finish",
 )  # fmt: skip
 Argument = torch.Tensor | int | float | None
 Dims = tuple[int, int, int]

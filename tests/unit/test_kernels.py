@@ -57,6 +57,28 @@ def test_a_batch_gives_what_its_views_give_alone(program, monkeypatch):
 
 
 @needs_compiler
+def test_what_lies_behind_opaque_tiles_is_not_listed_and_not_missed(program, monkeypatch):
+    scene, cameras = room_scene(4000, seed=5), room_cameras(2, HEIGHT, WIDTH)
+    solid = replace(scene, scales=4 * scene.scales, opacities=scene.opacities.clamp(min=0.9))
+    listed: list[int] = []
+    draw = Renderer._draw
+
+    def counted(self, projected, slab, hits, totals, group, count, *rest, **options):
+        listed.append(count)
+        draw(self, projected, slab, hits, totals, group, count, *rest, **options)
+
+    monkeypatch.setattr(Renderer, "_draw", counted)
+    slabs = renderer(program, solid, cameras).render(slice(0, 2), want_depth=True)
+    in_slabs = sum(listed)
+    listed.clear()
+    monkeypatch.setattr(splats, "SLABS", ((0, 256),))
+    whole = renderer(program, solid, cameras).render(slice(0, 2), want_depth=True)
+    assert in_slabs < 0.8 * sum(listed)
+    for name in ("rgb", "alpha", "depth"):
+        assert torch.equal(getattr(slabs, name), getattr(whole, name))
+
+
+@needs_compiler
 def test_broken_gaussians_are_left_out_and_transparent_ones_too(program):
     scene, cameras = room_scene(2000), room_cameras(1, HEIGHT, WIDTH)
     bad = Gaussians(*(getattr(scene, n).clone() for n in ("means", "quats_wxyz", "scales", "opacities", "sh")))
