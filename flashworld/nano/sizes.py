@@ -49,7 +49,7 @@ TINY = ModelConfig(
         base_dim=8, decoder_base_dim=8, z_dim=8, num_res_blocks=1, latents_mean=(0.0,) * 8, latents_std=(1.0,) * 8
     ),
     text=TextConfig(
-        vocab_size=128,
+        vocab_size=256,
         d_model=32,
         d_kv=16,
         d_ff=64,

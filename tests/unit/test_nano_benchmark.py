@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from flashworld.nano.language.scene import GROUNDS, WALLS
 from flashworld.nano.training import contestants
 from flashworld.nano.training.claims import SURFACE_SHARE, Claim
 from flashworld.nano.training.colour_names import BANDS, is_named, to_hsv
@@ -19,8 +20,9 @@ from flashworld.nano.training.judged_worlds import WorldScores
 from flashworld.nano.training.materials import COLOURS, MATERIALS
 from flashworld.nano.training.measures import Views, consistency, depth_errors, psnr
 from flashworld.nano.training.report import Row, table
+from flashworld.nano.training.specs import sample_spec
 from flashworld.nano.training.unseen import FIRST_CAPTION_SEED, make_trial, unseen_atlas
-from flashworld.nano.training.worlds import SKY_DISTANCE, sample_spec
+from flashworld.nano.training.worlds import SKY_DISTANCE
 
 HEIGHT, WIDTH = 64, 96
 TRUTH_SHARE = 0.97
@@ -93,7 +95,7 @@ def test_hsv_agrees_with_the_standard_library():
     pixels = np.random.default_rng(0).random((50, 3)).astype(np.float32)
     found = np.stack(to_hsv(pixels), -1) / [360, 1, 1]
     np.testing.assert_allclose(found, [colorsys.rgb_to_hsv(*pixel) for pixel in pixels.tolist()], atol=1e-5)
-    assert {m for m, material in MATERIALS.items() if material.colour} - {"leaves", "bark"} <= set(BANDS)
+    assert {name for name in (*GROUNDS, *WALLS) if MATERIALS[name].colour} <= set(BANDS)
 
 
 def test_the_truth_fulfils_its_captions_and_other_worlds_do_not(atlas):

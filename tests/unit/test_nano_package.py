@@ -17,13 +17,18 @@ from flashworld.errors import CheckpointError, ExportError
 from flashworld.models.networks import random_networks
 from flashworld.models.text_encoder import TIED_EMBEDDING
 from flashworld.models.transformer import ROPE_BUFFERS
-from flashworld.nano.package import WEIGHTS_NAME, nano_config, nano_tokenizer, open_nano, write_nano
+from flashworld.nano import package
+from flashworld.nano.language import nano_prompt
+from flashworld.nano.package import WEIGHTS_NAME, nano_config, open_nano, write_nano
 from flashworld.nano.sizes import TINY
+from flashworld.nano.training.tokenizer import build_tokenizer
 
 
 @pytest.fixture(scope="module")
 def networks():
-    return random_networks(TINY, 3, tokenizer=nano_tokenizer(NANO_DIR))
+    networks = random_networks(TINY, 3, tokenizer=build_tokenizer())
+    networks.text.read_prompt = nano_prompt
+    return networks
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +119,7 @@ SPOILS = {
     "one value changed": lambda f: rewrite(f, lambda t: t[first_int8(t)].view(-1)[:1].add_(1)),
     "a tensor renamed": lambda f: rewrite(f, lambda t: t.__setitem__("transformer.x", t.pop(first_int8(t)))),
     "a scale missing": lambda f: rewrite(f, lambda t: t.pop(first_int8(t) + ".scale")),
-    "another version": lambda f: rewrite(f, version=2),
+    "another version": lambda f: rewrite(f, version=3),
     "another format": lambda f: rewrite(f, format="pt"),
     "config changed": lambda f: (f / "config.json").write_text(TINY.to_json().replace('"frames": 3', '"frames": 4')),
     "config not JSON": lambda f: (f / "config.json").write_text("{"),
@@ -144,3 +149,24 @@ def test_weights_that_are_not_finite_are_not_written(tmp_path):
     with pytest.raises(ExportError, match=r"vae_encoder\.quant_conv\.bias"):
         write_nano(networks, tmp_path)
     assert not (tmp_path / WEIGHTS_NAME).exists()
+
+
+def test_two_files_are_one_model(networks, tmp_path, monkeypatch):
+    monkeypatch.setattr(package, "FILE_BYTES", 20_000)
+    write_nano(networks, tmp_path)
+    assert (tmp_path / package.MORE_WEIGHTS_NAME).is_file()
+    for name, tensor in states(load_nano(tmp_path).networks).items():
+        torch.testing.assert_close(tensor, states(networks)[name], rtol=0.02, atol=0.05)
+    (tmp_path / package.MORE_WEIGHTS_NAME).unlink()
+    with pytest.raises(CheckpointError, match="nano weights"):
+        load_nano(tmp_path)
+    monkeypatch.undo()
+    write_nano(networks, tmp_path)
+    assert load_nano(tmp_path).trained and not (tmp_path / package.MORE_WEIGHTS_NAME).exists()
+
+
+def test_weights_of_version_1_read_the_prompt_itself(copy):
+    rewrite(copy, version=package.OLD_VERSION)
+    assert load_nano(copy).networks.text.read_prompt is None
+    rewrite(copy, version=package.VERSION)
+    assert load_nano(copy).networks.text.read_prompt is nano_prompt

@@ -13,7 +13,7 @@ from flashworld.cameras import Cameras, normalize
 from flashworld.gaussians import SH_C0, Gaussians
 from flashworld.models.networks import random_networks
 from flashworld.nano.sizes import TINY
-from flashworld.nano.training import train, trainer
+from flashworld.nano.training import settings, train
 from flashworld.nano.training.batches import VIEWS, normalize_batch
 from flashworld.nano.training.learner import Learner
 from flashworld.nano.training.unroll import Computing, StepState, conditions, feed_back, run_step
@@ -54,14 +54,13 @@ def losses(folder, stage, name):
 @pytest.fixture
 def one_easy_problem(monkeypatch):
     """One fixed world and path a picture size, pictures as the only condition: what is left to do is to overfit."""
-    monkeypatch.setattr(trainer, "LOG_EVERY", STEPS // 4)
-    monkeypatch.setattr(trainer, "FRAMES", {3: 1.0})
-    monkeypatch.setattr(trainer, "CONDITIONS", {"both": 0.0, "image": 1.0, "text": 0.0})
-    monkeypatch.setattr(trainer, "FIRST_STEP_ONLY", 0.0)
-    monkeypatch.setattr(trainer, "STEP_SHARES", (0.6, 0.4, 0.0, 0.0))
-    monkeypatch.setattr(trainer, "WARM_UP_STEPS", 4)
-    monkeypatch.setattr(trainer.Trainer, "refresh", lambda *_: None)
-    small = dataclasses.replace(trainer.TINY_SETTINGS, worlds=4, pool=1, frames_per_step=3, views_per_step=3)
+    monkeypatch.setattr(settings, "LOG_EVERY", STEPS // 4)
+    monkeypatch.setattr(settings, "PICTURE_FRAMES", {3: 1.0})
+    monkeypatch.setattr(settings, "PICTURE_CONDITIONS", {"image": 1.0, "both": 0.0})
+    monkeypatch.setattr(settings, "STEP_SHARES", (0.6, 0.4, 0.0, 0.0))
+    monkeypatch.setattr(settings, "WARM_UP_STEPS", 4)
+    monkeypatch.setattr(train.Trainer, "refresh", lambda *_: None)
+    small = dataclasses.replace(settings.TINY_SETTINGS, worlds=4, pool=1, frames_per_step=3, views_per_step=3)
     monkeypatch.setattr(train, "TINY_SETTINGS", small)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -72,7 +71,8 @@ def one_easy_problem(monkeypatch):
 @pytest.mark.usefixtures("one_easy_problem")
 def test_training_lowers_both_losses_and_resumes(tmp_path):
     first = tmp_path / "first"
-    common = ["--minutes", "20", "--autoencoder-minutes", "10", "--tiny", "--workers", "1"]
+    common = ["--minutes", "20", "--autoencoder-minutes", "10", "--tiny", "--workers", "1", "--shares", "1", "0", "0",
+              "--first-steps", "0"]  # fmt: skip
     trained = train.main(["--out", str(first), "--max-steps", str(STEPS), *common], soft_splat)
     # Stage 2 starts with a transformer that hands the picture on, so that its pictures improve slowly at first.
     for stage, name, share in (

@@ -12,9 +12,13 @@ from hypothesis import strategies as st
 
 from flashworld.cameras import Cameras, concatenate, intrinsics_from_fov
 from flashworld.cameras.raymaps import ray_directions
+from flashworld.nano.language import understood
 from flashworld.nano.training import photos
 from flashworld.nano.training.batches import SEEDS_TRAINING
+from flashworld.nano.training.builder import build_worlds
+from flashworld.nano.training.layouts import FREE, LANDSCAPE, PORTRAIT
 from flashworld.nano.training.raycast import cast, hit_solids, nearest_hit, solid_tables
+from flashworld.nano.training.specs import WorldSpec, sample_spec
 from flashworld.nano.training.unseen import (
     PATHS,
     SEEDS,
@@ -27,15 +31,7 @@ from flashworld.nano.training.unseen import (
     surfaces,
     unseen_atlas,
 )
-from flashworld.nano.training.worlds import (
-    BOXES,
-    ELLIPSOIDS,
-    PLANES,
-    SKY_DISTANCE,
-    WorldBatch,
-    build_worlds,
-    sample_spec,
-)
+from flashworld.nano.training.worlds import BOXES, ELLIPSOIDS, PLANES, SKY_DISTANCE, WorldBatch
 
 SIZES = [(48, 80), (80, 48)]
 SMALLEST_SIDE_PX = 150
@@ -64,17 +60,48 @@ def test_a_seed_is_a_world(seed):
     assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
 
 
+@pytest.mark.parametrize("layout", [LANDSCAPE, PORTRAIT])
+def test_under_an_exact_layout_words_alone_fix_the_world(layout):
+    for seed in range(20):
+        spec = sample_spec(seed, 0.0)
+        first, again = (build_world(dataclasses.replace(spec, seed=s), layout) for s in (seed, seed + 1))
+        assert all(torch.equal(a, b) for a, b in zip(fields_of(first), fields_of(again), strict=True))
+
+
+def test_every_thing_is_made_whole_and_known_by_its_owner():
+    for seed in range(200):
+        spec = sample_spec(seed, 0.0)
+        owners = build_world(spec, LANDSCAPE).owner[0]
+        assert set(owners.tolist()) - {-1} == set(range(len(spec.things)))
+
+
+@pytest.mark.parametrize(("height", "width", "layout"), [(96, 144, LANDSCAPE), (144, 96, PORTRAIT)])
+def test_exact_places_do_not_overlap_and_lie_in_their_thirds(height, width, layout):
+    scene = understood("six medium balls on grass").scene
+    world = build_world(WorldSpec(**vars(scene), seed=0), layout)
+    surface = surfaces(world, camera_of(world, height, width), height, width)[1]
+    columns = (torch.arange(width) + 0.5) / width
+    for number, thing in enumerate(scene.things):
+        slot = int((world.owner[0] == number).nonzero()[0, 0]) + PLANES
+        mask = surface == slot
+        assert int(mask.sum()) > 25, thing
+        if layout is LANDSCAPE:
+            middle = float((mask.sum(0) * columns).sum() / mask.sum())
+            assert {"left": 0, "centre": 1, "right": 2}[thing.column] == int(middle * 3), thing
+            assert int(mask.sum()) > 0.7 * 3.1 * (0.175 / layout.rows[thing.row] * 0.866 * height) ** 2, "hardly hidden"
+
+
 def test_benchmark_seeds_are_not_training_seeds():
     assert SEEDS.stop <= SEEDS_TRAINING
 
 
 def test_worlds_together_look_as_they_do_alone(atlas):
     specs = [sample_spec(seed) for seed in range(6)]
-    together = build_worlds(specs, atlas.first_picture, 16)
+    together = build_worlds(specs, atlas.first_picture, 16, FREE)
     cameras = concatenate([camera_of(build_world(spec), 24, 36) for spec in specs])
     rgb, distance = cast(together, cameras, atlas, 24, 36, samples=2)
     for i, spec in enumerate(specs):
-        alone = build_worlds([spec], atlas.first_picture, 16)
+        alone = build_worlds([spec], atlas.first_picture, 16, FREE)
         for one, all_of_them in zip(fields_of(alone), fields_of(together), strict=True):
             assert torch.equal(one[0], all_of_them[i])
         single, single_distance = cast(alone, cameras[i], atlas, 24, 36, samples=2)
@@ -122,7 +149,7 @@ def test_hits_lie_on_their_surfaces(height, width):
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_depth_is_along_the_optical_axis(height, width):
-    spec = dataclasses.replace(sample_spec(3, 0.0), objects=())
+    spec = dataclasses.replace(sample_spec(3, 0.0), things=(), extras=())
     world = build_world(spec)
     camera = camera_of(world, height, width)
     depth, surface = surfaces(world, camera, height, width)

@@ -96,6 +96,8 @@ def main(arguments: list[str] | None = None, renderer: Rasterizer = rasterize) -
         learner.hand_over()
         save()
     if args.stage in ("auto", "generator"):
+        unexplained = steps.measure_read_out(trainer.computing(average=True))
+        log.info("features say all but %.1f %% of the latents", 100 * unexplained)
         look("start", sheets=False)
         trainer.train(
             "generator", left(), begin=args.begin, end=args.end, max_steps=args.max_steps, save=save, look=look.words

@@ -1,0 +1,149 @@
+"""What nano understands: sentences as people write them to scenes, and scenes to nano's own sentences and tokens."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flashworld.config import TEXT_PREFIX
+from flashworld.models.networks import random_networks
+from flashworld.models.text_encoder import EOS_ID, UNKNOWN_ID
+from flashworld.nano.language import SceneWords, nano_prompt, phrase, understood, words
+from flashworld.nano.language.lexicon import lexicon
+from flashworld.nano.language.phrasing import vocabulary
+from flashworld.nano.language.scene import COLOURS, EXTRAS, MAX_THINGS, PATTERNS, SHAPES, SIZES, SKIES
+from flashworld.nano.sizes import NANO, TINY
+from flashworld.nano.training.captions import caption
+from flashworld.nano.training.specs import sample_spec
+from flashworld.nano.training.tokenizer import build_tokenizer
+
+SEEDS = range(400)
+
+
+def words_of(spec) -> SceneWords:
+    return SceneWords(**{field.name: getattr(spec, field.name) for field in fields(SceneWords)})
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_tokenizer()
+
+
+def test_every_caption_and_every_sentence_is_read_back_as_its_scene():
+    for seed in SEEDS:
+        spec = sample_spec(seed, 0.0)
+        texts = [phrase(spec), *(caption(spec, variant) for variant in range(3))]
+        for text in texts:
+            found = understood(text)
+            assert found.scene == words_of(spec), text
+            assert not found.unknown, text
+            assert nano_prompt(text) == phrase(spec), text
+
+
+def test_paraphrases_differ_and_repeat():
+    for seed in SEEDS:
+        spec = sample_spec(seed, 0.0)
+        texts = [caption(spec, variant) for variant in range(8)]
+        assert len(set(texts)) >= 4, texts
+        assert texts == [caption(spec, variant) for variant in range(8)]
+
+
+@pytest.mark.parametrize(
+    ("text", "phrases", "unknown"),
+    [
+        ("a red ball on grass under a clear blue sky", ("grass", "clear sky", "red ball in the middle"), ()),
+        ("A dragon over the sea", ("water",), ("dragon",)),
+        (
+            "a cozy living room with a green sofa, a lamp on the left and a painting",
+            ("room", "picture", "yellow lamp on the left", "green sofa in the middle"), ("cozy",),
+        ),
+        ("mountain lake at sunset", ("water", "sunset sky", "mountains"), ()),
+        ("two trees and a house by night", (
+            "night sky", "green tree on the left", "green tree in the middle", "white house on the right"), ()),
+        ("on the left stands a tall striped red tower", ("large striped red tower on the left",), ()),
+        ("the ball is red, the walls are blue", ("blue walls", "red ball in the middle"), ()),
+        ("a little couch and a fir at the back", ("small blue sofa in the middle", "green pine in the middle at the back"), ()),
+        ("a snowy road in fog", ("snow", "mist", "road"), ()),
+        ("walls of golden brick, wooden floor", ("wood", "yellow brick walls"), ()),
+        ("a hut's roof", ("yellow hut in the middle",), ("roof",)),
+        ("", (), ()),
+        ("!!! 42", (), ()),
+    ],
+)  # fmt: skip
+def test_words_people_try(text, phrases, unknown):
+    found = understood(text)
+    assert (found.phrases, found.unknown) == (phrases, unknown)
+
+
+@pytest.mark.parametrize("word", ["sofa", "tree", "house", "mountain", "lake", "road", "night", "sunset", "forest", "village",
+                                  "beach", "desert", "snow", "fog", "window", "river", "chair", "lamp", "kitchen", "castle"])  # fmt: skip
+def test_common_words_are_understood_or_told(word):
+    found = understood(f"a {word}")
+    assert bool(found.phrases) != bool(found.unknown), (word, found)
+
+
+def test_every_synonym_means_its_choice():
+    for table, category in (
+        (words.COLOURS, "colour"), (words.SHAPES, "shape"), (words.SIZES, "size"), (words.PATTERNS, "pattern"),
+        (words.SKIES, "sky"), (words.GROUNDS, "ground"), (words.EXTRAS, "extra"), (words.SETTINGS, "setting"),
+    ):  # fmt: skip
+        for choice, synonyms in table.items():
+            for text in (choice, *synonyms):
+                assert (category, choice) in lexicon()[text], (text, choice)
+
+
+def test_no_phrase_means_two_things_of_a_kind():
+    for text, meanings in lexicon().items():
+        categories = [category for category, _ in meanings]
+        assert len(set(categories)) == len(categories), (text, meanings)
+
+
+def test_unsaid_things_have_defaults_and_places_of_their_own():
+    found = understood("a ball, a cube, a cone, a tree, a table, a hut")
+    assert len({thing.place for thing in found.scene.things}) == MAX_THINGS
+    assert understood("a ball").scene == understood("a medium plain red ball in the middle in front").scene
+    assert "a further ball" in understood("six cubes and a ball").unknown
+
+
+def test_a_place_belongs_to_the_thing_beside_it():
+    scene = understood("a red ball on the left and on the right a blue cube").scene
+    assert {(t.shape, t.colour, t.column) for t in scene.things} == {("ball", "red", "left"), ("cube", "blue", "right")}
+
+
+def test_a_gallery_has_no_sentence():
+    galleries = [spec for spec in map(sample_spec, SEEDS) if spec.setting == "gallery"]
+    assert galleries and all(phrase(spec) == caption(spec, 0) == "" for spec in galleries)
+
+
+def test_the_tokenizer_knows_every_word_and_is_small(tokenizer):
+    assert tokenizer.get_vocab_size() <= NANO.text.vocab_size
+    assert {*COLOURS, *SHAPES, *SIZES, *PATTERNS, *SKIES, *EXTRAS} <= set(vocabulary()) <= set(tokenizer.get_vocab())
+    for seed in SEEDS:
+        ids = tokenizer.encode(TEXT_PREFIX + phrase(sample_spec(seed, 0.0))).ids
+        assert UNKNOWN_ID not in ids and ids[-1] == EOS_ID and len(ids) <= NANO.text.max_tokens
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=300))
+def test_any_text_is_read_into_a_scene_that_reads_back(text):
+    found = understood(text)
+    assert understood(phrase(found.scene)).scene == found.scene
+    assert all(isinstance(word, str) and word for word in (*found.phrases, *found.unknown))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text(max_size=300))
+def test_any_text_can_be_encoded(prompt):
+    text = random_networks(TINY, 1, tokenizer=build_tokenizer()).text
+    text.read_prompt = nano_prompt
+    embedding = text(prompt)
+    assert embedding.shape[-2:] == (TINY.text.max_tokens, TINY.text.d_model)
+    assert bool(embedding.isfinite().all())
+
+
+def test_strange_words_change_nothing(tokenizer):
+    assert nano_prompt("a Shimmering RED ball,  on GRASS") == nano_prompt("a red ball on grass")
+    assert nano_prompt("qwertz") == ""
