@@ -42,7 +42,7 @@ def soft_splat(scenes: Gaussians, cameras: Cameras, count: int, height: int, wid
     return (painted + 1e-4) / (total + 1e-4)[:, :, None], total / (total + 1e-3)
 
 
-STEPS = 24
+STEPS = 36
 """Of each stage; the log averages every quarter."""
 
 

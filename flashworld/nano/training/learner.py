@@ -124,6 +124,7 @@ class Learner:
         A nano folder will do as well, also one of a smaller transformer, which is grown (see `grow`).
         """
         path = folder / "progress.json"
+        progress: dict[str, object] = {"history": []}
         if path.is_file():
             progress = json.loads(path.read_text())
             self.config = ModelConfig.from_json(json.dumps(progress.pop("config")))
@@ -131,7 +132,6 @@ class Learner:
             for shard in sorted(folder.glob("weights-*.safetensors")):
                 tensors |= load_file(shard)
         else:
-            progress = {"history": []}
             tensors, self.config = grow(folder, self.config, self.ema)
         with torch.no_grad():
             for name, module in self.ema.items():
