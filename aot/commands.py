@@ -11,8 +11,9 @@ import torch
 
 from aot.artifacts import Artifact, ArtifactStore
 from aot.blocks import BlockPlan, plan_block
-from aot.compile import CompileOptions, compile_plan, key_for
+from aot.compile import CompileOptions, key_for
 from aot.compiler import Compiler, choose_compiler
+from aot.gpu_work import compile_all
 from aot.hub import open_place, pull, push
 from aot.proof.comparison import Comparison
 from aot.proof.ledger import Ledger
@@ -32,18 +33,16 @@ def compile_command(args: argparse.Namespace, output: Output) -> None:
     """Compile networks on this machine, try the graphs and keep them.
 
     Raises:
-        CompiledBlockError: there is no compiler whose code can be used, or a graph has not proved itself.
+        CompiledBlockError: there is no compiler whose code can be used, or a graph was not made or has not proved itself.
     """
     recipe, store, compiler = recipe_of(args), ArtifactStore(args.store), choose_compiler()
-    output.note(f"compiling with {compiler}")
-    networks, made = recipe.networks(), []
-    for plan in plans_of(args, networks):
-        output.note(f"compiling {plan.name} for {plan.sizes.label}")
-        made.append((plan, compile_plan(plan, recipe.options, compiler).save(store)))
-    shapes = [(plan.name, plan.sizes, artifact) for plan, artifact in made]
-    del networks, made
-    problems = try_graphs(recipe, store, shapes, output, compiler=compiler)
-    rows = [describe(artifact) for _, _, artifact in shapes]
+    wanted = [(name, parse_sizes(text)) for name in args.blocks.split(",") for text in args.shapes.split(",")]
+    output.note(f"compiling {', '.join(f'{name} for {sizes.label}' for name, sizes in wanted)} with {compiler}")
+    packages, failures = compile_all(recipe.blank, recipe, wanted)
+    graphs = [(*one, package.save(store)) for one, package in packages.items()]
+    problems = [f"{name} for {sizes.label}: {failure}" for (name, sizes), failure in failures.items()]
+    problems += try_graphs(recipe, store, graphs, output, compiler=compiler)
+    rows = [describe(artifact) for _, _, artifact in graphs]
     output.result({"compiled": rows}, "\n".join(f"{row['slug']}: {row['seconds']}, {row['mb']:.1f} MB" for row in rows))
     if problems:
         raise CompiledBlockError("; ".join(problems))

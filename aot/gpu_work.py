@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -15,20 +15,17 @@ import torch
 from aot.artifacts import Artifact, ArtifactStore
 from aot.blocks import plan_block
 from aot.compile import CompiledPackage, CompileOptions, compile_plan
-from aot.compiler import choose_compiler
+from aot.compiler import Compiler, choose_compiler
 from aot.proof.examination import examine, first_line
 from aot.proof.prover import prove
 from aot.proof.standins import Recipe
 from aot.proof.verdicts import REFUSED, Job, Verdict
-from aot.shapes import SizeRange
+from aot.side_by_side import Wanted, compile_side_by_side, fits
 from aot.variants import Variant
 from flashworld.errors import CompiledBlockError
 from flashworld.models.networks import Networks
 
 logger = logging.getLogger(__name__)
-
-Wanted = tuple[str, SizeRange]
-"""A network and the sizes its graph is for."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ def work(networks: Networks, variant: Variant, options: CompileOptions, task: Ta
     recipe = Recipe.of(here, variant, options)
     verdicts = try_all(recipe, task.untried)
     refused = tuple(wanted for wanted, verdict in verdicts.items() if verdict.status == REFUSED)
-    packages, failures = compile_all(here, (*task.missing, *refused), options)
+    packages, failures = compile_all(lambda _name: here, recipe, (*task.missing, *refused))
     with tempfile.TemporaryDirectory(prefix="flashworld-new-graphs-") as folder:
         store = ArtifactStore(folder)
         kept: dict[Wanted, Artifact] = {wanted: package.save(store) for wanted, package in packages.items()}
@@ -99,14 +96,39 @@ def try_in_worker(networks: Networks, options: CompileOptions, job: Job) -> Verd
 
 
 def compile_all(
-    networks: Networks, wanted: Iterable[Wanted], options: CompileOptions
+    networks_for: Callable[[str], Networks], recipe: Recipe, wanted: Sequence[Wanted]
 ) -> tuple[dict[Wanted, CompiledPackage], dict[Wanted, str]]:
-    """Compile one graph after the other: the graphs, and why there is none where one failed."""
+    """Compile graphs, side by side where that is possible: the graphs, and why there is none where one failed.
+
+    Args:
+        networks_for: Gives networks of which the one named has weights, to compile one after the other in this process.
+        recipe: Of the networks.
+        wanted: What to compile.
+    """
+    if not wanted:
+        return {}, {}
+    try:
+        compiler = choose_compiler()
+    except CompiledBlockError as error:
+        return {}, dict.fromkeys(wanted, str(error))
+    if not fits(recipe, wanted):
+        return compile_in_turn(networks_for, recipe, wanted, compiler)
+    packages, failures = compile_side_by_side(recipe, wanted, compiler)
+    if packages or recipe.device != "cuda":
+        return packages, failures
+    logger.warning("no process of its own compiled anything; compiling one after the other here")
+    return compile_in_turn(networks_for, recipe, wanted, compiler)
+
+
+def compile_in_turn(
+    networks_for: Callable[[str], Networks], recipe: Recipe, wanted: Iterable[Wanted], compiler: Compiler
+) -> tuple[dict[Wanted, CompiledPackage], dict[Wanted, str]]:
+    """Compile one graph after the other in this process; see `compile_all`."""
     packages: dict[Wanted, CompiledPackage] = {}
     failures: dict[Wanted, str] = {}
     for name, sizes in wanted:
         try:
-            packages[name, sizes] = compile_plan(plan_block(networks, name, sizes), options, choose_compiler())
+            packages[name, sizes] = compile_plan(plan_block(networks_for(name), name, sizes), recipe.options, compiler)
         except torch.OutOfMemoryError as error:
             logger.exception("%s for %s is not compiled", name, sizes.label)
             failures[name, sizes] = f"there was too little GPU memory to compile it: {first_line(error)}"

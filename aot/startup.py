@@ -23,13 +23,14 @@ from aot.artifacts import DEFAULT_ROOT, Artifact, ArtifactStore
 from aot.blocks import BLOCKS, module_of, plan_block
 from aot.compile import CompileOptions, key_for
 from aot.compiler import Compiler, choose_compiler
-from aot.gpu_work import Outcome, Task, Wanted, try_in_worker, work
+from aot.gpu_work import Outcome, Task, try_in_worker, work
 from aot.hub import DEFAULT_REVISION, Place, open_place, pull
 from aot.install import Installed
 from aot.keys import device_is_emulated
 from aot.proof.ledger import Ledger
 from aot.proof.verdicts import NO_DEVICE, REFUSED, Job, Verdict
 from aot.shapes import EVERY_SIZE, SizeRange
+from aot.side_by_side import Wanted
 from aot.variants import Variant
 from flashworld.errors import CompiledBlockError
 from flashworld.models.networks import Networks

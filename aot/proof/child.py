@@ -6,29 +6,25 @@ says what it is about to do. What libraries print goes to standard error.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import sys
 from dataclasses import asdict
 from typing import TextIO
 
 import torch
 
+from aot.children import end_with_starter
 from aot.proof.examination import examine, first_line
 from aot.proof.standins import Recipe
 from aot.proof.verdicts import NO_DEVICE, UNABLE, Job
-
-PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
     """Answer on what standard output was."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    if sys.platform.startswith("linux"):  # a starter that is killed takes this process with it
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_starter()
     recipe = Recipe.from_json(sys.stdin.readline())
     if recipe.device == "cuda" and not torch.cuda.is_available():
         say(answers, status=NO_DEVICE, reason="the process that tries graphs finds no CUDA device")

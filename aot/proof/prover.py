@@ -6,18 +6,17 @@ import json
 import logging
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from types import TracebackType
 from typing import IO, Any
 
 import torch
 
+from aot.children import ending, environment, last_lines
 from aot.proof.examination import LOADING
 from aot.proof.standins import Recipe
 from aot.proof.verdicts import PROVED, REFUSED, UNABLE, Job, Verdict
@@ -28,9 +27,6 @@ READY_SECONDS = 240.0
 """For a process to import torch and draw its networks, on a machine that is busy; 10 to 20 s is usual."""
 PROOF_SECONDS = 180.0
 """For one graph to be loaded, or run a few times at one size; 2 s is usual on a GPU."""
-TAIL_LINES = 12
-"""Of what a dead process printed, for the log."""
-ROOT = Path(__file__).parents[2]
 OLD_LIBRARY = (
     "probably the C++ compiler that made it is newer than the C++ library of this process; start again with CC and CXX "
     "naming the system's own compiler, for example CXX=/usr/bin/g++"
@@ -82,7 +78,7 @@ class Child:
         command = [sys.executable, "-X", "faulthandler", "-m", "aot.proof.child"]
         try:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._printed, env=_environment()
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._printed, env=environment()
             )
         except OSError as error:
             self._printed.close()
@@ -150,26 +146,10 @@ class Child:
                 return None, f"gave no answer in {seconds:.0f} s"
             piece = os.read(self._process.stdout.fileno(), 1 << 16)
             if not piece:
-                return None, _ending(self._process.wait())
+                return None, ending(self._process.wait())
             self._buffer += piece
         line, _, self._buffer = self._buffer.partition(b"\n")
         return json.loads(line), None
 
     def _log_what_it_printed(self, reason: str) -> None:
-        self._printed.seek(0)
-        lines = self._printed.read().decode(errors="replace").splitlines()
-        logger.warning("%s; it printed last:\n%s", reason, "\n".join(lines[-TAIL_LINES:]))
-
-
-def _ending(code: int) -> str:
-    """How a process ended, from its exit code."""
-    if code >= 0:
-        return f"ended with exit code {code}"
-    name = signal.Signals(-code).name
-    return f"was killed by {name}" if -code in (signal.SIGKILL, signal.SIGTERM) else f"crashed with {name}"
-
-
-def _environment() -> Mapping[str, str]:
-    """This process's, without the pretence of a GPU, and with this project on the module path."""
-    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-    return {k: v for k, v in os.environ.items() if k != "SPACES_ZERO_GPU"} | {"PYTHONPATH": path}
+        logger.warning("%s; it printed last:\n%s", reason, last_lines(self._printed))

@@ -14,11 +14,14 @@ from typing import Any, cast
 import torch
 from torch import nn
 
+from aot.blocks import module_of
 from aot.compile import CompileOptions
 from aot.keys import PRECISION_NAMES
 from aot.variants import Variant
 from flashworld.config import ModelConfig
-from flashworld.models.networks import Networks, random_networks
+from flashworld.models.networks import Networks, build_networks, random_networks
+from flashworld.models.text_encoder import tie_embedding
+from flashworld.models.transformer import materialize_rope
 
 LAYERS_DRAWN = 2
 """So that neighbours differ."""
@@ -75,6 +78,28 @@ class Recipe:
         """Networks of this layout with random weights, all of them."""
         return self.variant.apply(random_networks(self.config, device=self.device, dtype=self.dtype))
 
+    def layout(self) -> Networks:
+        """Networks of this layout without memory, on "meta"."""
+        networks = build_networks(self.config).to("meta", self.dtype)
+        materialize_rope(networks.transformer)
+        return self.variant.apply(networks)
+
+    def blank(self, block: str) -> Networks:
+        """Networks of which those that a block's example call needs are on the device, all zero: enough to compile."""
+        networks = replace(self.layout(), device=torch.device(self.device))
+        for module in _needed(networks, block):
+            module.to_empty(device=self.device)
+            for tensor in (*module.parameters(), *module.buffers()):
+                (tensor.view(torch.uint8) if tensor.element_size() == 1 else tensor).data.zero_()
+        if block == "text_encoder":
+            tie_embedding(cast(Any, networks.text.encoder))
+        return networks
+
+    def bytes_of(self, block: str) -> int:
+        """Memory that `blank` takes."""
+        modules = _needed(self.layout(), block)
+        return sum(t.numel() * t.element_size() for m in modules for t in {*m.parameters(), *m.buffers()})
+
     def stand_ins(self) -> Networks:
         """Networks of this layout with random weights, deep layers shared."""
         config = self.config
@@ -108,6 +133,12 @@ class InTurn(nn.Module):
         """(B, tokens, text_dim) -> (B, blocks, ...)"""
         drawn = self.context(text)
         return drawn[:, _turns(drawn.shape[1], self.depth)]
+
+
+def _needed(networks: Networks, block: str) -> list[nn.Module]:
+    """What runs in a block's example call before the block itself, and the block."""
+    module = module_of(networks, block)
+    return [networks.text_context, module] if block == "transformer" else [module]
 
 
 def _turns(drawn: int, depth: int) -> list[int]:

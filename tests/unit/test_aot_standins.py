@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from aot.blocks import BLOCKS, plan_block
-from aot.compile import CompileOptions, key_for
+from aot.compile import CompileOptions, capture, key_for
 from aot.keys import constants_of
 from aot.proof.comparison import MAX_RELATIVE_ERROR, Comparison, flat, plan_trial, trials
 from aot.proof.standins import LAYERS_DRAWN, Recipe
 from aot.proof.verdicts import Job
 from aot.shapes import EVERY_SIZE, SizeRange
+from aot.side_by_side import fits
 from aot.variants import Variant
 from flashworld.nano.sizes import TINY
 
@@ -35,8 +36,8 @@ def test_a_graph_cannot_tell_stand_ins_from_the_real_networks(variant, dtype):
     recipe = Recipe(DEEP, variant, "cpu", dtype)
     real, stand_ins = recipe.networks(), recipe.stand_ins()
     for name in BLOCKS:
-        keys = [key_for(plan_block(networks, name, EVERY_SIZE)) for networks in (real, stand_ins)]
-        assert keys[0] == keys[1]
+        keys = [key_for(plan_block(n, name, EVERY_SIZE)) for n in (real, stand_ins, recipe.blank(name))]
+        assert keys[0] == keys[1] == keys[2]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -51,6 +52,26 @@ def test_stand_ins_run_at_full_depth_on_few_layers(variant):
     for module, depth in ((networks.transformer, 5), (networks.text.encoder, 4)):
         tensors = [t for name, t in constants_of(module).items() if name.startswith(("blocks.", "encoder.block."))]
         assert len({t.data_ptr() for t in tensors}) == len(tensors) * LAYERS_DRAWN / depth
+
+
+def test_blank_networks_take_the_memory_of_one():
+    recipe = Recipe(DEEP, Variant(text_int8=True), "cpu", torch.bfloat16)
+    for name in BLOCKS:
+        networks = recipe.blank(name)
+        here = [t for m in networks.modules.values() for t in (*m.parameters(), *m.buffers()) if not t.is_meta]
+        assert sum(t.numel() * t.element_size() for t in {id(t): t for t in here}.values()) == recipe.bytes_of(name) > 0
+        plan = plan_block(networks, name, EVERY_SIZE)
+        assert capture(plan.module, plan.example)
+    assert networks.text.encoder.shared.weight is networks.text.encoder.encoder.embed_tokens.weight
+
+
+@pytest.mark.parametrize(("cores", "gib", "wanted"), [(16, 48, True), (4, 48, False), (16, 8, False)])
+def test_networks_are_compiled_at_once_where_cores_and_memory_allow(monkeypatch, cores, gib, wanted):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(cores)), raising=False)
+    monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (gib * 2**30, 80 * 2**30))
+    recipe = Recipe(DEEP, Variant(), "cuda", torch.bfloat16)
+    assert fits(recipe, [(name, EVERY_SIZE) for name in BLOCKS]) == wanted
+    assert not fits(recipe, [("transformer", EVERY_SIZE)])
 
 
 def test_recipes_and_jobs_survive_json():

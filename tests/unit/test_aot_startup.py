@@ -13,10 +13,12 @@ from aot.__main__ import main
 from aot.artifacts import PACKAGE_NAME, Artifact, ArtifactStore
 from aot.blocks import BLOCKS, module_of, plan_block
 from aot.compile import CompiledPackage, CompileOptions, capture, key_for
-from aot.gpu_work import Outcome, Task, compile_all, resident
+from aot.compiler import choose_compiler
+from aot.gpu_work import Outcome, Task, compile_all, compile_in_turn, resident
 from aot.hub import FolderPlace
 from aot.keys import constants_of, layout_of
 from aot.proof.ledger import Ledger
+from aot.proof.standins import Recipe
 from aot.proof.verdicts import NO_DEVICE, PROVED, UNABLE, Job, Verdict
 from aot.shapes import EVERY_SIZE, SizeRange, call_spec
 from aot.startup import GraphSettings, prepare
@@ -28,6 +30,7 @@ from flashworld.nano.sizes import TINY
 
 SMALL = SizeRange.exactly(3, 64, 96)
 OPTIONS = CompileOptions()
+RECIPE = Recipe(replace(TINY, frames=3, height=64, width=96), Variant(), "cpu", torch.float32)
 
 
 @pytest.fixture
@@ -209,7 +212,7 @@ def test_one_network_that_fails_leaves_the_others_their_graphs(networks, tmp_pat
 
 def test_network_that_cannot_be_compiled_is_left_out(networks):
     broken = replace(networks, vae_encoder=torch.nn.Linear(2, 2))
-    packages, failures = compile_all(broken, [("vae_encoder", SMALL)], OPTIONS)
+    packages, failures = compile_all(lambda _name: broken, RECIPE, [("vae_encoder", SMALL)])
     assert packages == {}
     assert "compiling it failed" in failures["vae_encoder", SMALL]
 
@@ -221,7 +224,8 @@ def test_network_that_the_gpu_has_no_room_to_compile_is_left_out(networks, monke
         return plan.name
 
     monkeypatch.setattr("aot.gpu_work.compile_plan", compile_first_only)
-    packages, failures = compile_all(networks, [("transformer", SMALL), ("vae_encoder", SMALL)], OPTIONS)
+    wanted = [("transformer", SMALL), ("vae_encoder", SMALL)]
+    packages, failures = compile_in_turn(lambda _name: networks, RECIPE, wanted, choose_compiler())
     assert packages == {("vae_encoder", SMALL): "vae_encoder"}
     (sentence,) = failures.values()
     assert sentence.startswith("there was too little GPU memory to compile it: CUDA out of memory")

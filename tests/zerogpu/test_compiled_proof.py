@@ -28,6 +28,7 @@ from aot.proof.prover import prove
 from aot.proof.standins import Recipe
 from aot.proof.verdicts import NO_DEVICE, PROVED, REFUSED, UNABLE, Job
 from aot.shapes import SizeRange
+from aot.side_by_side import compile_side_by_side
 from aot.startup import GraphSettings, prepare
 from aot.variants import Variant
 from flashworld.models.networks import Networks, random_networks
@@ -236,6 +237,17 @@ def ended(pid: int, seconds: float = 20) -> bool:
             return True
         time.sleep(0.2)
     return False
+
+
+def test_networks_compiled_side_by_side_prove_themselves(tmp_path):
+    """Each from blank weights in a process of its own; one that fails leaves the other its graph."""
+    recipe = Recipe.of(make_networks(), VARIANT, OPTIONS)
+    wanted = [WANTED, ("text_encoder", SIZES), ("no such network", SIZES)]
+    packages, failures = compile_side_by_side(recipe, wanted, choose_compiler())
+    assert list(packages) == wanted[:2]
+    assert set(failures) == {wanted[2]}
+    jobs = [Job(str(package.save(ArtifactStore(tmp_path)).path), *one) for one, package in packages.items()]
+    assert [verdict.status for verdict in prove(recipe, jobs)] == [PROVED, PROVED]
 
 
 def test_work_tries_compiles_and_tries_again_in_one_go(tmp_path, right):

@@ -1,0 +1,108 @@
+"""Compile several networks at once, each in a process of its own with blank weights, where cores and memory allow.
+
+Tracing and most of inductor are one thread of Python a network, so four take little longer than the slowest.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from aot.children import ROOT, ending, environment, last_lines
+from aot.compile import CompiledPackage
+from aot.compile_child import ERROR_NAME, JOB_NAME, PACKAGE_NAME
+from aot.compiler import Compiler
+from aot.proof.standins import Recipe
+from aot.proof.verdicts import Job
+from aot.shapes import SizeRange
+
+logger = logging.getLogger(__name__)
+
+Wanted = tuple[str, SizeRange]
+"""A network and the sizes its graph is for."""
+CORES_EACH = 2
+"""Fewest for a process to be worth starting."""
+OVERHEAD_BYTES = 2 * 2**30
+"""Of a process on the GPU beside its weights: the context, and room for trying kernels."""
+COMPILE_SECONDS = 1200.0
+POLL_SECONDS = 0.2
+
+
+def fits(recipe: Recipe, wanted: Sequence[Wanted]) -> bool:
+    """Whether there are cores and GPU memory for a process each, and more than one to start."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if len(wanted) < 2 or cores < CORES_EACH * len(wanted):
+        return False
+    if recipe.device != "cuda":
+        return True
+    torch.cuda.empty_cache()
+    free, _ = torch.cuda.mem_get_info()
+    return sum(recipe.bytes_of(name) + OVERHEAD_BYTES for name, _ in wanted) <= free
+
+
+def compile_side_by_side(
+    recipe: Recipe, wanted: Sequence[Wanted], compiler: Compiler, *, seconds: float = COMPILE_SECONDS
+) -> tuple[dict[Wanted, CompiledPackage], dict[Wanted, str]]:
+    """Compile graphs at once: the graphs, and why there is none where one failed.
+
+    Args:
+        recipe: Of the networks.
+        wanted: What to compile.
+        compiler: With which C++ compiler.
+        seconds: Longest wait for all.
+    """
+    packages: dict[Wanted, CompiledPackage] = {}
+    failures: dict[Wanted, str] = {}
+    threads = max(1, (os.cpu_count() or 1) // len(wanted))
+    deadline = time.monotonic() + seconds
+    with tempfile.TemporaryDirectory(prefix="flashworld-compile-") as root:
+        started = {one: _start(Path(root, str(i)), recipe, one, compiler, threads) for i, one in enumerate(wanted)}
+        try:
+            for process in started.values():
+                while process.poll() is None and time.monotonic() < deadline:
+                    time.sleep(POLL_SECONDS)
+        finally:
+            late = {one for one, process in started.items() if process.poll() is None}
+            for process in started.values():
+                process.kill()
+                process.wait()
+        for index, (one, process) in enumerate(started.items()):
+            folder = Path(root, str(index))
+            if process.returncode == 0 and (folder / PACKAGE_NAME).is_file():
+                packages[one] = pickle.loads((folder / PACKAGE_NAME).read_bytes())
+                continue
+            error = folder / ERROR_NAME
+            ended = f"gave no graph in {seconds:.0f} s" if one in late else ending(process.returncode)
+            failures[one] = error.read_text() if error.is_file() else f"the process that compiled it {ended}"
+            with (folder / "printed.txt").open("rb") as printed:
+                logger.warning(
+                    "%s for %s: %s; it printed last:\n%s", one[0], one[1].label, failures[one], last_lines(printed)
+                )
+    return packages, failures
+
+
+def _start(folder: Path, recipe: Recipe, wanted: Wanted, compiler: Compiler, threads: int) -> subprocess.Popen[bytes]:
+    folder.mkdir()
+    job = {
+        "recipe": recipe.to_json(),
+        "job": Job("", *wanted).to_json(),
+        "compiler": dataclasses.asdict(compiler),
+    }
+    (folder / JOB_NAME).write_text(json.dumps(job))
+    with (folder / "printed.txt").open("wb") as printed:
+        return subprocess.Popen(
+            [sys.executable, "-X", "faulthandler", "-m", "aot.compile_child", str(folder)],
+            stdin=subprocess.DEVNULL, stdout=printed, stderr=printed, cwd=ROOT,
+            env=environment() | {"TORCHINDUCTOR_COMPILE_THREADS": str(threads)},
+        )  # fmt: skip
