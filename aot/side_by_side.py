@@ -48,7 +48,7 @@ def fits(recipe: Recipe, wanted: Sequence[Wanted]) -> bool:
         return True
     torch.cuda.empty_cache()
     free, _ = torch.cuda.mem_get_info()
-    return sum(recipe.bytes_of(name) + OVERHEAD_BYTES for name, _ in wanted) <= free
+    return recipe.blank_bytes(name for name, _ in wanted) + OVERHEAD_BYTES * len(wanted) <= free
 
 
 def compile_side_by_side(

@@ -51,11 +51,15 @@ def prove(
         torch.cuda.empty_cache()  # the other process needs memory of the same device
     verdicts: list[Verdict] = []
     while len(verdicts) < len(jobs):
-        with Child(recipe, ready_s) as child:
-            while len(verdicts) < len(jobs) and child.usable:
-                verdicts.append(child.ask(jobs[len(verdicts)], proof_s))
-            if child.never_ready is not None:
-                verdicts += [child.never_ready] * (len(jobs) - len(verdicts))
+        try:
+            with Child(recipe, ready_s) as child:
+                while len(verdicts) < len(jobs) and child.usable:
+                    verdicts.append(child.ask(jobs[len(verdicts)], proof_s))
+                never_ready = child.never_ready
+        except OSError as error:
+            never_ready = Verdict(UNABLE, f"no process could be started to try graphs in: {error}")
+        if never_ready is not None:
+            verdicts += [never_ready] * (len(jobs) - len(verdicts))
     return verdicts
 
 
@@ -76,13 +80,9 @@ class Child:
     def __enter__(self) -> Child:
         self._printed: IO[bytes] = tempfile.TemporaryFile()
         command = [sys.executable, "-X", "faulthandler", "-m", "aot.proof.child"]
-        try:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._printed, env=environment()
-            )
-        except OSError as error:
-            self._printed.close()
-            raise RuntimeError(f"no process could be started to try graphs in: {error}") from error
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._printed, env=environment()
+        )
         self._write(self._recipe.to_json())
         answer, died = self._answer(self._ready_s)
         self.usable = answer is not None and answer.get("at") == "ready"

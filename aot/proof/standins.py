@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -95,9 +96,10 @@ class Recipe:
             tie_embedding(cast(Any, networks.text.encoder))
         return networks
 
-    def bytes_of(self, block: str) -> int:
-        """Memory that `blank` takes."""
-        modules = _needed(self.layout(), block)
+    def blank_bytes(self, blocks: Iterable[str]) -> int:
+        """Memory that `blank` takes for all of these."""
+        layout = self.layout()
+        modules = [module for block in blocks for module in _needed(layout, block)]
         return sum(t.numel() * t.element_size() for m in modules for t in {*m.parameters(), *m.buffers()})
 
     def stand_ins(self) -> Networks:

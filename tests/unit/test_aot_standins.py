@@ -59,7 +59,11 @@ def test_blank_networks_take_the_memory_of_one():
     for name in BLOCKS:
         networks = recipe.blank(name)
         here = [t for m in networks.modules.values() for t in (*m.parameters(), *m.buffers()) if not t.is_meta]
-        assert sum(t.numel() * t.element_size() for t in {id(t): t for t in here}.values()) == recipe.bytes_of(name) > 0
+        assert (
+            sum(t.numel() * t.element_size() for t in {id(t): t for t in here}.values())
+            == recipe.blank_bytes([name])
+            > 0
+        )
         plan = plan_block(networks, name, EVERY_SIZE)
         assert capture(plan.module, plan.example)
     assert networks.text.encoder.shared.weight is networks.text.encoder.encoder.embed_tokens.weight
