@@ -7,6 +7,7 @@ the CPU stands in for it (see `tests.zerogpu.cpu_app`). Sizes and places come fr
     FLASHWORLD_TEST_SIZE     tiny (default), nano or full
     FLASHWORLD_TEST_GRAPHS   folder of compiled graphs, kept: those made before are found at the first start, the only one
     FLASHWORLD_TEST_REPORT   file for the seconds of every start and visit, as JSON
+    FLASHWORLD_TEST_LOGS     folder that keeps what the app printed
 
 On an H100 with a full-size folder and graphs made before: one start of about two minutes, then a few seconds a visit. With
 graphs to be made, four to six minutes more.

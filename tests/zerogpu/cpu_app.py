@@ -1,7 +1,8 @@
 """`python app.py` as on ZeroGPU, where there is no GPU: python -m tests.zerogpu.cpu_app APP_OPTIONS...
 
 Everything of the app and of `spaces` runs but what touches the device: opening it and moving weights there (see
-`cpu_device`), building the renderer's kernels for it, and the pipeline's idea of where its networks are.
+`cpu_device`), building the renderer's kernels for it, and what the app believes of it: where its networks are, and for which
+architecture graphs are made.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ def main() -> None:
     replace_device()
     run_where_the_weights_are()
     build_no_kernels()
+    ask_for_graphs_of_the_cpu()
     sys.argv[0] = "app.py"
     runpy.run_path("app.py", run_name="__main__")
 
@@ -43,6 +45,18 @@ def build_no_kernels() -> None:
     from aot.gsplat import startup
 
     startup.ensure_gsplat = lambda *_args, **_options: startup.GsplatState("installed", "the CPU renderer")
+
+
+def ask_for_graphs_of_the_cpu() -> None:
+    """The main process would look for graphs of the GPU that `spaces` pretends to have, the workers make the CPU's."""
+    import torch
+
+    from aot import compile as aot_compile
+    from aot import graph, keys
+
+    arch = keys.device_arch(torch.device("cpu"))
+    for module in (keys, aot_compile, graph):
+        module.device_arch = lambda _device: arch
 
 
 if __name__ == "__main__":

@@ -35,6 +35,8 @@ class RealApp:
         gpus: UUIDs for `DeviceApi`; none puts the CPU in a GPU's place.
         grace_s: How long a call may overrun what it has asked for: figures are judged by the test, not by a kill.
         env: More environment.
+
+    With FLASHWORLD_TEST_LOGS naming a folder, logs stay there.
     """
 
     def __init__(
@@ -71,7 +73,8 @@ class RealApp:
         }
         environment.pop("GRADIO_TEMP_DIR", None)
         started = time.monotonic()
-        with (self.home / "log.txt").open("w") as log:
+        self.log_path = Path(os.environ.get("FLASHWORLD_TEST_LOGS") or self.home) / f"app-{port}.txt"
+        with self.log_path.open("w") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-X", "faulthandler", *program, *options],
                 cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
@@ -97,7 +100,7 @@ class RealApp:
 
     @property
     def log(self) -> str:
-        return (self.home / "log.txt").read_text(errors="replace")
+        return self.log_path.read_text(errors="replace")
 
     def asked_s(self) -> list[int]:
         """GPU seconds that each call has asked for, in order."""
