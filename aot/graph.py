@@ -113,7 +113,12 @@ class CompiledGraph:
         return self.broken or self.spec.mismatch(arguments, defaults)
 
     def run(self, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whatever the network returns
-        """Call the graph; the call has been checked."""
+        """Call the graph; the call has been checked.
+
+        Raises:
+            CompiledBlockError: it failed while it ran. Its library keeps the reason, mostly too little memory, to
+                itself; the network, run eagerly, says it.
+        """
         tensors = {name: arguments[name].contiguous() for name in self.spec.tensors}
         package = self._ready()
         with package.lock, torch.no_grad():
@@ -122,7 +127,10 @@ class CompiledGraph:
                 check_machine(self.artifact, self.module)
                 check_constants(self.artifact, self.module)
                 package.bind(weights)
-            return package.model(**tensors, **self.spec.constants)
+            try:
+                return package.model(**tensors, **self.spec.constants)
+            except RuntimeError as error:
+                raise CompiledBlockError(f"{self.artifact.slug}: it failed while it ran: {error}") from error
 
     def _ready(self) -> LoadedPackage:
         """The library, checked against the device that is really here."""

@@ -360,6 +360,28 @@ def test_saved_graph_works_in_a_fresh_process(artifact, tmp_path):
 
 
 @needs_compiler
+def test_graph_that_fails_while_it_runs_leaves_the_call_to_the_network(artifact, call, monkeypatch):
+    """As a library does when memory runs out: all it says is which of its functions failed."""
+    module, plain = tiny(), tiny()
+    install.apply("tiny", module, [artifact])
+
+    def model(**_arguments):
+        raise RuntimeError("run_func_( container_handle_, ...) API call failed at model_container_runner.cpp, line 145")
+
+    monkeypatch.setattr(graph.loaded_package(artifact), "model", model, raising=True)
+    monkeypatch.setattr(graph.LoadedPackage, "reads", lambda *_: True)
+    torch.testing.assert_close(module(**call), plain(**call))
+    assert install.counts(module) == {"eager": 1}
+
+    def out_of_memory(*_arguments, **_options):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(module.forward, "eager", out_of_memory)
+    with pytest.raises(torch.OutOfMemoryError):
+        module(**call)
+
+
+@needs_compiler
 def test_remove_gives_the_module_its_forward_back(artifact, call):
     module = tiny()
     install.apply("tiny", module, [artifact])
