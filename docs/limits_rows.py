@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from docs.limits_path_rows import file_path_rows
 from docs.limits_row import Row
 from docs.limits_scene_rows import a_scene, scene_rows
 from flashworld import limits as at
@@ -41,7 +42,8 @@ def all_rows(folder: Path) -> list[Row]:
         folder: An empty folder for files that are read back.
     """
     return [
-        *request_rows(), *picture_rows(folder), *path_rows(), *json_rows(), *video_rows(folder), *scene_rows(folder)
+        *request_rows(), *picture_rows(folder), *path_rows(), *file_path_rows(folder),
+        *json_rows(), *video_rows(folder), *scene_rows(folder)
     ]  # fmt: skip
 
 
@@ -276,10 +278,10 @@ def path_rows() -> Iterator[Row]:
     yield row("axes", "`opengl`", lambda: path(POSE, POSE, axes="opencv"))
     yield row(
         "form",
-        "one of the four known ones",
+        "one of the known ones",
         lambda: parse_trajectory({"poses": []}, height=480, width=704, fov_y_deg=60.0),
     )
-    yield row("top level", "an object", lambda: parse_trajectory("[]", height=480, width=704, fov_y_deg=60.0))
+    yield row("top level", "an object or a list", lambda: parse_trajectory("7", height=480, width=704, fov_y_deg=60.0))
     yield row("format", "`flashworld-trajectory`", lambda: path(POSE, POSE, format="colmap"))
     yield row("version", "1", lambda: path(POSE, POSE, version=2))
     yield row("cameras", "a list", lambda: transforms_of(7))

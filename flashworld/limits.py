@@ -39,6 +39,9 @@ MAX_JSON_BYTES = 48 * 2**20
 MAX_JSON_VALUES = 200_000
 """Numbers, lists and objects in one text; 1000 cameras as matrices are 30,000. Empty lists cost 30 times their text."""
 
+MAX_COLMAP_BYTES = 512 * 2**20
+"""One file of a COLMAP model; most of `images` is points, which are skipped."""
+
 MAX_SEED = 2**31 - 1
 MIN_FPS = 1
 MAX_FPS = 60

@@ -38,7 +38,11 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     wish = parser.add_argument_group("request", "without a request file; with one, --seed and the video options win")
     wish.add_argument("--image", metavar="FILE")
     wish.add_argument("--text", metavar="TEXT")
-    wish.add_argument("--trajectory", metavar="NAME|FILE", help="a preset (see `trajectory list`) or a path JSON")
+    wish.add_argument(
+        "--trajectory",
+        metavar="NAME|FILE",
+        help="a preset (see `trajectory list`), a path JSON, .chan, or a COLMAP model",
+    )
     wish.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a knob of the preset")
     wish.add_argument("--image-index", type=int, metavar="N", help="which frame the picture belongs to")
     wish.add_argument("--frames", type=int, metavar="N")
@@ -61,6 +65,8 @@ def run(args: argparse.Namespace, output: Output) -> None:
     """Check every request first, then load the model once and make the scenes one after the other."""
     options = model_options(args)
     jobs = list(_jobs(args, model_config(options.source)))
+    for _, request in jobs:
+        output.remarks(request.path.notes)
     pipeline = load_pipeline(options, output)
     done = []
     for folder, request in jobs:

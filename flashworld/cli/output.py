@@ -41,6 +41,11 @@ class Output:
         if not self.quiet:
             print(text, file=sys.stderr)
 
+    def remarks(self, notes: Iterable[str]) -> None:
+        """What whoever gave a file should know, also with --quiet: it may be why a result looks wrong."""
+        for note in notes:
+            print(f"note: {note}", file=sys.stderr)
+
     def bar(self, items: Iterable[Item], total: int | None, what: str) -> Iterator[Item]:
         """Pass items through a progress bar."""
         from tqdm import tqdm

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
         raise InputError(f"--out must end in .mp4, .gif or .webp, got {file_name(target)!r}")
     settings = VideoSettings(fps=args.fps, seconds=args.seconds, quality=args.quality)
     args.path = args.trajectory
-    path = video_path(requested_cameras(args), fps=settings.fps, seconds=settings.seconds)
+    path = video_path(requested_cameras(args, output), fps=settings.fps, seconds=settings.seconds)
     height, width = parse_size(args.size)
     device = choose_device(args.device)
     scene = read_scene(args.scene).to(device)

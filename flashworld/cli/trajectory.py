@@ -12,8 +12,6 @@ from flashworld.checks import echo, file_name
 from flashworld.cli.output import Output
 from flashworld.config import DEFAULT_FOV_Y_DEG, FULL
 from flashworld.errors import InputError, TrajectoryError
-from flashworld.io.json_text import read_json
-from flashworld.limits import MAX_JSON_BYTES
 
 FRAMES, HEIGHT, WIDTH, FOV_Y_DEG = FULL.frames, FULL.height, FULL.width, DEFAULT_FOV_Y_DEG
 """What paths are built for when nothing else is said."""
@@ -23,7 +21,9 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     """Declare the command and its three actions."""
     parser = commands.add_parser("trajectory", help="list, draw and convert camera paths")
     parser.add_argument("action", choices=("list", "preview", "convert"))
-    parser.add_argument("path", nargs="?", metavar="NAME|FILE", help="a preset or a path JSON of any known form")
+    parser.add_argument(
+        "path", nargs="?", metavar="NAME|FILE", help="a preset, a path JSON of any known form, .chan, or a COLMAP model"
+    )
     parser.add_argument("--out", metavar="FILE", help="preview: .png, .webp or .gif; convert: .json")
     parser.add_argument("--to", choices=("flashworld", "transforms"), default="flashworld", help="convert: which form")
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a knob of the preset")
@@ -61,7 +61,7 @@ def _preview(args: argparse.Namespace, output: Output) -> None:
     from flashworld.io.atomic import replacing
     from flashworld.trajectories.preview import animate_path, draw_path
 
-    cameras = requested_cameras(args)
+    cameras = requested_cameras(args, output)
     target = Path(args.out or "trajectory.png")
     if target.suffix not in (".png", ".webp", ".gif"):
         raise InputError(f"--out must end in .png, .webp or .gif, got {file_name(target)!r}")
@@ -81,7 +81,7 @@ def _convert(args: argparse.Namespace, output: Output) -> None:
 
     height, width = parse_size(args.size)
     write = to_transforms_json if args.to == "transforms" else trajectory_to_json
-    text = json.dumps(write(requested_cameras(args), height=height, width=width), indent=1)
+    text = json.dumps(write(requested_cameras(args, output), height=height, width=width), indent=1)
     if args.out:
         write_text(text + "\n", args.out)
         output.result({"file": args.out}, args.out)
@@ -89,8 +89,8 @@ def _convert(args: argparse.Namespace, output: Output) -> None:
         output.result(json.loads(text), text)
 
 
-def requested_cameras(args: argparse.Namespace) -> Any:  # noqa: ANN401 - Cameras, imported late
-    """The camera path that the options name, one camera a frame."""
+def requested_cameras(args: argparse.Namespace, output: Output) -> Any:  # noqa: ANN401 - Cameras, imported late
+    """The camera path that the options name, one camera a frame; remarks on its file go to standard error."""
     from flashworld.cameras import intrinsics_from_fov
     from flashworld.checks import real_number
     from flashworld.cli.generate import parse_size
@@ -103,33 +103,32 @@ def requested_cameras(args: argparse.Namespace) -> Any:  # noqa: ANN401 - Camera
     fov = real_number(args.fov, "--fov", MIN_FOV_DEG, MAX_FOV_DEG, TrajectoryError, unit=" degrees")
     intrinsics = intrinsics_from_fov(fov, height, width)
     params = parse_params(args.param)
-    cameras, _ = build_path(
+    cameras, origin = build_path(
         path_source(args.path), params, frames=args.frames, height=height, width=width, intrinsics=intrinsics
     )
+    output.remarks(origin.notes)
     return cameras
 
 
-def path_source(text: str) -> str | dict[str, object]:
-    """A preset's name as it is, or the JSON in the file of that name.
+def path_source(text: str) -> Any:  # noqa: ANN401 - what `build_path` takes
+    """A preset's name as it is, or what a path's file or a COLMAP model's folder of that name holds.
 
     Raises:
-        TrajectoryError: a file that cannot be read or is not a JSON object.
+        TrajectoryError: a file that cannot be read or is not a path.
     """
-    if not text.endswith(".json"):
+    from flashworld.trajectories.files import PATH_SUFFIXES, read_path_file
+    from flashworld.trajectories.presets import PRESETS
+
+    if text in PRESETS:
         return text
-    file = Path(text)
-    name = file_name(file)
+    return read_path_file(text) if text.lower().endswith(PATH_SUFFIXES) or _is_folder(text) else text
+
+
+def _is_folder(text: str) -> bool:
     try:
-        if not file.is_file():
-            raise TrajectoryError(f"{name}: expected a camera path, found no such file")
-        with file.open("rb") as opened:
-            raw = opened.read(MAX_JSON_BYTES + 1)
-    except OSError as error:
-        raise TrajectoryError(f"{name}: cannot be read: {error.strerror}") from error
-    data = read_json(raw, name, TrajectoryError)
-    if not isinstance(data, dict):
-        raise TrajectoryError(f"{name}: expected a JSON object, got {type(data).__name__}")
-    return data
+        return len(text) > 0 and Path(text).is_dir()
+    except (OSError, ValueError):  # names that no file system can hold
+        return False
 
 
 def parse_params(pairs: Sequence[str]) -> dict[str, object]:

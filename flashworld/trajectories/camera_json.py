@@ -54,6 +54,10 @@ class Output:
         """Centred, square pixels. (4,)"""
         return intrinsics_from_fov(angle_deg, self.height, self.width).double()
 
+    def no_lens_note(self) -> str:
+        """The remark for a path whose cameras bring no lens."""
+        return f"the path brings no lens: a vertical field of view of {self.fov_y_deg:.4g} degrees is taken"
+
     def lens_from_px(self, lens_px: Sequence[float], size: Size, where: str) -> torch.Tensor:
         """A lens in pixels of a picture of `size`, after the centre crop that such a picture would get. (4,)
 

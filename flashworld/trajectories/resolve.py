@@ -32,8 +32,8 @@ from flashworld.trajectories.keyframes import Keyframe, Mode, path_from_keyframe
 from flashworld.trajectories.presets import find_preset
 from flashworld.types import Intrinsics
 
-PathSource: TypeAlias = "str | Cameras | Sequence[Keyframe] | Mapping[str, object]"
-"""A preset's name, cameras, keyframes, or the parsed JSON of a path."""
+PathSource: TypeAlias = "str | Cameras | Sequence[Keyframe] | Mapping[str, object] | Sequence[Mapping[str, object]]"
+"""A preset's name, cameras, keyframes, or the parsed JSON of a path (INRIA's is a list)."""
 FROM_CAMERAS = "cameras"
 """Name of a path that no preset made."""
 UNIT_TOLERANCE = 1e-6
@@ -49,19 +49,19 @@ class PathOrigin:
     Attributes:
         name: A preset's name, or "cameras".
         params: Every parameter of the preset, defaults filled in; read-only.
+        notes: Remarks on a path's file for whoever gave it, one sentence each.
     """
 
     name: str = FROM_CAMERAS
     params: Mapping[str, object] = field(default_factory=dict)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
 
-    def __reduce__(self) -> tuple[type[PathOrigin], tuple[str, dict[str, object]]]:
-        return PathOrigin, (
-            self.name,
-            dict(self.params),
-        )  # requests travel to the GPU's process, read-only views cannot
+    def __reduce__(self) -> tuple[type[PathOrigin], tuple[str, dict[str, object], tuple[str, ...]]]:
+        # requests travel to the GPU's process, read-only views cannot
+        return PathOrigin, (self.name, dict(self.params), self.notes)
 
 
 def lens(fov_deg: float | None, photo: Photo | None, crop: Crop | None, height: int, width: int) -> Intrinsics:
@@ -110,21 +110,33 @@ def build_path(
         values = preset_values(source, params)
         return build_trajectory(source, frames=frames, intrinsics=intrinsics, **values), PathOrigin(source, values)
     fov = float(fov_y_deg(intrinsics))
+    notes: tuple[str, ...] = ()
     if isinstance(source, Cameras):
         cameras = source
-    elif isinstance(source, Mapping):
-        cameras = parse_trajectory(source, height=height, width=width, fov_y_deg=fov, pixel_size=picture_size).cameras
+    elif isinstance(source, Mapping) or _is_list_of_objects(source):
+        parsed = parse_trajectory(source, height=height, width=width, fov_y_deg=fov, pixel_size=picture_size)
+        cameras, notes = parsed.cameras, parsed.notes
     elif isinstance(source, Sequence) and all(isinstance(key, Keyframe) for key in source):
         mode = cast("Mode", one_of(params.get("mode", "spline"), "mode", get_args(Mode), TrajectoryError))
         loop = true_or_false(params.get("loop", False), "loop", TrajectoryError)
         cameras = path_from_keyframes(
-            source, frames=frames, fov_y_deg=fov, height=height, width=width, mode=mode, loop=loop
+            cast("Sequence[Keyframe]", source),
+            frames=frames,
+            fov_y_deg=fov,
+            height=height,
+            width=width,
+            mode=mode,
+            loop=loop,
         )
     else:
         raise TrajectoryError(
             f"trajectory must be a preset's name, cameras, keyframes or path JSON, got {echo(source)}"
         )
-    return resample(checked_cameras(cameras), frames), PathOrigin()
+    return resample(checked_cameras(cameras), frames), PathOrigin(notes=notes)
+
+
+def _is_list_of_objects(source: object) -> bool:
+    return isinstance(source, list | tuple) and len(source) > 0 and all(isinstance(entry, Mapping) for entry in source)
 
 
 def checked_cameras(cameras: Cameras) -> Cameras:

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import random
+import struct
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,13 @@ from flashworld.errors import InputError
 from flashworld.inputs import GenerationRequest, VideoSettings, build_request, clean_text
 from flashworld.io.request_json import load_request_file, request_from_json, request_to_json
 from flashworld.trajectories import build_trajectory, resample, video_path
+from flashworld.trajectories.files import read_path_file
 from flashworld.trajectories.json_forms import parse_trajectory, to_transforms_json, trajectory_to_json
 from flashworld.trajectories.keyframes import Keyframe, path_from_keyframes
 from flashworld.trajectories.presets import PRESETS
 from flashworld.trajectories.resolve import build_path, checked_cameras
-from tests.fuzz.hostile import NUMBERS, STRINGS, damaged, json_bytes, scalar
-from tests.fuzz.law import Case
+from tests.fuzz.hostile import NUMBERS, STRINGS, damaged, damaged_bytes, json_bytes, scalar
+from tests.fuzz.law import Case, check_sentence
 from tests.fuzz.targets import Target
 
 HEIGHT, WIDTH = 64, 96
@@ -98,10 +100,83 @@ def original_path(rng: random.Random) -> dict[str, Any]:
 
 
 def nerf_path(rng: random.Random) -> dict[str, Any]:
-    lens = rng.choice([{}, {"fl_x": 80.0, "w": WIDTH, "h": HEIGHT}, {"camera_angle_x": 0.9}])
+    lens = rng.choice([
+        {}, {"fl_x": 80.0, "w": WIDTH, "h": HEIGHT}, {"camera_angle_x": 0.9}, {"x_fov": 50, "y_fov": 40.0, "k1": 0.1},
+        {"camera_angle_y": 0.5, "camera_angle_x": 0.7, "fl_y": 90, "w": WIDTH, "h": HEIGHT, "is_fisheye": False},
+    ])  # fmt: skip
     matrix = [[1, 0, 0, rng.uniform(-2, 2)], [0, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 1]]
-    frames = [{"file_path": "a.png", "transform_matrix": matrix} for _ in range(rng.randint(2, 5))]
+    frames = [{"file_path": f"{9 - i}.png", "transform_matrix": matrix} for i in range(rng.randint(2, 8))]
+    frames[0] |= rng.choice([{}, lens])
     return {"camera_model": "OPENCV", **lens, "frames": frames}
+
+
+def studio_path(rng: random.Random) -> dict[str, Any]:
+    """nerfstudio's camera_path.json."""
+    flat = [1, 0, 0, rng.uniform(-2, 2), 0, 1, 0, 0, 0, 0, 1, 1, 0, 0, 0, 1]
+    views = [{"camera_to_world": flat, "fov": 50.0, "aspect": 1.5} for _ in range(rng.randint(2, 5))]
+    return {"camera_type": "perspective", "render_height": HEIGHT, "render_width": WIDTH, "camera_path": views}
+
+
+def inria_path(rng: random.Random) -> list[dict[str, Any]]:
+    """INRIA's cameras.json."""
+    rotation = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    lens = {"width": WIDTH, "height": HEIGHT, "fx": 80.0, "fy": 81.5}
+    places = [[rng.uniform(-3, 3) for _ in range(3)] for _ in range(rng.randint(2, 9))]
+    return [
+        {"id": i, "img_name": f"{9 - i}.png", "position": p, "rotation": rotation, **lens} for i, p in enumerate(places)
+    ]
+
+
+def colmap_model(rng: random.Random, folder: Path, kind: str) -> None:
+    """A small COLMAP model."""
+    model, params = rng.choice(
+        [(1, (80, 80, 48, 32)), (0, (80, 48, 32)), (4, (80, 80, 48, 32, 0.1, 0, 0, 0)), (5, (80,) * 8)]
+    )
+    poses = [[rng.uniform(-1, 1) for _ in range(7)] for _ in range(rng.randint(2, 5))]
+    names = ("SIMPLE_PINHOLE", "PINHOLE", "", "", "OPENCV", "OPENCV_FISHEYE")
+    if kind == "txt":
+        lenses = f"# list\n1 {names[model]} {WIDTH} {HEIGHT} {' '.join(map(str, params))}\n".encode()
+        images = "".join(
+            f"{i} {' '.join(map(str, pose))} 1 {9 - i}.png\n1 2 -1\n" for i, pose in enumerate(poses)
+        ).encode()
+    else:
+        lenses = struct.pack(f"<QiiQQ{len(params)}d", 1, 1, model, WIDTH, HEIGHT, *params)
+        images = struct.pack("<Q", len(poses)) + b"".join(
+            struct.pack("<i7di", i, *pose, 1) + b"%d.png\0" % (9 - i) + struct.pack("<Qddq", 1, 1, 2, -1)
+            for i, pose in enumerate(poses)
+        )
+    pieces = [lenses, images]
+    if rng.random() < 0.85:
+        which = rng.randrange(2)
+        pieces[which] = damaged_bytes(rng, pieces[which], headers=rng.choice([64, 200]))
+        if kind == "txt" and rng.random() < 0.4:
+            word = str(rng.choice([*NUMBERS[:20], *STRINGS[:12]])).encode("utf-8", "replace")
+            pieces[which] = pieces[which].replace(b" 1", b" " + word, 1)
+    for name, data in zip(("cameras", "images"), pieces, strict=True):
+        (folder / f"{name}.{kind}").write_bytes(data)
+
+
+def _path_files(rng: random.Random, folder: Path) -> Case:
+    """COLMAP's models and Blender's .chan, as files."""
+    kind = rng.choice(["txt", "bin", "chan"])
+    if kind == "chan":
+        numbers = [[i, *(rng.uniform(-200, 200) for _ in range(6)), 50] for i in range(rng.randint(2, 6))]
+        if rng.random() < 0.6:
+            rng.choice(numbers)[rng.randrange(8)] = rng.choice([n for n in NUMBERS if abs(n) < 10**300 or n != n])
+        text = "\n".join(" ".join(map(str, row)) for row in numbers).encode()
+        (folder / "a.chan").write_bytes(damaged_bytes(rng, text) if rng.random() < 0.5 else text)
+        target = folder / "a.chan"
+    else:
+        colmap_model(rng, folder, kind)
+        target = rng.choice([folder, folder / f"images.{kind}", folder / "cameras.bin"])
+
+    def read() -> Cameras:
+        parsed = parse_trajectory(read_path_file(target), height=HEIGHT, width=WIDTH, fov_y_deg=60.0)
+        for note in parsed.notes:
+            check_sentence(note)
+        return checked_cameras(parsed.cameras)
+
+    return Case(read, check_cameras)
 
 
 def own_request(rng: random.Random) -> dict[str, Any]:
@@ -142,7 +217,10 @@ def _request(form: Any) -> Any:
 def _path(form: Any) -> Any:
     def read(data: Any) -> Cameras:
         sizes = {"height": HEIGHT, "width": WIDTH, "fov_y_deg": 60.0}
-        return checked_cameras(parse_trajectory(data, **sizes).cameras)
+        parsed = parse_trajectory(data, **sizes)
+        for note in parsed.notes:
+            check_sentence(note)
+        return checked_cameras(parsed.cameras)
 
     def check(cameras: Cameras) -> None:
         check_cameras(cameras)
@@ -289,6 +367,9 @@ TARGETS = (
     Target("path, own form", 16, _path(own_path)),
     Target("path, original's form", 12, _path(original_path)),
     Target("path, transforms.json", 12, _path(nerf_path)),
+    Target("path, camera_path.json", 6, _path(studio_path)),
+    Target("path, cameras.json", 6, _path(inria_path)),
+    Target("path, files", 12, _path_files),
     Target("path, keyframes", 10, _keyframes),
     Target("path, arrays", 8, _cameras),
     Target("path, presets", 8, _presets),

@@ -62,7 +62,9 @@ INPUT_MODULES = (
     "io/images/reading", "io/images/data_urls", "io/images/crops",
     "io/scenes/ply", "io/scenes/ply_body", "io/scenes/ply_columns", "io/scenes/ply_header", "io/scenes/spz", "io/scenes/splat",
     "trajectories/json_forms", "trajectories/transforms_json", "trajectories/camera_json", "trajectories/resolve",
-    "trajectories/keyframes", "trajectories/presets", "trajectories/paths",
+    "trajectories/keyframes", "trajectories/presets", "trajectories/paths", "trajectories/lenses", "trajectories/matrices",
+    "trajectories/nerfstudio_path", "trajectories/inria_cameras", "trajectories/colmap", "trajectories/chan",
+    "trajectories/files", "io/images/pixels",
 )  # fmt: skip
 INSIDE_PYTHON = (
     "video must be VideoSettings",  # a type of this project, put together wrongly
@@ -70,6 +72,7 @@ INSIDE_PYTHON = (
     "picture in a request must be uint8",
     "SPZ positions must fit 24 bits",  # of a writer: nothing that comes in
     " decode",  # only where warnings are errors; the size is refused first
+    "the COLMAP model cannot be read",  # a system's error
     "the file ends in the middle of its Gaussians",  # cut off while it is read
 )
 REFUSING = {

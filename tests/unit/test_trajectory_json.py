@@ -193,7 +193,7 @@ def test_transforms_json_rows_are_opengl_camera_to_world() -> None:
 def test_transforms_json_frames_may_bring_their_own_lens() -> None:
     frames = [{"transform_matrix": MATRIX}, {"transform_matrix": MATRIX[:3], "fl_x": 500, "fl_y": 500, "cx": 352}]
     cameras = parse({**STUDIO, "frames": frames, "camera_model": "OPENCV", "k1": 0.01}).cameras
-    expected = torch.tensor([[400.0, 410, 350, 244], [500, 500, 352, 244]])
+    expected = torch.tensor([[400.0, 410, 350, 244], [500, 500, 352, 240]])  # no field of the top's lens is left in
     torch.testing.assert_close(cameras.intrinsics * torch.tensor([704, 480, 704, 480]), expected)
 
 
@@ -236,10 +236,13 @@ PROJECTIVE = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 1]]
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ({}, "expected 'format': 'flashworld-trajectory', or either 'cameras' or 'frames', got the keys none"),
+        (
+            {},
+            "expected 'format': 'flashworld-trajectory', or one of 'cameras', 'frames' and 'camera_path', got the keys none",
+        ),
         ({"poses": [], "b": 1}, "got the keys 'poses', 'b'"),
-        ({"cameras": [], "frames": []}, "either 'cameras' or 'frames'"),
-        ([ROW, ROW], "camera path: expected a JSON object, got list of 2"),
+        ({"cameras": [], "frames": []}, "one of 'cameras', 'frames' and 'camera_path'"),
+        ([ROW, ROW], "camera 0: rotation must be 3 rows of 3 numbers, got None"),
         (None, "expected a JSON object, got None"),
         (7, "expected a JSON object, got 7"),
         ({"format": "blender"}, "format must be 'flashworld-trajectory', got 'blender'"),
@@ -306,7 +309,7 @@ PROJECTIVE = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 1, 1]]
         (bad_frame(SHEARED), "camera 1: transform_matrix must turn and move only"),
         (bad_frame(MIRROR), "camera 1: transform_matrix must turn and move only"),
         (bad_frame([[0, 0, 0, 0]] * 3), "camera 1: transform_matrix must turn and move only"),
-        (bad_frame(PROJECTIVE), r"camera 1: last row of transform_matrix must be \[0, 0, 0, 1\]"),
+        (bad_frame(PROJECTIVE), r"camera 1: transform_matrix: the last row must be \[0, 0, 0, 1\]"),
         (bad_frame(MATRIX, camera_model="OPENCV_FISHEYE"), "camera_model must be one of PINHOLE"),
         (bad_frame(MATRIX, camera_model={}), "camera_model must be one of PINHOLE"),
         (bad_frame(MATRIX, camera_angle_x=0.0), "camera 0: camera_angle_x must be a number from 5 to 165 degrees"),

@@ -1,0 +1,41 @@
+"""Camera-to-world matrices out of files: checked to be rigid, and turned to OpenGL axes where they are OpenCV's."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from flashworld.cameras import matrix_to_quat
+from flashworld.checks import echo
+from flashworld.errors import TrajectoryError
+from flashworld.trajectories.camera_json import read_numbers
+
+RIGID_TOLERANCE = 1e-3
+"""Largest deviation of R^T R from the identity: files are often rounded to three or four digits."""
+OPENCV_TO_OPENGL = np.diag([1.0, -1.0, -1.0])
+"""On the right of a camera-to-world rotation: y and z of the camera turn over."""
+
+
+def read_matrix(rows: object, where: str) -> tuple[list[float], list[float]]:
+    """Quaternion wxyz and position of a matrix by rows, 3 or 4 of them.
+
+    Raises:
+        TrajectoryError: not such a matrix, or not rigid.
+    """
+    if not isinstance(rows, list | tuple) or len(rows) not in (3, 4):
+        raise TrajectoryError(f"{where} must be 4 rows of 4 numbers, got {echo(rows)}")
+    matrix = np.array([read_numbers(row, f"{where}[{i}]", 4) for i, row in enumerate(rows)])
+    if len(rows) == 4 and np.abs(matrix[3] - [0, 0, 0, 1]).max() > RIGID_TOLERANCE:
+        raise TrajectoryError(f"{where}: the last row must be [0, 0, 0, 1], got {matrix[3].tolist()}")
+    return quat_of(matrix[:3, :3], where), matrix[:3, 3].tolist()
+
+
+def quat_of(rotation: np.ndarray, where: str) -> list[float]:
+    """The quaternion wxyz of a rotation matrix (3, 3).
+
+    Raises:
+        TrajectoryError: it scales, shears or mirrors.
+    """
+    if np.abs(rotation.T @ rotation - np.eye(3)).max() > RIGID_TOLERANCE or np.linalg.det(rotation) < 0:
+        raise TrajectoryError(f"{where} must turn and move only, without scale, shear or mirror")
+    return matrix_to_quat(torch.from_numpy(np.ascontiguousarray(rotation))).tolist()

@@ -1,0 +1,98 @@
+"""Lenses of `transforms.json`: which level counts, which fields are used, and what is refused by name."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from flashworld.cameras import intrinsics_from_fov
+from flashworld.errors import TrajectoryError
+from flashworld.trajectories.json_forms import ParsedTrajectory, parse_trajectory
+
+HEIGHT, WIDTH = 480, 704
+POSE = [[1, 0, 0, 0.0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+MOVED = [[1, 0, 0, 0.1], [0, 1, 0, 0], [0, 0, 1, -0.1], [0, 0, 0, 1]]
+SIZED = {"w": WIDTH, "h": HEIGHT}
+
+
+def read(top: dict, frame: dict | None = None) -> ParsedTrajectory:
+    frames = [
+        {"file_path": f"{i}.jpg", "transform_matrix": pose} | (frame or {}) for i, pose in enumerate((POSE, MOVED))
+    ]
+    return parse_trajectory({**top, "frames": frames}, height=HEIGHT, width=WIDTH, fov_y_deg=60.0)
+
+
+def lens_px(top: dict, frame: dict | None = None) -> list[float]:
+    lens = read(top, frame).cameras.intrinsics[0].double() * torch.tensor([WIDTH, HEIGHT, WIDTH, HEIGHT])
+    return lens.tolist()
+
+
+def test_vertical_angle_alone_counts():
+    focal = 240 / math.tan(0.25)
+    assert lens_px({"camera_angle_y": 0.5, **SIZED}) == pytest.approx([focal, focal, 352, 240], rel=1e-5)
+
+
+def test_both_angles_count():
+    wanted = [352 / math.tan(0.5), 240 / math.tan(0.5), 352, 240]
+    assert lens_px({"camera_angle_x": 1.0, "camera_angle_y": 1.0, **SIZED}) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_degrees_of_instant_ngp_count():
+    wanted = [352 / math.tan(math.radians(20)), 240 / math.tan(math.radians(15)), 352, 240]
+    assert lens_px({"x_fov": 40, "y_fov": 30.0, **SIZED}) == pytest.approx(wanted, rel=1e-5)
+    assert lens_px({"fl_y": 500, **SIZED}) == pytest.approx([500, 500, 352, 240])
+
+
+def test_own_lens_of_a_frame_wins_whole():
+    top = {"fl_x": 300, "fl_y": 310, "cx": 300, "cy": 200, **SIZED}
+    focal = 352 / math.tan(0.25)
+    assert lens_px(top, {"camera_angle_x": 0.5}) == pytest.approx([focal, focal, 352, 240], rel=1e-5)
+    assert lens_px(top, {"fl_y": 400}) == pytest.approx([400, 400, 352, 240])
+    assert lens_px(top, {"cx": 340}) == pytest.approx([300, 310, 340, 200])
+    half = {"w": WIDTH // 2, "h": HEIGHT // 2}
+    assert lens_px(top, {"fl_x": 150, **half}) == pytest.approx([300, 300, 352, 240])
+
+
+def test_lens_of_an_unknown_name_is_refused_and_none_at_all_is_told():
+    for level in ((({"fov": 50}, None)), (({}, {"fx": 300}))):
+        with pytest.raises(TrajectoryError, match=r"camera 0: lens field (fov|fx) is not known, expected one of fl_x"):
+            read(*level)
+    parsed = read(SIZED)
+    torch.testing.assert_close(parsed.cameras.intrinsics[0], intrinsics_from_fov(60.0, HEIGHT, WIDTH))
+    assert parsed.notes == ("the path brings no lens: a vertical field of view of 60 degrees is taken",)
+
+
+FISHEYES = [
+    {"is_fisheye": True}, {"camera_model": "OPENCV_FISHEYE"}, {"camera_model": "EQUIRECTANGULAR"}, {"camera_type": "fisheye"},
+    {"equirectangular": True}, {"latlong": True}, {"ftheta_p0": 0.1}, {"fisheye_crop_radius": 800}, {"camera_model": None},
+    {"is_fisheye": 1}, {"is_panorama": "yes"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("flag", FISHEYES, ids=str)
+@pytest.mark.parametrize("level", ["top", "frame"])
+def test_fisheye_and_panorama_are_refused_however_flagged(flag, level):
+    top = {"fl_x": 300, "fl_y": 300, "k1": 0.1, **SIZED}
+    where = "camera path" if level == "top" else "camera 0"
+    with pytest.raises(TrajectoryError, match=rf"^{where}: .*({next(iter(flag))})"):
+        read({**top, **flag} if level == "top" else top, flag if level == "frame" else None)
+
+
+def test_flags_that_say_no_and_lower_case_models_are_read():
+    read({"fl_x": 300, "is_fisheye": False, "camera_model": "opencv", **SIZED})
+
+
+def test_strong_distortion_is_told_and_weak_is_not():
+    assert read({"fl_x": 300, "k1": 0.01, "k2": -0.02, **SIZED}).notes == ()
+    (note,) = read({"fl_x": 300, "k1": -0.3, "k2": 0.01, "p1": 0.05, **SIZED}).notes
+    assert note == "lens distortion is left out (k1 = -0.3, p1 = 0.05): cameras are taken as pinholes"
+    with pytest.raises(TrajectoryError, match="camera 0: k1 must be a number"):
+        read({"fl_x": 300, "k1": "strong", **SIZED})
+
+
+def test_fields_that_do_not_agree_are_told():
+    (note,) = read({"fl_x": 300, "camera_angle_x": 0.5, **SIZED}).notes
+    assert note == "fl_x and camera_angle_x do not agree: fl_x counts"
+    assert read({"fl_x": 300, "camera_angle_x": 2 * math.atan(352 / 300), **SIZED}).notes == ()
