@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import gzip
+import io
+import json
 import struct
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from docs.limits_row import Row
 from flashworld import limits as at
 from flashworld.gaussians import Gaussians
 from flashworld.io.scenes import read_scene, write_scene
 from flashworld.io.scenes.ply_header import MAX_PROPERTIES
+from flashworld.io.scenes.splat import MAX_EXTENT, ROW
 
 FULL = "x y z f_dc_0 f_dc_1 f_dc_2 opacity scale_0 scale_1 scale_2 rot_0 rot_1 rot_2 rot_3"
 
@@ -65,7 +70,10 @@ def scene_rows(folder: Path) -> Iterator[Row]:
         return folder / name
 
     yield row(
-        "name", ".ply, .spz, .splat", lambda: read_scene(file("scene.obj", b"o")), lambda: read_scene(written("a.ply"))
+        "name",
+        ".ply, .compressed.ply, .spz, .sog, .splat",
+        lambda: read_scene(file("scene.obj", b"o")),
+        lambda: read_scene(written("a.ply")),
     )
     yield row(
         "file", f"{at.MAX_SCENE_FILE_BYTES // 2**30} GiB", lambda: read_scene(sparse()), None, ("MAX_SCENE_FILE_BYTES",)
@@ -91,23 +99,106 @@ def scene_rows(folder: Path) -> Iterator[Row]:
     yield row("PLY", f"{MAX_PROPERTIES} properties an element", lambda: header(one, columns=f"{FULL} {many}"))
     yield row("PLY", "an element `vertex`", lambda: header("element face 1"))
     yield row("PLY", "SH of degree 0 to 3", lambda: header(one, columns=f"{FULL} f_rest_0"))
-    yield row("PLY", "not compressed", lambda: header("element chunk 1", "property float min_x", one))
+    yield row("compressed PLY", "its columns", lambda: header("element chunk 1", "property float min_x", one))
     yield row(
         "PLY", "no lists before the vertices, unless ASCII",
         lambda: header("element face 1", "property list uchar int i", one, form="format binary_little_endian 1.0"),
     )  # fmt: skip
     yield row("PLY in ASCII", "numbers", lambda: header(one, body=b"a " * 14 + b"\n"))
     yield row("PLY in ASCII", "lines of 64 KiB", lambda: header(one, body=b"1" * 70_000))
-    yield row("SPZ", "gzip, version 2 or 3", lambda: read_scene(file("scene.spz", b"NGSP" + bytes(60))))
+    yield row("SPZ", "version 2, 3 or 4", lambda: read_scene(file("scene.spz", b"NGSP\5" + bytes(60))))
     yield row("SPZ", "whole", lambda: read_scene(file("scene.spz", written("b.spz").read_bytes()[:40])))
-    yield row("SPZ", "version 2 or 3", lambda: spz(version=1))
+    yield row("SPZ", "gzip or Zstandard", lambda: read_scene(file("scene.spz", b"hello" * 9)))
+    yield row("SPZ", "version 2, 3 or 4", lambda: spz(version=1))
     yield row("SPZ", "SH of degree 0 to 3", lambda: spz(degree=4))
     yield row("SPZ", "as many Gaussians as its header says", lambda: spz(count=4))
     yield row(
         "SPZ", f"above 64 MiB unpacked: at most {at.MAX_SPZ_RATIO} times the file", lambda: read_scene(bomb()), None,
         ("MAX_SPZ_RATIO",),
     )  # fmt: skip
+    yield from packed_rows(row, file, written)
     yield row(".splat", "rows of 32 bytes", lambda: read_scene(file("scene.splat", bytes(33))))
+
+
+def packed_rows(row: Any, file: Any, written: Any) -> Iterator[Row]:  # noqa: ANN401 - functions of the caller
+    """Compressed PLY, SOG, SPZ 4, and .splat files that are none."""
+
+    def changed(name: str, old: bytes, new: bytes) -> object:
+        data = written(name).read_bytes()
+        return read_scene(file(f"changed{name[1:]}", data.replace(old, new)))
+
+    def sog(edit: Callable[[dict, dict], object]) -> object:
+        with zipfile.ZipFile(written("a.sog")) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        meta = json.loads(parts["meta.json"])
+        edit(meta, parts)
+        with zipfile.ZipFile(file("scene.sog", b""), "w") as archive:
+            for name, part in {**parts, "meta.json": json.dumps(meta)}.items():
+                archive.writestr(name, part)
+        return read_scene(folder_of(file) / "scene.sog")
+
+    def folder_of(make: Any) -> Path:  # noqa: ANN401
+        return make("scene.sog.part", b"").parent
+
+    def webp(side: int, value: int) -> bytes:
+        buffer = io.BytesIO()
+        Image.new("RGBA", (side, side), (value,) * 4).save(buffer, "WEBP", lossless=True, exact=True)
+        return buffer.getvalue()
+
+    def spz_4(streams: int = 6, plain: int = 27, body: bytes = b"") -> object:
+        head = struct.pack("<IIIBBBBI12x", 0x5053474E, 4, 3, 2, 12, 0, streams, 32)
+        return read_scene(
+            file("four.spz", head + struct.pack("<QQ", len(body), plain) + struct.pack("<QQ", 0, 0) * 5 + body)
+        )
+
+    def splat(**fields: object) -> object:
+        rows = np.zeros(20, dtype=ROW)
+        rows["quat"] = [255, 128, 128, 128]
+        for name, value in fields.items():
+            rows[name] = value
+        return read_scene(file("scene.splat", rows.tobytes()))
+
+    packed = "a.compressed.ply"
+    yield row("compressed PLY", "whole", lambda: read_scene(file("cut.ply", written(packed).read_bytes()[:-1])), lambda: read_scene(written(packed)))  # fmt: skip
+    yield row(
+        "compressed PLY",
+        "a chunk for 256 Gaussians",
+        lambda: changed(packed, b"element chunk 1\n", b"element chunk 2\n"),
+    )
+    yield row("compressed PLY", "SH of degree 0 to 3", lambda: changed(packed, b"property uchar f_rest_0\n", b""))
+    yield row("compressed PLY", "binary", lambda: changed(packed, b"binary_little_endian", b"ascii"))
+    yield row(
+        "compressed PLY", "numbers of 32 bits", lambda: changed(packed, b"uint packed_scale", b"int packed_scale")
+    )
+    yield row("SOG", "a ZIP", lambda: read_scene(file("scene.sog", b"hello" * 9)), lambda: read_scene(written("a.sog")))
+    yield row(
+        "SOG", "a list of 64 KiB", lambda: sog(lambda m, p: p.update({"n" * 250 + str(i): b"" for i in range(400)}))
+    )
+    yield row("SOG", "version 2", lambda: sog(lambda m, p: m.update(version=1)))
+    yield row("SOG", "positions within numbers", lambda: sog(lambda m, p: m["means"].update(maxs=[900, 0, 0])))
+    yield row("SOG", "rotations of a known kind", lambda: sog(lambda m, p: p.update({"quats.webp": webp(4, 0)})))
+    yield row(
+        "SOG", "a palette that holds every label", lambda: sog(lambda m, p: p.update({"shN_labels.webp": webp(4, 255)}))
+    )
+    yield row("SOG", "a palette of its size", lambda: sog(lambda m, p: m["shN"].update(bands=1)))
+    yield row("SOG", "objects in meta.json", lambda: sog(lambda m, p: m.update(means=7)))
+    yield row("SOG", "numbers in meta.json", lambda: sog(lambda m, p: m["scales"].update(codebook=[1])))
+    yield row("SOG", "a pixel a Gaussian", lambda: sog(lambda m, p: m.update(count=1000)))
+    yield row("SOG", "names of its pictures", lambda: sog(lambda m, p: m["sh0"].update(files=7)))
+    yield row("SOG", "pictures of its size", lambda: sog(lambda m, p: p.update({"sh0.webp": webp(1000, 0)})))
+    yield row("SOG", "pictures inside", lambda: sog(lambda m, p: m["sh0"].update(files=["none.webp"])))
+    yield row("SOG", "files of their size", lambda: sog(lambda m, p: p.update({"sh0.webp": bytes(5_000_000)})))
+    yield row("SPZ 4", "a stream a field", lambda: spz_4(streams=2))
+    yield row("SPZ 4", "streams of their size", lambda: spz_4(plain=28))
+    yield row("SPZ 4", "streams of Zstandard", lambda: spz_4(body=b"hello"))
+    yield row(".splat", "not another format renamed", lambda: read_scene(file("scene.splat", b"ply\n" + bytes(28))))
+    yield row(
+        ".splat",
+        f"positions and sizes within {MAX_EXTENT:g}",
+        lambda: splat(mean=2 * MAX_EXTENT),
+        lambda: splat(mean=MAX_EXTENT),
+    )
+    yield row(".splat", "rotations of length 1", lambda: splat(quat=7))
 
 
 def a_scene() -> Gaussians:

@@ -1,4 +1,4 @@
-"""The command line: `python -m flashworld generate|render|trajectory|convert|weights|info`.
+"""The command line: `python -m flashworld generate|render|trajectory|convert|inspect|weights|info`.
 
 Results go to standard output (one JSON object with --json), progress and errors to standard error. Exit codes: 0 done,
 2 the input is wrong, 1 anything else this project knows about, 130 stopped by the user.
@@ -14,11 +14,11 @@ from typing import NoReturn
 
 from flashworld import __version__
 from flashworld.checks import one_line
-from flashworld.cli import convert, generate, info, render, trajectory, weights
+from flashworld.cli import convert, generate, info, inspect, render, trajectory, weights
 from flashworld.cli.output import Output
 from flashworld.errors import FlashWorldError, InputError
 
-COMMANDS = (generate, render, trajectory, convert, weights, info)
+COMMANDS = (generate, render, trajectory, convert, inspect, weights, info)
 MAX_ERROR_CHARS = 300
 EXIT_OK, EXIT_FAILED, EXIT_INPUT, EXIT_STOPPED = 0, 1, 2, 130
 

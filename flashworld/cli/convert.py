@@ -1,4 +1,4 @@
-"""`flashworld convert`: PLY, SPZ and .splat into each other."""
+"""`flashworld convert`: PLY, compressed PLY, SPZ, SOG and .splat into each other."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from flashworld.cli.output import Output
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
     """Declare the command."""
     parser = commands.add_parser("convert", help="turn scene files into other formats")
-    parser.add_argument("source", metavar="SCENE.ply|.spz|.splat")
-    parser.add_argument("target", metavar="SCENE.ply|.spz|.splat")
+    parser.add_argument("source", metavar="SOURCE", help="ends in .ply, .compressed.ply, .spz, .sog or .splat")
+    parser.add_argument("target", metavar="TARGET", help="the same endings; its own says which format")
     parser.add_argument("--min-opacity", type=float, default=0.0, metavar="X", help="leave out fainter Gaussians")
     parser.set_defaults(run=run)
 

@@ -1,4 +1,4 @@
-"""`flashworld render`: film a PLY, SPZ or .splat file along a path."""
+"""`flashworld render`: film a scene file of any known format along a path."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flashworld.errors import InputError
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
     """Declare the command."""
     parser = commands.add_parser("render", help="film a scene file along a path")
-    parser.add_argument("scene", metavar="SCENE.ply|.spz|.splat")
+    parser.add_argument("scene", metavar="SCENE", help="ends in .ply, .compressed.ply, .spz, .sog or .splat")
     parser.add_argument("--trajectory", default="orbit_right", metavar="NAME|FILE")
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--out", default="video.mp4", metavar="FILE", help=".mp4, .gif or .webp")

@@ -85,6 +85,7 @@ def scene_file(rng: random.Random, folder: Path) -> str:
     for row in range(20):  # finite positions and sizes: the exponent's top bit is cleared
         for number in range(6):
             table[row * 32 + number * 4 + 3] &= 0x3F
+        table[row * 32 + 28 : row * 32 + 32] = bytes([128, 255, 128, 128])  # of length 1, as every writer's
     file = folder / rng.choice(["scene.splat"] * 12 + ["scene.ply", "scene.txt"])
     file.write_bytes(damaged_bytes(rng, bytes(table)) if rng.random() < 0.3 else bytes(table))
     return str(file if rng.random() < 0.9 else folder / rng.choice(["none.ply", "a\udcff.splat", "."]))
@@ -99,7 +100,7 @@ def target_name(rng: random.Random, folder: Path, suffixes: list[str]) -> str:
 
 def _convert(rng: random.Random, folder: Path) -> Case:
     source = scene_file(rng, folder)
-    target = target_name(rng, folder, [".ply", ".spz", ".splat"])
+    target = target_name(rng, folder, [".ply", ".spz", ".splat", ".sog", ".compressed.ply"])
 
     def check(new: set[str]) -> None:
         assert len(read_scene(target)) >= 1

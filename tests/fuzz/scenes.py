@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import random
 import struct
+import tempfile
+import zipfile
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
+import zstandard
+from PIL import Image
 
 from flashworld import limits
 from flashworld.cameras import Cameras
@@ -18,7 +23,7 @@ from flashworld.errors import ExportError, SceneFileError
 from flashworld.gaussians import Gaussians
 from flashworld.io.scenes import read_scene, write_scene
 from flashworld.io.scenes.splat import ROW
-from tests.fuzz.hostile import NUMBERS, damaged_bytes
+from tests.fuzz.hostile import NUMBERS, damaged, damaged_bytes, json_bytes, scalar
 from tests.fuzz.law import Case, check_sentence, leaves
 from tests.fuzz.targets import Target
 
@@ -55,7 +60,7 @@ def check_onward(rng: random.Random, folder: Path) -> object:
     def check(scene: Gaussians) -> None:
         check_scene(scene)
         before = leaves(folder)
-        target = folder / f"onward.{rng.choice(['ply', 'spz', 'splat'])}"
+        target = folder / f"onward.{rng.choice(['ply', 'compressed.ply', 'spz', 'sog', 'splat'])}"
         try:
             write_scene(scene, target)
         except ExportError as error:
@@ -190,9 +195,95 @@ def _splat(rng: random.Random, folder: Path) -> Case:
         for row in rows:
             row["mean"] = [number(rng, hostile) for _ in range(3)]
             row["scale"] = [number(rng, hostile) for _ in range(3)]
-            row["rgba"], row["quat"] = list(rng.randbytes(4)), rng.choice([[128] * 4, list(rng.randbytes(4))])
+            row["rgba"], row["quat"] = (
+                list(rng.randbytes(4)),
+                rng.choice([[128] * 4, [255, 128, 128, 128], [64, 190, 192, 192]]),
+            )
+        if len(rows) and rng.random() < 0.2:
+            rows["quat"] = np.frombuffer(rng.randbytes(4 * len(rows)), np.uint8).reshape(-1, 4)
     data = rows.tobytes() + b"x" * rng.choice([0, 0, 0, 1, 31])
     return _file(rng, folder, "a.splat", damaged_bytes(rng, data) if rng.random() < 0.3 else data)
+
+
+@cache
+def written(suffix: str, degree: int) -> bytes:
+    """A whole file of 60 Gaussians."""
+    generator = torch.Generator().manual_seed(degree)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    scene = Gaussians(
+        normal(60, 3), normal(60, 4), normal(60, 3).exp(), normal(60).sigmoid(), normal(60, (degree + 1) ** 2, 3)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        write_scene(scene, Path(folder) / f"a{suffix}")
+        return (Path(folder) / f"a{suffix}").read_bytes()
+
+
+def _compressed_ply(rng: random.Random, folder: Path) -> Case:
+    data = written(".compressed.ply", rng.randrange(4))
+    if rng.random() < 0.9:
+        data = damaged_bytes(rng, data, headers=rng.choice([900, 2500]))
+    if rng.random() < 0.3:
+        old, new = rng.choice([(b"chunk 1", b"chunk 9"), (b"vertex 60", b"vertex 61"), (b"sh 60", b"sh 7"), (b"uchar", b"float"),
+                               (b"little", b"big"), (b"min_r", b"max_q"), (b"element sh", b"element sk")])  # fmt: skip
+        data = data.replace(old, new)
+    return _file(rng, folder, rng.choice(["a.ply", "a.compressed.ply"]), data)
+
+
+def _sog(rng: random.Random, folder: Path) -> Case:
+    """Damaged as a ZIP, as JSON, or as pictures."""
+    data = written(".sog", rng.randrange(4))
+    kind = rng.randrange(4)
+    if kind == 0:
+        return _file(rng, folder, "a.sog", damaged_bytes(rng, data, headers=rng.choice([64, 2000])))
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    if kind == 1:
+        meta = json.loads(parts["meta.json"])
+        part = rng.choice([meta, *(value for value in meta.values() if isinstance(value, dict))])
+        field = rng.choice(list(part))
+        part[field] = damaged(rng, part[field]) if isinstance(part[field], list | dict) else scalar(rng)
+        parts["meta.json"] = json_bytes(rng, meta)
+    else:
+        name = rng.choice(list(parts))
+        size = (rng.choice([1, 8, 9, 300, 4000]), rng.choice([1, 8, 9, 300]))
+        buffer = io.BytesIO()
+        Image.effect_noise(size, 90).convert(rng.choice(["RGB", "RGBA", "L"])).save(
+            buffer, rng.choice(["WEBP", "PNG", "BMP"])
+        )
+        parts[name] = buffer.getvalue() if rng.random() < 0.5 else damaged_bytes(rng, parts[name])
+    if rng.random() < 0.2:
+        parts[rng.choice(["../x", "a" * 3000, "meta.json2", "sh0.webp"])] = parts.pop(rng.choice(list(parts)))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(
+        buffer, "w", rng.choice([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA])
+    ) as archive:
+        for name, value in parts.items():
+            archive.writestr(name, value)
+    return _file(rng, folder, "a.sog", buffer.getvalue())
+
+
+def _spz_4(rng: random.Random, folder: Path) -> Case:
+    degree = rng.randrange(4)
+    sizes = [9 * 40, 40, 3 * 40, 3 * 40, 4 * 40, 40 * 3 * ((degree + 1) ** 2 - 1)][: 6 if degree else 5]
+    streams = [zstandard.ZstdCompressor(level=1).compress(rng.randbytes(size)) for size in sizes]
+    if rng.random() < 0.3:
+        which = rng.randrange(len(streams))
+        streams[which] = rng.choice([damaged_bytes(rng, streams[which]), zstandard.compress(bytes(30_000_000)), b""])
+    table = [list(pair) for pair in zip(map(len, streams), sizes, strict=True)]
+    fields = [0x5053474E, 4, 40, degree, 12, 0, len(sizes), 32]
+    if rng.random() < 0.5:
+        wrong = rng.choice([0, 1, 3, 41, 255])
+        place = rng.randrange(8)
+        fields[place] = wrong if place in (3, 4, 5, 6) else rng.choice([0, 5, 39, 16_000_000, 2**32 - 1])
+    if rng.random() < 0.2:
+        rng.choice(table)[rng.randrange(2)] = rng.choice([0, 1, 2**31, 2**63, 2**64 - 1])
+    data = (
+        struct.pack("<IIIBBBBI12x", *fields) + b"".join(struct.pack("<QQ", *pair) for pair in table) + b"".join(streams)
+    )
+    return _file(rng, folder, "a.spz", damaged_bytes(rng, data, headers=32) if rng.random() < 0.3 else data)
 
 
 def _names(rng: random.Random, folder: Path) -> Case:
@@ -212,5 +303,8 @@ TARGETS = (
     Target("scene, SPZ", 14, _spz),
     Target("scene, SPZ bombs", 1, _bombs),
     Target("scene, .splat", 8, _splat),
+    Target("scene, compressed PLY", 12, _compressed_ply),
+    Target("scene, SOG", 12, _sog),
+    Target("scene, SPZ 4", 10, _spz_4),
     Target("scene, names", 3, _names),
 )

@@ -127,6 +127,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     ".ply": read_scene,
     ".spz": read_scene,
     ".splat": read_scene,
+    ".sog": read_scene,
     ".png": read_picture,
 }
 STARTS = (
@@ -134,6 +135,9 @@ STARTS = (
     b"ply\n",
     b"ply\nformat ascii 1.0\nelement vertex 1\n",
     b"\x1f\x8b\x08\0",
+    b"NGSP\x04\0\0\0",
+    b"PK\x03\x04",
+    b"PK\x05\x06" + bytes(18),
     b"\x89PNG\r\n\x1a\n",
     b"\xff\xd8\xff\xe0",
 )

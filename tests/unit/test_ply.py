@@ -293,7 +293,10 @@ HOSTILE = {
     "unknown type": (lambda d: d.replace(b"float nx", b"quad nx"), "is not a property"),
     "unknown format": (lambda d: d.replace(b"little_endian 1.0", b"middle_endian 1.0"), "is not understood"),
     "no vertices": (lambda d: d.replace(b"vertex 30", b"point 30"), "element 'vertex'"),
-    "compressed": (lambda d: d.replace(b"element vertex", b"element chunk 1\nelement vertex"), "compressed PLY"),
+    "compressed": (
+        lambda d: d.replace(b"element vertex", b"element chunk 1\nelement vertex"),
+        "of a compressed PLY has no column",
+    ),
     "NaN": (lambda d: d.replace(BODY + d.split(BODY)[1][:4], BODY + NAN), "means must be finite"),
     "huge element before": (
         lambda d: d.replace(b"element vertex", b"element a 999999999999\nproperty double b\nelement vertex"),

@@ -88,3 +88,36 @@ def test_enormous_numbers_are_clamped_in_silence(make_scene, tmp_path):
     row = np.frombuffer((tmp_path / "a.splat").read_bytes(), ROW)[0]
     assert row["rgba"][:3].tolist() == [255, 0, 128]
     assert row["quat"].tolist() == [round(128 + 128 * 0.6), 128, round(128 - 128 * 0.8), 128]
+
+
+def test_files_of_other_formats_are_named(make_scene, tmp_path):
+    from flashworld.io.scenes import write_scene
+
+    for suffix in (".ply", ".spz", ".sog"):
+        write_scene(make_scene(count=64), tmp_path / f"a{suffix}")
+        (tmp_path / "a.splat").write_bytes((tmp_path / f"a{suffix}").read_bytes())
+        with pytest.raises(SceneFileError, match=rf"a\.splat: this begins as a \{suffix} file does"):
+            read_splat(tmp_path / "a.splat")
+
+
+@pytest.mark.parametrize(("field", "value", "words"), [
+    ("mean", np.nan, "means must be finite"), ("mean", 1e10, "reach beyond 1e"), ("scale", -1e20, "reach beyond 1e"),
+    ("scale", np.inf, "scales must be finite"),
+])  # fmt: skip
+def test_absurd_numbers_are_refused(field, value, words, make_scene, tmp_path):
+    write_splat(make_scene(count=9), tmp_path / "a.splat")
+    rows = np.frombuffer((tmp_path / "a.splat").read_bytes(), ROW).copy()
+    rows[field][4, 1] = value
+    (tmp_path / "a.splat").write_bytes(rows.tobytes())
+    with pytest.raises(SceneFileError, match=words):
+        read_splat(tmp_path / "a.splat")
+
+
+def test_bytes_that_only_fit_in_length_are_refused(tmp_path):
+    table = np.zeros(200, dtype=ROW)  # finite positions and sizes: all else is noise
+    noise = np.random.default_rng(0)
+    table["mean"], table["scale"] = noise.normal(size=(2, 200, 3))
+    table["rgba"], table["quat"] = noise.integers(0, 256, (2, 200, 4))
+    (tmp_path / "a.splat").write_bytes(table.tobytes())
+    with pytest.raises(SceneFileError, match="rotations are not of length 1"):
+        read_splat(tmp_path / "a.splat")

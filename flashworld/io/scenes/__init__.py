@@ -1,9 +1,11 @@
-"""Gaussian scenes to and from files, one format a module, chosen here by the file name's suffix.
+"""Gaussian scenes to and from files, one format a module, chosen here by the end of the file's name.
 
-| suffix | axes in the file | what it keeps |
+| name ends in | axes in the file | what it keeps |
 |---|---|---|
 | .ply | right, down, forward | everything, float32 (read and written) |
-| .spz | right, up, back | everything, about 8 bits a number (read and written) |
+| .compressed.ply | right, down, forward | everything, about 10 bits a number (read and written) |
+| .spz | right, up, back | everything, about 8 bits a number (version 3 written, 2 to 4 read) |
+| .sog | right, down, forward | everything, 8 bits a number, SH from a palette (read and written) |
 | .splat | right, down, forward | colour without view dependence, 8 bits (read and written) |
 
 In memory a scene always has OpenGL axes (right, up, back); the modules turn it. Readers raise `SceneFileError`,
@@ -12,53 +14,62 @@ writers `ExportError`, and a writer leaves either the whole file or none.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flashworld.checks import echo, file_name
-from flashworld.errors import ExportError, SceneFileError
+from flashworld.errors import ExportError, FlashWorldError, SceneFileError
 
 if TYPE_CHECKING:
     from flashworld.gaussians import Gaussians
 
-SCENE_SUFFIXES = (".ply", ".spz", ".splat")
+_FORMATS = {
+    ".compressed.ply": ("compressed_ply", "write_compressed_ply", "ply", "read_ply"),
+    ".ply": ("ply", "write_ply", "ply", "read_ply"),
+    ".spz": ("spz", "write_spz", "spz", "read_spz"),
+    ".sog": ("sog", "write_sog", "sog", "read_sog"),
+    ".splat": ("splat", "write_splat", "splat", "read_splat"),
+}
+"""Module and function that write, module and function that read; the longest ending first."""
+SCENE_SUFFIXES = (".ply", ".compressed.ply", ".spz", ".sog", ".splat")
 
 
 def write_scene(scene: Gaussians, path: str | Path) -> None:
-    """Write a scene in the format that the suffix of `path` names.
+    """Write a scene in the format that the name of `path` ends in.
 
     Raises:
-        ExportError: unknown suffix, empty or non-finite scene, or the file cannot be written.
+        ExportError: unknown ending, empty or non-finite scene, or the file cannot be written.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix == ".ply":
-        from flashworld.io.scenes.ply import write_ply as write
-    elif suffix == ".spz":
-        from flashworld.io.scenes.spz import write_spz as write
-    elif suffix == ".splat":
-        from flashworld.io.scenes.splat import write_splat as write
-    else:
-        raise ExportError(
-            f"{file_name(path)}: a scene file must end in {', '.join(SCENE_SUFFIXES)}, got {echo(suffix)}"
-        )
-    write(scene, path)
+    module, function, _, _ = _format(path, ExportError)
+    _function(module, function)(scene, path)
 
 
 def read_scene(path: str | Path) -> Gaussians:
-    """Read a scene file in the format that its suffix names; OpenGL axes, float32, on the CPU.
+    """Read a scene file in the format that its name ends in; OpenGL axes, float32, on the CPU.
 
     Raises:
-        SceneFileError: unknown suffix, or the file cannot be read as a Gaussian scene.
+        SceneFileError: unknown ending, or the file cannot be read as a Gaussian scene.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix == ".ply":
-        from flashworld.io.scenes.ply import read_ply as read
-    elif suffix == ".spz":
-        from flashworld.io.scenes.spz import read_spz as read
-    elif suffix == ".splat":
-        from flashworld.io.scenes.splat import read_splat as read
-    else:
-        raise SceneFileError(
-            f"{file_name(path)}: a scene file must end in {', '.join(SCENE_SUFFIXES)}, got {echo(suffix)}"
+    _, _, module, function = _format(path, SceneFileError)
+    return _function(module, function)(path)
+
+
+def scene_suffix(path: str | Path) -> str | None:
+    """Which of SCENE_SUFFIXES a name ends in."""
+    name = Path(path).name.lower()
+    return next((ending for ending in _FORMATS if name.endswith(ending) and name != ending), None)
+
+
+def _format(path: str | Path, error: type[FlashWorldError]) -> tuple[str, str, str, str]:
+    ending = scene_suffix(path)
+    if ending is None:
+        raise error(
+            f"{file_name(path)}: a scene file must end in {', '.join(SCENE_SUFFIXES)}, got {echo(Path(path).suffix)}"
         )
-    return read(path)
+    return _FORMATS[ending]
+
+
+def _function(module: str, name: str) -> Callable[..., Any]:
+    return getattr(import_module(f"flashworld.io.scenes.{module}"), name)

@@ -7,7 +7,7 @@ as viewers expect, and a comment says so; the scene is turned half a turn about 
 Written and read in slices: memory does not grow with the scene, apart from the scene itself.
 
 Read: any column order and number type, extra columns and elements, with or without normals, binary of both byte orders
-and ASCII; see `ply_columns` for the layouts.
+and ASCII; see `ply_columns` for the layouts. Compressed PLY is told by its header and read by `compressed_ply`.
 
 Source: layout of graphdeco-inria/gaussian-splatting (`save_ply`).
 """
@@ -29,6 +29,7 @@ from flashworld.io.reading import check_count, check_finite, opened
 from flashworld.io.scenes.activations import log_scales, opacities_from_logits, opacity_logits, scales_from_log
 from flashworld.io.scenes.axes import MEAN_SIGNS, QUAT_SIGNS, SH_SIGNS
 from flashworld.io.scenes.chunks import CHUNK_ROWS, Chunk, iter_chunks
+from flashworld.io.scenes.compressed_ply import is_compressed, read_compressed_ply
 from flashworld.io.scenes.ply_body import iter_rows
 from flashworld.io.scenes.ply_columns import AXES_COMMENT, Columns, find_columns
 from flashworld.io.scenes.ply_header import read_header
@@ -100,6 +101,8 @@ def read_ply(path: str | Path) -> Gaussians:
     """
     with opened(path) as source:
         header = read_header(source)
+        if is_compressed(header):
+            return read_compressed_ply(source, header)
         columns = find_columns(header, source.name)
         count = check_count(columns.count, source.name)
         rows = iter_rows(source, header)  # checks the file's size against the count before anything is allocated

@@ -17,6 +17,7 @@ from flashworld.io.scenes.ply_header import PlyHeader
 
 AXES_COMMENT = "axes right-down-forward"
 """Header comment that states the axes of files from this project."""
+UP_BACK_COMMENT = "axes right-up-back"
 REST_COLUMNS = (0, 9, 24, 45)
 """f_rest_* of SH degree 0, 1, 2, 3."""
 ORIGINAL_COLUMNS = 27
@@ -51,8 +52,6 @@ def find_columns(header: PlyHeader, name: str) -> Columns:
     Raises:
         SceneFileError: no `vertex` element, a list in it, a column missing, or an unknown number of SH columns.
     """
-    if any(element.name == "chunk" for element in header.elements):
-        raise SceneFileError(f"{name}: compressed PLY is not supported, export the scene as plain PLY or SPZ")
     vertex = next((element for element in header.elements if element.name == "vertex"), None)
     if vertex is None or vertex.has_lists:
         raise SceneFileError(f"{name}: expected an element 'vertex' of plain numbers")
@@ -79,4 +78,4 @@ def _sh_columns(present: set[str], comments: tuple[str, ...], name: str) -> tupl
     higher = rest // 3
     names = [f"f_dc_{channel}" for channel in range(3)]
     names += [f"f_rest_{channel * higher + k}" for k in range(higher) for channel in range(3)]
-    return tuple(names), "right-up-back" if "axes right-up-back" in comments else "right-down-forward"
+    return tuple(names), "right-up-back" if UP_BACK_COMMENT in comments else "right-down-forward"

@@ -1,6 +1,7 @@
-"""SPZ, the small file: about 31 bytes a Gaussian at SH degree 2. Version 3 is written, versions 2 and 3 are read.
+"""SPZ, the small file: about 31 bytes a Gaussian at SH degree 2. Version 3 is written, versions 2, 3 and 4 are read.
 
-A gzip stream of a 16-byte header and one section per field. Axes are right, up, back, as in memory: nothing is turned.
+A gzip stream of a 16-byte header and one section per field; in version 4 a header of 32 bytes, a table of sizes and each
+section as a Zstandard stream of its own, and the numbers as in version 3 (see `spz_zstd`). Axes are right, up, back, as in memory: nothing is turned.
 
 | field | bytes | precision, round trip | range kept |
 |---|---|---|---|
@@ -22,29 +23,26 @@ from __future__ import annotations
 import gzip
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, cast
 
 import numpy as np
-import torch
 
-from flashworld import limits
 from flashworld.checks import file_name
 from flashworld.errors import ExportError, SceneFileError
 from flashworld.gaussians import Gaussians
 from flashworld.io.atomic import new_file
-from flashworld.io.reading import SceneFile, check_count, opened
+from flashworld.io.reading import SceneFile, opened
 from flashworld.io.scenes import spz_codec as codec
 from flashworld.io.scenes.chunks import iter_chunks, slices
+from flashworld.io.scenes.spz_body import exactly, spz_body
+from flashworld.io.scenes.spz_zstd import read_spz_zstd
 
 MAGIC = 0x5053474E
 HEADER = struct.Struct("<IIIBBBB")
 """Magic, version, count, SH degree, fractional bits, flags, reserved."""
 VERSION = 3
-READ_ROWS = 1 << 16
-BOMB_BYTES = 64 * 2**20
-"""Below this a well-compressed file is not suspicious."""
 
 
 def write_spz(scene: Gaussians, path: str | Path, *, fractional_bits: int | None = None) -> None:
@@ -93,15 +91,16 @@ def _sections(scene: Gaussians, bits: int) -> Iterator[np.ndarray]:
 
 
 def read_spz(path: str | Path) -> Gaussians:
-    """Read an SPZ file of version 2 or 3; OpenGL axes, float32, on the CPU.
+    """Read an SPZ file of version 2 to 4; OpenGL axes, float32, on the CPU.
 
     Raises:
         SceneFileError: not such a file, truncated, damaged, too large, or a decompression bomb.
     """
     with opened(path) as source:
-        if source.file.read(4) == HEADER.pack(MAGIC, 0, 0, 0, 0, 0, 0)[:4]:
-            raise SceneFileError(f"{source.name}: SPZ version 2 or 3 is expected, this is version 4 or later")
+        zstandard = source.file.read(4) == HEADER.pack(MAGIC, 0, 0, 0, 0, 0, 0)[:4]
         source.file.seek(0)
+        if zstandard:
+            return read_spz_zstd(source)
         with gzip.GzipFile(fileobj=source.file, mode="rb") as stream:
             try:
                 return _read_stream(cast(BinaryIO, stream), source)
@@ -109,45 +108,14 @@ def read_spz(path: str | Path) -> Gaussians:
                 raise SceneFileError(f"{source.name}: the SPZ file is damaged or not gzip") from error
 
 
-class _Field(NamedTuple):
-    """A section of the body: where its floats go, bytes a Gaussian, and how to decode."""
-
-    out: torch.Tensor
-    packed: int
-    unpack: Callable[[np.ndarray], np.ndarray]
-
-
 def _read_stream(stream: BinaryIO, source: SceneFile) -> Gaussians:
-    magic, version, count, degree, bits, _flags, _ = HEADER.unpack(_exactly(stream, HEADER.size, source.name))
+    magic, version, count, degree, bits, *_ = HEADER.unpack(exactly(stream, HEADER.size, source.name))
     if magic != MAGIC or version not in (2, VERSION):
         raise SceneFileError(
-            f"{source.name}: expected an SPZ file of version 2 or 3, got magic {magic:#x} and version {version}"
+            f"{source.name}: expected an SPZ file of version 2, 3 or 4, got magic {magic:#x} and version {version}"
         )
-    if degree > 3 or bits > codec.MAX_FRACTIONAL_BITS:
-        raise SceneFileError(f"{source.name}: SPZ header with SH degree {degree} and {bits} fractional bits")
-    coefficients = (degree + 1) ** 2
-    unpacked = check_count(count, source.name) * (14 + version + 3 * coefficients)
-    if unpacked > BOMB_BYTES and unpacked > limits.MAX_SPZ_RATIO * source.size:
-        raise SceneFileError(f"{source.name}: {source.size} bytes cannot hold {count} Gaussians")
-    means, quats, scales, opacities, sh = (torch.empty(count, n) for n in (3, 4, 3, 1, 3 * coefficients))
-    sections = (
-        _Field(means, 9, lambda packed: codec.unpack_positions(packed, bits)),
-        _Field(opacities, 1, codec.unpack_alphas),
-        _Field(sh[:, :3], 3, codec.unpack_colours),
-        _Field(scales, 3, codec.unpack_scales),
-        _Field(quats, version + 1, codec.unpack_rotations if version == VERSION else codec.unpack_rotations_v2),
-        _Field(sh[:, 3:], sh.shape[1] - 3, codec.unpack_sh),
-    )
-    for field in sections:
-        for part in field.out.split(READ_ROWS):
-            packed = np.frombuffer(_exactly(stream, len(part) * field.packed, source.name), dtype=np.uint8)
-            part.numpy()[:] = field.unpack(packed.reshape(len(part), field.packed))
+    body = spz_body(version, count, degree, bits, source)
+    for section in body.sections:
+        section.fill(stream, source.name)
     stream.read(1)  # at the end of the stream this checks its sum; extensions may follow instead
-    return Gaussians(means, quats, scales, opacities[:, 0], sh.unflatten(1, (-1, 3)))
-
-
-def _exactly(stream: BinaryIO, count: int, name: str) -> bytes:
-    data = stream.read(count)
-    if len(data) != count:
-        raise SceneFileError(f"{name}: the SPZ file ends before its last Gaussian")
-    return data
+    return body.scene()
