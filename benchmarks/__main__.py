@@ -7,7 +7,7 @@ import sys
 import time
 
 PARTS = (
-    "benchmarks.nano_scene", "benchmarks.render", "benchmarks.files", "benchmarks.pictures", "benchmarks.durations",
+    "benchmarks.nano_scene", "benchmarks.render", "benchmarks.files", "benchmarks.formats", "benchmarks.pictures", "benchmarks.durations",
     "benchmarks.border",
 )  # fmt: skip
 IMPORT_RUNS = 5

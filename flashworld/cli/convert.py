@@ -7,6 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from flashworld.cli.output import Output
+from flashworld.limits import MAX_GAUSSIANS
+
+VIEWS_APART = 4
+"""Of 24 views every fourth is looked at: neighbours see nearly the same."""
+COMPARED = (240, 352)
+"""Rows and columns of the pictures that the stated PSNR compares."""
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
@@ -15,20 +21,35 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     parser.add_argument("source", metavar="SOURCE", help="ends in .ply, .compressed.ply, .spz, .sog or .splat")
     parser.add_argument("target", metavar="TARGET", help="the same endings; its own says which format")
     parser.add_argument("--min-opacity", type=float, default=0.0, metavar="X", help="leave out fainter Gaussians")
-    parser.set_defaults(run=run)
+    parser.add_argument("--count", type=int, metavar="N", help="merge and leave out until so many are left")
+    parser.add_argument(
+        "--trajectory", default="orbit_right", metavar="NAME|FILE", help="with --count: the views that matter"
+    )
+    parser.set_defaults(run=run, path=None, param=[], frames=24, size="480x704", fov=60.0)
 
 
 def run(args: argparse.Namespace, output: Output) -> None:
-    """Read, prune, write."""
-    from flashworld.checks import real_number
+    """Read, prune or merge, write."""
+    from flashworld.checks import real_number, whole_number
+    from flashworld.cli.trajectory import requested_cameras
     from flashworld.gaussians import prune_by_opacity
     from flashworld.io.scenes import read_scene, write_scene
 
     threshold = real_number(args.min_opacity, "--min-opacity", 0.0, 1.0)
     scene = prune_by_opacity(read_scene(args.source), threshold)
+    light = {}
+    if args.count is not None:
+        from flashworld.lighten import lighten, psnr_along
+
+        count = whole_number(args.count, "--count", 1, MAX_GAUSSIANS)
+        args.path = args.trajectory
+        views = requested_cameras(args, output)[::VIEWS_APART]
+        full, scene = scene, lighten(scene, count, views)
+        light = {"psnr_db": round(psnr_along(full, scene, views, *COMPARED), 2)} if len(scene) < len(full) else {}
     write_scene(scene, args.target)
     size = Path(args.target).stat().st_size
     output.result(
-        {"file": args.target, "gaussians": len(scene), "bytes": size},
-        f"{args.target}: {len(scene)} Gaussians, {size / 1e6:.1f} MB",
+        {"file": args.target, "gaussians": len(scene), "bytes": size, **light},
+        f"{args.target}: {len(scene)} Gaussians, {size / 1e6:.1f} MB"
+        + (f", PSNR {light['psnr_db']} dB along the path" if light else ""),
     )

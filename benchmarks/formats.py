@@ -1,0 +1,126 @@
+"""Sizes of one scene in every format, and how much of its picture each keeps along the scene's path.
+
+    python -m benchmarks.formats [--scene FILE --path path.json] [--splat-transform bin/cli.mjs] [--json]
+
+PSNR is that of the scene read back against the scene in the PLY, over views of the path, by this machine's renderer. With
+the command line of npm's @playcanvas/splat-transform each file is also read by that program, written as PLY, and compared:
+a reader that is not ours. `light` is a scene merged to a part of its Gaussians (`flashworld.lighten`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+import torch
+
+from flashworld.cameras import Cameras
+from flashworld.gaussians import Gaussians
+from flashworld.io.scenes import SCENE_SUFFIXES, read_scene, write_scene
+from flashworld.lighten import lighten, psnr_along
+from flashworld.trajectories.json_forms import parse_trajectory
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "coffee" / "result"
+VIEWS = 6
+LIGHT_PARTS = (2, 4, 8)
+TURNED_BY_OTHERS = (".spz",)
+"""splat-transform takes SPZ's numbers for PLY's, whose axes are turned half a turn about x."""
+
+
+def turned(scene: Gaussians) -> Gaussians:
+    """Half a turn about x, for SH of degree 0."""
+    flip = torch.tensor([1.0, -1.0, -1.0])
+    return Gaussians(
+        scene.means * flip,
+        scene.quats_wxyz * torch.tensor([1.0, 1, -1, -1]),
+        scene.scales,
+        scene.opacities,
+        scene.sh[:, :1],
+    )
+
+
+def unrounded(scene: Gaussians, seed: int = 0) -> Gaussians:
+    """A scene out of an SPZ file with its numbers spread over SPZ's steps: else SPZ would be without loss here."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def spread(values: torch.Tensor, step: float) -> torch.Tensor:
+        return (torch.rand(values.shape, generator=generator) - 0.5) * step
+
+    sh = torch.cat(
+        [scene.sh[:, :1] + spread(scene.sh[:, :1], 0.026), scene.sh[:, 1:] + spread(scene.sh[:, 1:], 1 / 128)], dim=1
+    )
+    return Gaussians(
+        scene.means + spread(scene.means, 1e-5),
+        torch.nn.functional.normalize(scene.quats_wxyz + spread(scene.quats_wxyz, 0.0028), dim=1),
+        scene.scales * spread(scene.scales, 1 / 16).exp(),
+        (scene.opacities + spread(scene.opacities, 1 / 255)).clamp(0, 1),
+        sh,
+    )
+
+
+def by_another_reader(cli: Path, file: Path, scene: Gaussians, views: Cameras, size: tuple[int, int]) -> float:
+    """PSNR of what splat-transform reads from a file."""
+    target = file.parent / "theirs.ply"
+    words = ["node", str(cli), "-w", "-q", str(file), str(target)]
+    subprocess.run(words, check=True, capture_output=True)
+    found = read_scene(target)
+    if file.suffix in TURNED_BY_OTHERS:
+        found, scene = (
+            turned(found),
+            Gaussians(scene.means, scene.quats_wxyz, scene.scales, scene.opacities, scene.sh[:, :1]),
+        )
+    return psnr_along(scene, found, views, *size)
+
+
+def main() -> None:
+    """Write every format, read it back and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scene", type=Path, default=EXAMPLE / "scene.spz")
+    parser.add_argument("--path", type=Path, default=EXAMPLE / "path.json")
+    parser.add_argument("--splat-transform", type=Path, metavar="CLI", help="its bin/cli.mjs")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+
+    data = json.loads(options.path.read_text())
+    size = tuple(data["image_size"])
+    path = parse_trajectory(data, height=size[0], width=size[1], fov_y_deg=60.0).cameras
+    views = path[:: max(1, len(path) // VIEWS)]
+    scene = read_scene(options.scene)
+    scene = unrounded(scene) if options.scene.suffix == ".spz" else scene
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        write_scene(scene, Path(folder) / "scene.ply")
+        scene = read_scene(Path(folder) / "scene.ply")
+        for suffix in SCENE_SUFFIXES:
+            file = Path(folder) / f"scene{suffix}"
+            write_scene(scene, file)
+            row = {
+                "format": suffix,
+                "bytes": file.stat().st_size,
+                "psnr_db": psnr_along(scene, read_scene(file), views, *size),
+            }
+            if options.splat_transform:
+                row["other_reader_db"] = by_another_reader(options.splat_transform, file, scene, views, size)
+            rows.append(row)
+        for part in LIGHT_PARTS:
+            light, file = lighten(scene, len(scene) // part, views), Path(folder) / "light.spz"
+            write_scene(light, file)
+            row = {"format": f"light 1/{part}, .spz", "bytes": file.stat().st_size}
+            rows.append(row | {"psnr_db": psnr_along(scene, read_scene(file), views, *size)})
+    if options.json:
+        print(json.dumps({"gaussians": len(scene), "sh_degree": scene.sh_degree, "formats": rows}, indent=1))
+        return
+    print(f"{len(scene):,} Gaussians, SH degree {scene.sh_degree}, {len(views)} views of {size[0]} x {size[1]}")
+    print(f"{'format':20}{'MB':>8}{'bytes each':>12}{'PSNR dB':>9}{'by splat-transform':>20}")
+    for row in rows:
+        other = f"{row['other_reader_db']:20.1f}" if "other_reader_db" in row else ""
+        print(
+            f"{row['format']:20}{row['bytes'] / 1e6:8.2f}{row['bytes'] / len(scene):12.1f}{row['psnr_db']:9.1f}{other}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""A light scene beside the full one: faint and unseen Gaussians left out, neighbours of one colour merged, to a stated count.
+
+Two neighbours (next to each other along a Z-order curve) become one with the same first two moments: the centre and the
+covariance of both, weighted by what each paints, and the colour likewise; its opacity paints what both painted. Each round
+merges the pairs whose picture changes least, by what they paint in the views that count and by how their places, sizes and
+colours differ; where leaving one out costs less than merging, it is left out. Rounds go on until the count is reached.
+
+Source: moment matching of Gaussian mixtures (Runnalls 2007, "Kullback-Leibler approach to Gaussian mixture reduction").
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+
+from flashworld.cameras import Cameras, matrix_to_quat, quat_to_matrix
+from flashworld.gaussians import SH_C0, Gaussians, picture_importance, prune_by_opacity, prune_to_count
+
+LIGHT_GAUSSIANS = 500_000
+"""What phones open without trouble: 16 MB of SPZ."""
+FAINTEST = 1 / 255
+MERGED_A_ROUND = 0.25
+"""Share of the scene that one round may take away: later rounds see what earlier ones made."""
+MOST_ROUNDS = 40
+PRUNED_FIRST = 16
+"""Times the count: what is beyond matters so little that it is left out before anything is compared."""
+PLACE_WEIGHT = 0.02
+"""Squared distance in units of the pair's own size, against a squared difference of colour in [0, 1]."""
+LEFT_OUT = 0.5
+"""What leaving a Gaussian out costs, on the same scale: nearly a change from black to white."""
+
+
+def lighten(scene: Gaussians, count: int, cameras: Cameras) -> Gaussians:
+    """Reduce a scene to at most `count` Gaussians for one path.
+
+    Args:
+        scene: OpenGL axes, any device.
+        count: At the most; a smaller scene comes back as it is.
+        cameras: Views that count, same units as the scene; some along the path are enough.
+    """
+    if len(scene) <= count:
+        return scene
+    scene = prune_by_opacity(scene, FAINTEST)
+    scene = prune_to_count(scene, PRUNED_FIRST * count, cameras)
+    for number in range(MOST_ROUNDS):
+        excess = len(scene) - count
+        if excess <= 0:
+            return scene
+        scene = _round(scene, min(excess, int(MERGED_A_ROUND * len(scene)) + 1), cameras, odd=bool(number % 2))
+    return prune_to_count(scene, count, cameras)
+
+
+def psnr_along(scene: Gaussians, other: Gaussians, cameras: Cameras, height: int, width: int) -> float:
+    """How alike two scenes look along a path: peak signal-to-noise ratio over all views, dB; infinite when equal.
+
+    Args:
+        scene: The one that is right.
+        other: The one to judge, on the same device.
+        cameras: The views.
+        height: Rows of the pictures compared.
+        width: Columns.
+    """
+    from flashworld.rendering import render
+
+    total = 0.0
+    for index in range(len(cameras)):
+        view = cameras[index]
+        error = render(scene, view, height, width).rgb.clamp(0, 1) - render(other, view, height, width).rgb.clamp(0, 1)
+        total += float(error.double().square().mean())
+    return -10 * math.log10(total / len(cameras)) if total > 0 else math.inf
+
+
+def _round(scene: Gaussians, fewer: int, cameras: Cameras, *, odd: bool) -> Gaussians:
+    """Take `fewer` Gaussians away, or as many as there are pairs. Rounds pair by turns (0 1) (2 3) and (1 2) (3 4)."""
+    scene = scene[_z_order(scene.means)]
+    importance = picture_importance(scene, cameras)
+    first = torch.arange(int(odd), len(scene) - 1, 2, device=scene.means.device)
+    a, b = first, first + 1
+    both = importance[a] + importance[b]
+    cost = importance[a] * importance[b] / both.clamp(min=1e-20) * _difference(scene[a], scene[b])
+    weaker = torch.where(importance[a] < importance[b], a, b)
+    out = LEFT_OUT * importance[weaker]
+    chosen = torch.topk(torch.minimum(cost, out), min(fewer, len(first)), largest=False).indices
+    merging = chosen[cost[chosen] < out[chosen]]
+    leaving = weaker[chosen[cost[chosen] >= out[chosen]]]  # one that no view sees, above all
+    gone = torch.zeros(len(scene), dtype=torch.bool, device=scene.means.device)
+    gone[a[merging]] = gone[b[merging]] = gone[leaving] = True
+    return _joined(scene[torch.nonzero(~gone).squeeze(1)], merged(scene[a[merging]], scene[b[merging]]))
+
+
+def _z_order(means: torch.Tensor) -> torch.Tensor:
+    from flashworld.io.scenes.morton import morton_order
+
+    order: np.ndarray = morton_order(means.detach().to("cpu", torch.float32).numpy())
+    return torch.from_numpy(order).to(means.device)
+
+
+def _difference(a: Gaussians, b: Gaussians) -> torch.Tensor:
+    """How unlike two Gaussians are: colour, place, size. (n,)"""
+    colour = ((a.sh[:, 0] - b.sh[:, 0]) * SH_C0).square().mean(dim=1)
+    size = (a.scales.square() + b.scales.square()).amax(dim=1)
+    place = (a.means - b.means).square().sum(dim=1) / size.clamp(min=1e-20)
+    return colour + PLACE_WEIGHT * place
+
+
+def merged(a: Gaussians, b: Gaussians) -> Gaussians:
+    """One Gaussian for each pair, with the first two moments of both."""
+    areas = [part.scales.topk(2, dim=1).values.prod(dim=1) for part in (a, b)]
+    paint = torch.stack([part.opacities * area for part, area in zip((a, b), areas, strict=True)]).clamp(min=1e-30)
+    share = paint / paint.sum(dim=0)
+    mean = share[0, :, None] * a.means + share[1, :, None] * b.means
+    covariance = torch.zeros(len(a), 3, 3, dtype=torch.float64, device=mean.device)
+    for weight, part in zip(share.double(), (a, b), strict=True):
+        axes = (
+            quat_to_matrix(torch.nn.functional.normalize(part.quats_wxyz, dim=1)).double()
+            * part.scales[:, None].double()
+        )
+        offset = (part.means - mean).double()
+        covariance += weight[:, None, None] * (axes @ axes.mT + offset[:, :, None] * offset[:, None])
+    variances, axes = torch.linalg.eigh(covariance)
+    axes = axes * torch.linalg.det(axes).sign()[:, None, None]  # a rotation, not a mirror
+    scales = variances.clamp(min=1e-24).sqrt().to(mean.dtype)
+    area = scales.topk(2, dim=1).values.prod(dim=1)
+    opacity = torch.minimum(paint.sum(dim=0) / area.clamp(min=1e-30), 1 - (1 - a.opacities) * (1 - b.opacities))
+    sh = share[0, :, None, None] * a.sh + share[1, :, None, None] * b.sh
+    return Gaussians(mean, matrix_to_quat(axes).to(mean.dtype), scales, opacity.clamp(0, 1), sh)
+
+
+def _joined(a: Gaussians, b: Gaussians) -> Gaussians:
+    fields = ("means", "quats_wxyz", "scales", "opacities", "sh")
+    return Gaussians(*(torch.cat([getattr(a, name), getattr(b, name)]) for name in fields))
