@@ -249,6 +249,7 @@ HOSTILE_COMPRESSED = {
     "cut": (lambda d: d[:-1], "too short"),
     "count": (lambda d: d.replace(b"element vertex 200", b"element vertex 999"), "do not fit 999"),
     "no scale": (lambda d: d.replace(b"packed_scale", b"packed_other"), "no column 'packed_scale'"),
+    "half of the colours' bounds": (lambda d: d.replace(b"float min_g", b"float min_q"), "no column 'min_g'"),
     "types": (lambda d: d.replace(b"uint packed_color", b"float packed_color"), "must be of type uint"),
     "sh": (lambda d: d.replace(b"property uchar f_rest_23\n", b""), "9, 24 or 45 bytes"),
     "bounds": (

@@ -215,7 +215,8 @@ def _elements(header: PlyHeader, name: str) -> tuple[Element, Element, Element |
     """`chunk`, `vertex` and `sh`, with the columns they need."""
     named = {element.name: element for element in header.elements}
     chunks, vertices, sh = named.get("chunk"), named.get("vertex"), named.get("sh")
-    wanted = {"chunk": set(BOUNDS[:12]), "vertex": set(PACKED)}
+    coloured = any(column in BOUNDS[12:] for column, _ in chunks.properties) if chunks else False
+    wanted = {"chunk": set(BOUNDS if coloured else BOUNDS[:12]), "vertex": set(PACKED)}
     for title, columns in wanted.items():
         element = named.get(title)
         missing = columns - {column for column, kind in element.properties if kind} if element else columns
