@@ -1,16 +1,15 @@
 """Views of a scene by our own kernels: project, sort by depth, list by tile, blend.
 
 Compared with gsplat 1.5.3 the pictures are the same up to rounding, the work is less: a Gaussian is read once for all
-views of a batch and shaded only where it is seen; splats are sorted by 24 bits of depth before they are multiplied
+views of a batch and shaded only where it is seen; splats are sorted by depth before they are multiplied
 over tiles, and their lists by tile afterwards, instead of 47 bits of both together; a splat is listed for the tiles
 its ellipse touches, not for its bounding box, and not for tiles that nearer splats have made opaque. What is not finite is left out. There are no gradients.
 
-Numerics: float32, fast math. Depths closer than one part in 500,000 keep the order of the Gaussians.
+Numerics: float32, fast math. Splats are drawn in the order of their float32 depths; equal ones in that of the Gaussians.
 """
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +25,7 @@ THREADS = 256
 RASTER_THREADS = 128
 PARTS = 256
 DIGITS = 256
-KEY_BITS = 24
+KEY_BITS = 32
 SLABS = ((0, 32), (32, 96), (96, 256))
 """Parts of 256 of a view's splats, nearest first, that are listed and drawn together: most tiles are opaque after the first,
 and what lies behind an opaque tile is neither listed nor sorted."""
@@ -114,7 +113,7 @@ class Renderer:
         self._launch(
             f"project<{scene.sh_degree}>", (-(-n // THREADS), 1, 1), THREADS, n, count,
             scene.means, scene.quats_wxyz, scene.scales, scene.opacities, scene.sh, cameras, views.width, views.height,
-            views.near, views.far, key_shift(views.near, views.far), splats, colors, keys, tiles,
+            views.near, views.far, splats, colors, keys, tiles,
         )  # fmt: skip
         lengths = self._new(torch.int32, count)
         _, order = self._sort(keys, None, KEY_BITS, lengths=lengths, want_keys=False)
@@ -208,12 +207,6 @@ def camera_table(views: Views) -> torch.Tensor:
     lens = torch.stack([views.K_px[:, 0, 0], views.K_px[:, 1, 1], views.K_px[:, 0, 2], views.K_px[:, 1, 2]], dim=1)
     table = torch.cat([views.w2c[:, :3, :3].flatten(1), views.w2c[:, :3, 3], views.centers, lens], dim=1)
     return table.float()
-
-
-def key_shift(near: float, far: float) -> int:
-    """How many low bits of a depth a 24-bit key drops. Positive floats are ordered like their bits."""
-    low, high = (struct.unpack("<I", struct.pack("<f", depth))[0] for depth in (near, far))
-    return max(0, (high - low + 1).bit_length() - KEY_BITS)  # all ones stay free for what is hidden
 
 
 def groups(counts: list[int], limit: int) -> list[slice]:

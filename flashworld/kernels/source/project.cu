@@ -129,7 +129,7 @@ template <int DEGREE>
 __global__ void __launch_bounds__(256) project(
     int n, int views, const float* __restrict__ means, const float* __restrict__ quats, const float* __restrict__ scales,
     const float* __restrict__ opacities, const float* __restrict__ sh, const Camera* __restrict__ cameras, int width, int height,
-    float near, float far, int key_shift, Splat* __restrict__ splats, float* __restrict__ colors, u32* __restrict__ keys,
+    float near, float far, Splat* __restrict__ splats, float* __restrict__ colors, u32* __restrict__ keys,
     u32* __restrict__ tiles) {
     constexpr int VALUES = 3 * (DEGREE + 1) * (DEGREE + 1);
     __shared__ Camera cached[32];
@@ -140,7 +140,6 @@ __global__ void __launch_bounds__(256) project(
     if (id >= n) return;
     const float opacity = opacities[id];
     const bool solid = opacity >= MIN_ALPHA && opacity < LARGEST;
-    const u32 nearest = __float_as_uint(near);
     const int tiles_x = (width + TILE - 1) / TILE, tiles_y = (height + TILE - 1) / TILE;
     float mean[3], cov[6], coefficients[VALUES];
     bool loaded = false;
@@ -175,6 +174,6 @@ __global__ void __launch_bounds__(256) project(
             }
         }
         tiles[at] = count;
-        keys[at] = count ? (__float_as_uint(splat.depth) - nearest) >> key_shift : HIDDEN;
+        keys[at] = count ? __float_as_uint(splat.depth) : HIDDEN;
     }
 }
