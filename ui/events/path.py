@@ -64,6 +64,8 @@ def connect_path(service: Service, inputs: InputsPart, path: PathPart, run: RunP
     """Join the controls of steps 1 to 3 with the stage and the notes."""
     common = [inputs.image, run.size, run.frames, path.fov, path.image_index]
     refresh = {"fn": _show_path, "inputs": [*common, *path.inputs], "outputs": [result.path_stage, path.note], **QUIET}
+    # What comes while the tab is being opened for the first time can be lost: ask once it is there.
+    result.path_tab.select(**refresh)
     _connect_choices(path, result, refresh)
     _connect_recording(path, result, refresh)
     _connect_picture(inputs, path, run)
