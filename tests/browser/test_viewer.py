@@ -124,7 +124,7 @@ def test_path_recorded_inside_a_scene_becomes_the_next_path(visit):
     page.keyboard.press("k")
     page.keyboard.down("Shift")
     page.keyboard.down("d")
-    page.wait_for_timeout(400)
+    page.wait_for_function(f"{stage_js(SCENE_STAGE)}.world.camera.position.x > 0.1")
     page.keyboard.up("d")
     page.keyboard.up("Shift")
     page.keyboard.press("k")
@@ -138,7 +138,7 @@ def test_path_recorded_inside_a_scene_becomes_the_next_path(visit):
     length = sum((a - b) ** 2 for a, b in zip(first, second, strict=True)) ** 0.5
     page.wait_for_function(
         f"""(() => {{ const rows = {stage_js(PATH_STAGE)}.state.cameras;
-        return {near % (first, 0, length)} && {near % (first, -1, length)}; }})()""".replace(
+        return {near % (first, 0, length)} && {near % (second, -1, length)}; }})()""".replace(
             "rows[-1]", "rows[rows.length - 1]"
         )
     )
