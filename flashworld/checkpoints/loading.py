@@ -194,7 +194,9 @@ def _unknown_source(source: str | Path) -> CheckpointError:
 
 
 def _open_nano(folder: Path) -> OpenedModel:
-    return OpenedModel(nano_config(folder), nano_tokenizer(folder), open_nano(folder), read_prompt=prompt_reader(folder))
+    return OpenedModel(
+        nano_config(folder), nano_tokenizer(folder), open_nano(folder), read_prompt=prompt_reader(folder)
+    )
 
 
 def _open_published(files: PublishedFiles, config: ModelConfig) -> OpenedModel:
