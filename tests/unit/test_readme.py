@@ -180,7 +180,7 @@ def test_request_table_gives_the_real_limits_and_defaults():
         assert text in table, text
     least = request_from_json({"format": "flashworld-request", "version": 1, "text": "a"})
     assert (least.image_index, least.path.name, least.video.fps, least.video.quality) == (0, "orbit_right", 24, "high")
-    assert least.video.seconds is None
+    assert least.video.seconds == 6
 
 
 def test_every_environment_variable_of_the_code_is_in_the_settings():
