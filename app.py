@@ -106,24 +106,16 @@ DURATIONS = DurationModel(
 WORKERS = WorkerWatch()
 
 
-def work_of(
-    frames: int, height: int, width: int, video: VideoSettings, *, picture: bool = False, cold: bool | None = None
-) -> Work:
+def work_of(frames: int, height: int, width: int, video: VideoSettings, *, cold: bool | None = None) -> Work:
     """What a request makes the GPU do; `cold` None: whether it will have to start a worker, as far as can be known."""
     pictures = video.frame_count(frames) if video.enabled else 0
     cold = ZERO_GPU and WORKERS.expect_cold() if cold is None else cold
-    return Work(frames, height, width, pictures, compiled=MODEL.compiled, picture=picture, cold=cold)
-
-
-def work_of_request(request: GenerationRequest) -> Work:
-    """The same of a whole request."""
-    has_picture = request.picture is not None
-    return work_of(request.frames, request.height, request.width, request.video, picture=has_picture)
+    return Work(frames, height, width, pictures, compiled=MODEL.compiled, cold=cold)
 
 
 def gpu_seconds(request: GenerationRequest, *_args: object, **_kwargs: object) -> int:
     """What to reserve for a request; the page shows the same number."""
-    return DURATIONS.estimate_seconds(work_of_request(request))
+    return DURATIONS.estimate_seconds(work_of(request.frames, request.height, request.width, request.video))
 
 
 @spaces.GPU(duration=gpu_seconds, size=os.environ.get("FLASHWORLD_GPU_SIZE") or "large")  # type: ignore[call-overload]
@@ -182,16 +174,16 @@ class Service:
             sizes=((height, width), (width, height), square_like(height, width)),
         )
 
-    def estimate_seconds(self, frames: int, height: int, width: int, video: VideoSettings, *, picture: bool) -> float:
+    def estimate_seconds(self, frames: int, height: int, width: int, video: VideoSettings) -> float:
         """Seconds such a request takes: what `duration=` asks for on ZeroGPU, what is expected elsewhere."""
-        estimate = DURATIONS.estimate(work_of(frames, height, width, video, picture=picture))
+        estimate = DURATIONS.estimate(work_of(frames, height, width, video))
         return float(estimate.request_s) if ZERO_GPU else estimate.expected_s
 
     def generate(self, request: GenerationRequest, *, session_dir: Path) -> Generator[Progress | Result, None, None]:
         """Follow the GPU's part, then write the files."""
         started, finished = None, None
         with WORKERS.call() as call:
-            asked = work_of_request(request)
+            asked = work_of(request.frames, request.height, request.width, request.video)
             try:
                 for message in generate_on_gpu(request, PackedResult.shared_memory):
                     if isinstance(message, WorkerStarted):

@@ -25,7 +25,6 @@ class Work:
         width: In pixels.
         video_frames: Pictures of the video, 0 for none.
         compiled: Whether the networks run as compiled graphs.
-        picture: Whether the scene begins with a picture: its Gaussians, and with them the film, are others.
         cold: Whether a new worker must first load the weights.
         cold_bytes: How many bytes that is.
     """
@@ -35,21 +34,15 @@ class Work:
     width: int
     video_frames: int = 0
     compiled: bool = True
-    picture: bool = False
     cold: bool = False
     cold_bytes: float = 13e9
 
     @property
     def bucket(self) -> str:
-        """Calls of one bucket have nearly one ratio: scene in half octaves, video in octaves, input, cold or warm."""
+        """Calls of one bucket have nearly one ratio: scene in half octaves, video in octaves, cold or warm."""
         size = round(2 * math.log2(self.frames * self.height * self.width))
         video = round(math.log2(self.video_frames)) if self.video_frames else "no"
-        return f"{size} {video} {self.input_kind}"
-
-    @property
-    def input_kind(self) -> str:
-        """The kind, and whether there is a picture."""
-        return f"{'picture' if self.picture else 'words'} {self.kind}"
+        return f"{size} {video} {self.kind}"
 
     @property
     def kind(self) -> str:

@@ -77,7 +77,6 @@ def stage_view(
     poster: str | None = None,
     invite: str = "Show in 3D",
     note: str = "",
-    play: bool = False,
 ) -> dict:
     """What the stage draws.
 
@@ -91,10 +90,9 @@ def stage_view(
         recording: Open the keyframe panel.
         focus_distance: How far ahead of the first look the view turns about, scene units.
         seconds: How long playing the path takes.
-        poster: A picture in the place of the scene until that is drawn, a file that the page may serve.
+        poster: URL of a picture behind the invitation while the viewer is not loaded.
         invite: Text of the button that loads it.
         note: A sentence over the view, for a path without its scene; empty for none.
-        play: Follow the path there and back until the visitor takes over.
     """
     return {
         "cameras": camera_rows(cameras),
@@ -108,6 +106,4 @@ def stage_view(
         "poster": poster,
         "invite": invite,
         "note": note,
-        "play": play,
-        "height": height,
     }

@@ -54,7 +54,7 @@ def about(seconds: float) -> str:
 
 
 def seconds_left(elapsed: float, fraction: float, estimate: float) -> float:
-    """What remains of a running job: the estimate at first, its own pace the further it is, or once it is late.
+    """What remains of a running job: the estimate at first, its own pace the further it is.
 
     Args:
         elapsed: Seconds since it began.
@@ -65,6 +65,4 @@ def seconds_left(elapsed: float, fraction: float, estimate: float) -> float:
     if fraction <= 0:
         return by_estimate
     by_pace = elapsed * (1 - fraction) / fraction
-    if elapsed > estimate:
-        return by_pace
     return (1 - fraction) * by_estimate + fraction * by_pace
