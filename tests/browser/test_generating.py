@@ -17,7 +17,7 @@ def test_a_picture_becomes_a_video_a_scene_and_files(visit, photo, tmp_path):
     page.wait_for_selector("#fw-crop img")
     generate(page, "a red letter")
     page.wait_for_selector(".fw-progress img")
-    assert "Painting the views" in page.inner_text(".fw-progress")
+    assert "Denoising the views" in page.inner_text(".fw-progress")
     page.wait_for_selector(DONE, state="attached")
     video = page.locator(DONE)
     page.wait_for_function("!document.querySelector('#fw-video video').paused")
