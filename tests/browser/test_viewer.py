@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from steps import (
+    COVER,
     DONE,
     PATH_STAGE,
     SCENE_STAGE,
