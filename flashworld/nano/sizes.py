@@ -11,7 +11,7 @@ NANO = ModelConfig(
         attention_head_dim=32,  # a multiple of 4 whose third is twice its sixth: see the rotary tables
         num_layers=8,
         ffn_dim=864,
-        text_dim=128,
+        text_dim=192,
         freq_dim=128,
     ),
     vae=VaeConfig(
@@ -23,15 +23,15 @@ NANO = ModelConfig(
         latents_std=(1.0,) * 40,
     ),
     text=TextConfig(
-        vocab_size=128,
-        d_model=128,
+        vocab_size=288,
+        d_model=192,
         d_kv=32,
-        d_ff=256,
-        num_layers=3,
-        num_heads=4,
+        d_ff=384,
+        num_layers=2,
+        num_heads=6,
         relative_attention_num_buckets=16,
         relative_attention_max_distance=64,
-        max_tokens=72,
+        max_tokens=48,
     ),
     feature_dim=128,
     frames=8,
@@ -49,7 +49,7 @@ TINY = ModelConfig(
         base_dim=8, decoder_base_dim=8, z_dim=8, num_res_blocks=1, latents_mean=(0.0,) * 8, latents_std=(1.0,) * 8
     ),
     text=TextConfig(
-        vocab_size=256,
+        vocab_size=288,
         d_model=32,
         d_kv=16,
         d_ff=64,
@@ -57,7 +57,7 @@ TINY = ModelConfig(
         num_heads=2,
         relative_attention_num_buckets=8,
         relative_attention_max_distance=32,
-        max_tokens=72,
+        max_tokens=48,
     ),
     feature_dim=16,
     frames=3,

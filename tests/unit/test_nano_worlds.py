@@ -99,14 +99,16 @@ def test_worlds_together_look_as_they_do_alone(atlas):
     specs = [sample_spec(seed) for seed in range(6)]
     together = build_worlds(specs, atlas.first_picture, 16, FREE)
     cameras = concatenate([camera_of(build_world(spec), 24, 36) for spec in specs])
-    rgb, distance = cast(together, cameras, atlas, 24, 36, samples=2)
+    rgb, distance, things = cast(together, cameras, atlas, 24, 36, samples=2)
     for i, spec in enumerate(specs):
         alone = build_worlds([spec], atlas.first_picture, 16, FREE)
         for one, all_of_them in zip(fields_of(alone), fields_of(together), strict=True):
             assert torch.equal(one[0], all_of_them[i])
-        single, single_distance = cast(alone, cameras[i], atlas, 24, 36, samples=2)
+        single, single_distance, single_things = cast(alone, cameras[i], atlas, 24, 36, samples=2)
         torch.testing.assert_close(single[0], rgb[i], rtol=0, atol=1e-5)
         torch.testing.assert_close(single_distance[0], distance[i], rtol=1e-5, atol=1e-5)
+        assert float((single_things[0] ^ things[i]).float().mean()) < 0.002
+        assert bool(things[i].any()) <= bool(spec.things)
         torch.testing.assert_close(look(alone, cameras[i], atlas, 24, 36).movedim(-1, 0), rgb[i], rtol=0, atol=1e-5)
 
 

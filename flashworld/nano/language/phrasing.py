@@ -1,6 +1,7 @@
-"""A scene as the one sentence that stands for it: always the same order, every choice said, no word that says nothing.
+"""A scene as the words that nano's text encoder reads: fixed order, every choice said, each word meaning one thing alone.
 
-The text encoder reads only such sentences, so that the small network learns what words mean, not how people put them.
+A word names what it describes, e.g. `left_near_red` or `wall_brick`. In plain English "red" says nothing until it is
+bound to a noun and a place; a small network spends its training on learning that grammar, and the parser already knows it.
 """
 
 from __future__ import annotations
@@ -8,12 +9,11 @@ from __future__ import annotations
 from flashworld.nano.language.parser import understood
 from flashworld.nano.language.scene import (
     COLOURS,
-    COLUMNS,
     EXTRAS,
     GROUNDS,
     LIGHTS,
     PATTERNS,
-    ROWS,
+    PLACES,
     SETTINGS,
     SHAPES,
     SIZES,
@@ -23,7 +23,7 @@ from flashworld.nano.language.scene import (
     Thing,
 )
 
-GLUE = ("mist", "wall", "sky", ",", ";")
+MIST = "mist"
 
 
 def nano_prompt(text: str) -> str:
@@ -33,45 +33,40 @@ def nano_prompt(text: str) -> str:
 
 
 def phrase(scene: SceneWords) -> str:
-    """The sentence of a scene; "" for a gallery, which has none.
-
-    `understood` reads it back as the same scene.
-    """
+    """The words of a scene; "" for a gallery, which has none. Different scenes have different words."""
     if scene.setting == "gallery":
         return ""
-    around = [scene.setting, _joined(scene.ground_colour, scene.ground)]
-    if scene.setting == "room":
-        around.append(_joined(scene.wall_colour, scene.wall, "wall"))
-    else:
-        around.append(_joined(scene.sky, "sky"))
-    around += [*(["mist"] if scene.misty else []), scene.light, *scene.extras]
-    return " ; ".join([" , ".join(around), *map(thing_phrase, scene.things)])
+    words = [
+        scene.setting,
+        _about("ground", scene.ground, scene.ground_colour),
+        _about("wall", scene.wall, scene.wall_colour),
+        _about("sky", scene.sky),
+        MIST if scene.misty else "",
+        _about("light", scene.light),
+        *scene.extras,
+        *map(thing_phrase, scene.things),
+    ]
+    return " ".join(word for word in words if word)
 
 
 def thing_phrase(thing: Thing) -> str:
-    """One thing: place, size, pattern, colour, shape."""
-    return _joined(thing.column, thing.row, thing.size, thing.pattern, thing.colour, thing.shape)
+    """One thing: size, pattern, colour and shape, each with the place."""
+    return _about(f"{thing.column}_{thing.row}", thing.size, thing.pattern, thing.colour, thing.shape)
 
 
 def vocabulary() -> list[str]:
-    """Every word that a sentence can hold, sorted."""
-    tables = (
-        SETTINGS[:2],
-        GROUNDS,
-        WALLS,
-        SKIES,
-        LIGHTS,
-        EXTRAS,
-        SHAPES,
-        COLOURS,
-        PATTERNS,
-        SIZES,
-        COLUMNS,
-        ROWS,
-        GLUE,
-    )
-    return sorted({word for table in tables for word in table})
+    """Every word that a scene can have, sorted."""
+    of_things = (*SIZES, *PATTERNS, *COLOURS, *SHAPES)
+    tables = {
+        "ground": (*GROUNDS, *COLOURS),
+        "wall": (*WALLS, *COLOURS),
+        "sky": SKIES,
+        "light": LIGHTS,
+        **{f"{column}_{row}": of_things for column, row in PLACES},
+    }
+    tagged = {f"{subject}_{word}" for subject, words in tables.items() for word in words}
+    return sorted(tagged | {*SETTINGS[:2], *EXTRAS, MIST})
 
 
-def _joined(*words: str | None) -> str:
-    return " ".join(word for word in words if word)
+def _about(subject: str, *words: str | None) -> str:
+    return " ".join(f"{subject}_{word}" for word in words if word)

@@ -135,6 +135,7 @@ class Batch:
     Attributes:
         rgb: In [0, 1]. (B, N + E, 3, H, W)
         distance: Along the ray, model units. (B, N, H, W)
+        things: Where things of the caption are. Booleans (B, N + E, H, W)
         cameras: B x N normalised cameras, scene by scene.
         all_vectors: Cameras of all N + E views. (B, N + E, 11)
         divisor: Scene units to a model unit. (B,)
@@ -144,6 +145,7 @@ class Batch:
 
     rgb: torch.Tensor
     distance: torch.Tensor
+    things: torch.Tensor
     cameras: Cameras
     all_vectors: torch.Tensor
     divisor: torch.Tensor
@@ -184,6 +186,7 @@ class ViewPool:
         self.generator = torch.Generator().manual_seed(seed)
         self.rgb = torch.empty((size, poses, 3, height, width), dtype=torch.uint8, device=device)
         self.distance = torch.empty((size, poses, height, width), dtype=torch.float16, device=device)
+        self.things = torch.empty((size, poses, height, width), dtype=torch.bool, device=device)
         self.vectors = torch.zeros((size, poses, 11), device=device)
         self.world = torch.zeros(size, dtype=torch.long, device=device)
         self.usable = torch.zeros(size, dtype=torch.bool, device=device)
@@ -210,26 +213,27 @@ class ViewPool:
             paths = torch.randint(len(self.paths), (part,), generator=self.generator)
             fov = torch.empty(part).uniform_(*self.fov_y_deg, generator=self.generator)
             slots, worlds, paths, fov = (x.to(device) for x in (slots, worlds, paths, fov))
-            rgb, distance, vectors = self.render(worlds, paths, fov)
-            self.rgb[slots], self.distance[slots] = rgb, distance
+            rgb, distance, things, vectors = self.render(worlds, paths, fov)
+            self.rgb[slots], self.distance[slots], self.things[slots] = rgb, distance, things
             self.vectors[slots], self.world[slots] = vectors, worlds
             self.usable[slots] = distance.amin(dim=(1, 2, 3)) > CLEARANCE
 
     def render(
         self, worlds: torch.Tensor, paths: torch.Tensor, fov_y_deg: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Views of chosen pairs: RGB uint8 (n, V, 3, H, W), distance float16 (n, V, H, W), world cameras (n, V, 11)."""
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Views of chosen pairs, see `Batch`: RGB uint8, distance float16, things, world cameras (n, V, 11)."""
         chosen = self.bank.worlds[worlds]
         vectors = self.world_cameras(chosen.eye[:, 1], paths, fov_y_deg)
         each = WorldBatch(
             *(getattr(chosen, f.name).repeat_interleave(len(self.poses), dim=0) for f in fields(WorldBatch))
         )
         cameras = Cameras.from_vectors(vectors.flatten(0, 1))
-        rgb, distance = cast(
+        rgb, distance, things = cast(
             each, cameras, self.atlas, self.height, self.width, samples=self.samples, solids=self.solids
         )
         rgb = (rgb * 255 + 0.5).to(torch.uint8).unflatten(0, (-1, len(self.poses)))
-        return rgb, distance.to(torch.float16).unflatten(0, (-1, len(self.poses))), vectors
+        distance, things = (x.unflatten(0, (-1, len(self.poses))) for x in (distance.to(torch.float16), things))
+        return rgb, distance, things, vectors
 
     def world_cameras(self, pitch: torch.Tensor, paths: torch.Tensor, fov_y_deg: torch.Tensor) -> torch.Tensor:
         """Paths set up in their worlds: first camera at the origin, pitched. (n, V, 11)"""
@@ -262,6 +266,7 @@ class ViewPool:
         return Batch(
             rgb=self.rgb[slots[:, None], views[None]].float() / 255,
             distance=distance,
+            things=self.things[slots[:, None], views[None]],
             cameras=Cameras.from_vectors(vectors[:, : len(inputs)].flatten(0, 1)),
             all_vectors=vectors,
             divisor=divisor,

@@ -46,8 +46,10 @@ def grow(
     old = nano_config(folder)
     vae = dataclasses.replace(config.vae, latents_mean=old.vae.latents_mean, latents_std=old.vae.latents_std)
     stored = open_nano(folder)
-    if old == dataclasses.replace(config, vae=vae):
-        return {f"{n}.{k}": t.read() for n, state in stored.items() for k, t in state.items()}, old
+    transformer = dataclasses.replace(config.transformer, text_dim=old.transformer.text_dim)
+    if old.transformer == transformer:
+        tensors = {f"{n}.{k}": t.read() for n, state in stored.items() for k, t in state.items()}
+        return with_new_words(tensors, old, config, fresh)
     sizes = dataclasses.replace(
         config.transformer, num_layers=old.transformer.num_layers, ffn_dim=old.transformer.ffn_dim
     )
@@ -79,6 +81,42 @@ def grow(
         elif rest.startswith(("attn1.to_out.", "ffn.net.2.")):
             tensors[name] = torch.zeros_like(tensors[name])
     return tensors, dataclasses.replace(config, vae=vae)
+
+
+@torch.no_grad()
+def with_new_words(
+    tensors: Mapping[str, torch.Tensor], old: ModelConfig, config: ModelConfig, fresh: Mapping[str, nn.Module]
+) -> tuple[dict[str, torch.Tensor], ModelConfig]:
+    """A checkpoint whose text encoder starts anew where its sizes have changed.
+
+    Args:
+        tensors: Named `<network>.<tensor>`.
+        old: Their configuration.
+        config: The sizes wanted.
+        fresh: Networks of those sizes with random weights.
+
+    Returns:
+        Tensors of the same names, and the configuration with the checkpoint's latent statistics.
+
+    Raises:
+        CheckpointError: the checkpoint differs in more than words.
+    """
+    vae = dataclasses.replace(config.vae, latents_mean=old.vae.latents_mean, latents_std=old.vae.latents_std)
+    config = dataclasses.replace(config, vae=vae)
+    if old == config:
+        return dict(tensors), config
+    transformer = dataclasses.replace(old.transformer, text_dim=config.transformer.text_dim)
+    if dataclasses.replace(old, text=config.text, transformer=transformer) != config:
+        raise CheckpointError("nano: the checkpoint differs in more than words")
+    result = {}
+    for network, module in fresh.items():
+        for key, parameter in module.named_parameters():
+            name = f"{network}.{key}"
+            new = network == "text_encoder" or ".text_embedder." in name
+            result[name] = parameter.detach().clone() if new else tensors[name]
+            if ".attn2.to_out." in name:
+                result[name] = QUIET * result[name]
+    return result, config
 
 
 def _widened(value: torch.Tensor, fresh: torch.Tensor, name: str) -> torch.Tensor:

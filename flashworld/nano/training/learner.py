@@ -20,7 +20,7 @@ from torch import nn
 from flashworld.config import GAUSSIAN_HEAD_WIDTH, ModelConfig
 from flashworld.models.gaussian_decoder import FIELDS
 from flashworld.models.networks import Networks, random_networks
-from flashworld.nano.training.grow import grow
+from flashworld.nano.training.grow import grow, with_new_words
 from flashworld.nano.training.handover import hand_over
 from flashworld.nano.training.losses import scale_bias
 from flashworld.nano.training.tokenizer import build_tokenizer
@@ -127,10 +127,11 @@ class Learner:
         progress: dict[str, object] = {"history": []}
         if path.is_file():
             progress = json.loads(path.read_text())
-            self.config = ModelConfig.from_json(json.dumps(progress.pop("config")))
             tensors: dict[str, torch.Tensor] = {}
             for shard in sorted(folder.glob("weights-*.safetensors")):
                 tensors |= load_file(shard)
+            kept = ModelConfig.from_json(json.dumps(progress.pop("config")))
+            tensors, self.config = with_new_words(tensors, kept, self.config, self.ema)
         else:
             tensors, self.config = grow(folder, self.config, self.ema)
         with torch.no_grad():

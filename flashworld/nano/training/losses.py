@@ -35,10 +35,17 @@ def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     return (score / ((mean_a**2 + mean_b**2 + SSIM_C1) * (var_a + var_b + SSIM_C2))).mean()
 
 
-def picture_loss(estimate: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """L1, squared error (what PSNR counts) and structural similarity. (N, 3, H, W) each"""
+def picture_loss(estimate: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
+    """L1, squared error (what PSNR counts) and structural similarity. (N, 3, H, W) each
+
+    Args:
+        estimate: Pictures.
+        truth: What they should be.
+        weight: Of each pixel in L1 and squared error. (N, 1, H, W)
+    """
     difference = estimate - truth
-    return difference.abs().mean() + 2 * difference.square().mean() + 0.2 * (1 - ssim(estimate, truth))
+    error = difference.abs() + 2 * difference.square()
+    return (error if weight is None else weight * error).mean() + 0.2 * (1 - ssim(estimate, truth))
 
 
 def edge_loss(estimate: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:

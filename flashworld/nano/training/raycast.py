@@ -34,7 +34,7 @@ def cast(
     *,
     samples: int = 1,
     solids: HitSolids | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """See the worlds: one view a world (index the worlds to get several).
 
     Args:
@@ -47,17 +47,18 @@ def cast(
         solids: A compiled `hit_solids`, which takes most of the time; None: the plain one.
 
     Returns:
-        RGB in [0, 1], (C, 3, height, width), and the ray distance of the nearest sample, (C, height, width).
+        RGB in [0, 1], (C, 3, height, width), the ray distance of the nearest sample, (C, height, width), and whether a
+        thing of the caption covers the pixel, if only in part, booleans (C, height, width).
     """  # fmt: skip
     rows, columns = height * samples, width * samples
     direction = ray_directions(cameras, rows, columns).flatten(1, 2)
     origin = cameras.positions[:, None, :]
     pixel_angle = 1.0 / (cameras.intrinsics[:, 1] * height)
-    rgb, distance = shade_rays(worlds, atlas, origin, direction, pixel_angle, solids or hit_solids)
+    rgb, distance, things = shade_rays(worlds, atlas, origin, direction, pixel_angle, solids or hit_solids)
     count = len(cameras)
     rgb = rgb.reshape(count, height, samples, width, samples, 3).mean(dim=(2, 4)).movedim(-1, 1)
     distance = distance.reshape(count, height, samples, width, samples).amin(dim=(2, 4))
-    return rgb, distance
+    return rgb, distance, things.reshape(count, height, samples, width, samples).any(dim=4).any(dim=2)
 
 
 def shade_rays(
@@ -67,8 +68,11 @@ def shade_rays(
     direction: torch.Tensor,
     pixel_angle: torch.Tensor,
     solids: HitSolids,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Colour (C, R, 3) and distance (C, R) of R rays a world; origin (C, 1, 3), direction (C, R, 3), unit."""
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Colour (C, R, 3), distance (C, R) and whether a thing is hit (C, R), of R rays a world.
+
+    Origin (C, 1, 3), direction (C, R, 3), unit.
+    """
     distance, surface, normal, uv = nearest_hit(worlds, origin, direction, solids)
     sky = distance >= SKY_DISTANCE
     distance = distance.clamp(max=SKY_DISTANCE)
@@ -92,7 +96,8 @@ def shade_rays(
     fade = 1 - torch.exp(-worlds.sky[:, None, 2, 2] * (distance - 1).clamp(min=0))
     background = sky_colour(worlds, atlas, direction)
     colour = torch.lerp(colour, worlds.sky[:, None, 1], fade[..., None])
-    return torch.where(sky[..., None], background, colour).clamp(0, 1), distance
+    owner = torch.cat([worlds.owner.new_full((len(worlds), PLANES), -1), worlds.owner], dim=1).gather(1, surface)
+    return torch.where(sky[..., None], background, colour).clamp(0, 1), distance, (owner >= 0) & ~sky
 
 
 def sky_colour(worlds: WorldBatch, atlas: TextureAtlas, direction: torch.Tensor) -> torch.Tensor:

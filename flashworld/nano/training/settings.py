@@ -23,13 +23,15 @@ TRUE_LATENTS = 0.3
 AUTOENCODER_DIVISOR = 0.5
 """Scene units to a model unit when there is no path: that of a path half a unit long."""
 AUTOENCODER_RATES = {"vae_encoder": 1.2e-3, "gaussian_decoder": 1.2e-3}
-GENERATOR_RATES = {"text_encoder": 1.2e-3, "transformer": 8e-4, "gaussian_decoder": 5e-4, "vae_encoder": 1.5e-4}
+GENERATOR_RATES = {"text_encoder": 1.2e-3, "transformer": 8e-4, "gaussian_decoder": 5e-4, "vae_encoder": 4e-4}
 WARM_UP_STEPS = 80
 WEIGHTS = {
     "depth": 0.4, "holes": 0.2, "opacity": 0.003, "size": 0.01, "latent": 0.05, "clean": 0.05, "kl": 5e-4, "input": 1.0, "edges": 0.5,
 }  # fmt: skip
 LOG_EVERY = 25
 SAVE_SECONDS, LOOK_SECONDS = 150.0, 75.0
+THING_WEIGHT = 6.0
+"""Weight of pixels that show a thing where words are trained, beside 1: things are few and small."""
 REFRESH_SHARE = 0.2
 """Of the time that goes into rendering new training views."""
 FILL_SECONDS = 20.0

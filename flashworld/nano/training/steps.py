@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from flashworld.cameras import Cameras
+from flashworld.config import SPATIAL_FACTOR
 from flashworld.models.gaussian_decoder import gaussians_from_maps
 from flashworld.nano.training import settings
 from flashworld.nano.training.batches import Batch, ViewPool
@@ -137,8 +138,10 @@ class Steps:
         given = self.given(model, batch, settings.LATENT_FRAMES, 0, blind, batch.tokens)
         truth = true_latents(model, batch, settings.LATENT_FRAMES).movedim(1, -1)
         clean, features = first_estimate(model, given)
+        things = F.max_pool2d(batch.things.float(), SPATIAL_FACTOR)  # (B, N, h, w)
+        weight = 1 + settings.THING_WEIGHT * things[..., None]
         parts = {
-            "latents": F.mse_loss(with_one(features.movedim(1, -1).float()) @ self.read_out, truth),
+            "latents": (weight * (with_one(features.movedim(1, -1).float()) @ self.read_out - truth).square()).mean(),
             "clean": F.mse_loss(clean.movedim(1, -1), truth),
         }
         return weighted(parts), parts
@@ -193,8 +196,9 @@ class Steps:
         height, width = batch.rgb.shape[-2:]
         rgb, alpha = self.rasterize(output.scenes, cameras, len(batch.rgb), height, width)
         truth, first = batch.rgb[:, judged], judged.index(index)
+        things = batch.things[:, judged].flatten(0, 1)[:, None] & ~seeing.to(batch.rgb.device).any()
         parts = {
-            "picture": picture_loss(rgb.flatten(0, 1), truth.flatten(0, 1)),
+            "picture": picture_loss(rgb.flatten(0, 1), truth.flatten(0, 1), 1 + settings.THING_WEIGHT * things.float()),
             "edges": edge_loss(rgb.flatten(0, 1), truth.flatten(0, 1)),
             "depth": depth_loss(output.maps, batch.distance.flatten(0, 1)),
             "latent": F.mse_loss(output.clean, truth_latents),

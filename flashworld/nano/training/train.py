@@ -38,7 +38,7 @@ from flashworld.nano.training.word_check import WordCheck
 log = logging.getLogger(__name__)
 SEEDS_VALIDATION = 100_000
 VALIDATION_WORLDS = 24
-GALLERY_SHARE = 0.3
+GALLERY_SHARE = 0.4
 SHORT_POSES = 5
 """Poses of a short path."""
 WORD_LENS = (57.0, 63.0)
