@@ -1,7 +1,7 @@
-"""CUDA kernels from source: compiled by NVRTC, which comes with torch, and launched on torch's current stream.
+"""The kernels of `source/`, launched on torch's current stream.
 
-No compiler and no toolkit are needed on the machine. Compiling takes a few seconds an architecture; the result is kept in
-the process, and inherited by processes forked from it.
+Compiling takes a few seconds an architecture (see `compilation`); the result is kept in the process, and inherited by
+processes forked from it.
 """
 
 from __future__ import annotations
@@ -11,28 +11,17 @@ import logging
 import threading
 from collections.abc import Sequence
 from functools import cache
-from importlib import import_module
-from importlib.resources import files
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
 from flashworld.errors import DependencyError
+from flashworld.kernels.compilation import KERNELS, Compiled, bindings, checked, compiled, compiled_apart
 
-SOURCES = ("common.cuh", "place.cu", "project.cu", "sort.cu", "tiles.cu", "raster.cu")
-OPTIONS = ("--std=c++17", "--use_fast_math")
-KERNELS = (
-    "place",
-    *(f"project<{degree}>" for degree in range(4)),
-    "count_digits<u32, true>", "count_digits<u32, false>", "count_digits<u16, false>",
-    "sum_digits",
-    "move_by_digit<u32, true>", "move_by_digit<u32, false>", "move_by_digit<u16, false>",
-    "count_hits", "sum_hits",
-    "list_hits<u16>", "list_hits<u32>", "find_lists<u16>", "find_lists<u32>",
-    "rasterize<false>", "rasterize<true>", "finish",
-)  # fmt: skip
 Argument = torch.Tensor | int | float | None
 Dims = tuple[int, int, int]
+_made: dict[str, Compiled] = {}
+"""By architecture, what `prepare` has compiled."""
 
 logger = logging.getLogger(__name__)
 
@@ -56,19 +45,22 @@ class CudaProgram:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.driver = _bindings("driver")
+        self.driver = bindings("driver")
         with torch.cuda.device(device):
             torch.cuda.current_stream().synchronize()  # a context to load into
             major, minor = torch.cuda.get_device_capability(device)
-            binary, names = compiled(f"sm_{major}{minor}")
-            module = _asked(self.driver.cuModuleLoadData(binary))
-            self.functions = {k: _asked(self.driver.cuModuleGetFunction(module, names[k])) for k in KERNELS}
+            arch = f"sm_{major}{minor}"
+            binary, names = _made.get(arch) or compiled(arch)
+            module = checked(self.driver.cuModuleLoadData(binary))
+            self.functions = {
+                kernel: checked(self.driver.cuModuleGetFunction(module, names[kernel].encode())) for kernel in KERNELS
+            }
 
     def launch(self, kernel: str, grid: Dims, threads: int, *arguments: Argument) -> None:
         """See `Program`."""
         held = Packed(arguments)
         stream = torch.cuda.current_stream().cuda_stream
-        _asked(self.driver.cuLaunchKernel(self.functions[kernel], *grid, threads, 1, 1, 0, stream, held.address, 0))
+        checked(self.driver.cuLaunchKernel(self.functions[kernel], *grid, threads, 1, 1, 0, stream, held.address, 0))
 
 
 class Packed:
@@ -113,65 +105,12 @@ def _program_on(device: torch.device) -> Program | None:
 def prepare(device: torch.device | str) -> str | None:
     """Compile for the architecture a device is said to have, before the first picture; why it cannot be done, or None.
 
-    Touches no GPU, so it works where a device is only promised; processes forked later inherit the result.
+    Touches no GPU, so it works where a device is only promised; processes forked later inherit the result and can use the
+    GPU (see `compilation`).
     """
-    major, minor = torch.cuda.get_device_capability(device)
+    arch = "sm_{}{}".format(*torch.cuda.get_device_capability(device))
     try:
-        compiled(f"sm_{major}{minor}")
+        _made[arch] = compiled_apart(arch)
     except DependencyError as error:
         return str(error)
     return None
-
-
-def source() -> str:
-    """All kernels as one translation unit."""
-    folder = files("flashworld.kernels") / "source"
-    return "\n".join((folder / name).read_text() for name in SOURCES)
-
-
-@cache
-def compiled(arch: str) -> tuple[bytes, dict[str, bytes]]:
-    """Machine code for an architecture such as "sm_90", and the kernels' names in it. Needs no GPU.
-
-    Raises:
-        DependencyError: NVRTC is missing or does not know the architecture.
-    """
-    nvrtc, text = _bindings("nvrtc"), source()
-    program = _asked(nvrtc.nvrtcCreateProgram(text.encode(), b"flashworld.cu", 0, [], []))
-    for kernel in KERNELS:
-        _asked(nvrtc.nvrtcAddNameExpression(program, kernel.encode()))
-    options = [option.encode() for option in (f"--gpu-architecture={arch}", *OPTIONS)]
-    (status,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
-    if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
-        log = bytearray(_asked(nvrtc.nvrtcGetProgramLogSize(program)))
-        nvrtc.nvrtcGetProgramLog(program, log)
-        raise DependencyError(f"kernels do not compile for {arch}: {status.name} {log.decode()[:500]}")
-    binary = bytearray(_asked(nvrtc.nvrtcGetCUBINSize(program)))
-    _asked(nvrtc.nvrtcGetCUBIN(program, binary))
-    names = {kernel: _asked(nvrtc.nvrtcGetLoweredName(program, kernel.encode())) for kernel in KERNELS}
-    _asked(nvrtc.nvrtcDestroyProgram(program))
-    return bytes(binary), names
-
-
-def _bindings(name: str) -> Any:  # noqa: ANN401 - a module without types
-    """A part of NVIDIA's bindings, which torch brings along on Linux.
-
-    Raises:
-        DependencyError: it is not installed, or the library behind it.
-    """
-    try:
-        return import_module(f"cuda.bindings.{name}")
-    except (ImportError, RuntimeError) as error:
-        raise DependencyError(f"our kernels need cuda-bindings: pip install cuda-bindings ({error})") from error
-
-
-def _asked(answer: Sequence[Any]) -> Any:  # noqa: ANN401 - whatever the call gives
-    """The result of a call into NVRTC or the driver.
-
-    Raises:
-        DependencyError: the call failed.
-    """
-    status, *results = answer
-    if int(status) != 0:
-        raise DependencyError(f"kernels: {status.name}")
-    return results[0] if results else None

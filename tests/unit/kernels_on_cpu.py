@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from flashworld.kernels.program import KERNELS, Packed, source
+from flashworld.kernels.compilation import KERNELS, source
+from flashworld.kernels.program import Packed
 
 SHIM = Path(__file__).with_name("cuda_on_cpu.hpp")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -11,7 +13,8 @@ from benchmarks.scenes import room_cameras, room_scene
 from flashworld.errors import DependencyError
 from flashworld.gaussians import Gaussians
 from flashworld.kernels import program as programs
-from flashworld.kernels.program import KERNELS, compiled, prepare
+from flashworld.kernels.compilation import KERNELS, compiled
+from flashworld.kernels.program import prepare
 from flashworld.rendering import cuda, render, splats
 from flashworld.rendering.splats import KEY_BITS, Renderer, camera_table, groups
 from flashworld.rendering.views import build_views
@@ -202,3 +205,19 @@ def test_kernels_compile_without_a_gpu(arch):
     binary, names = compiled(arch)
     assert len(binary) > 10_000
     assert set(names) == set(KERNELS)
+
+
+def test_preparing_keeps_nvrtc_out_of_a_process_that_is_going_to_be_forked():
+    """NVRTC initialises CUDA: a worker forked from such a process cannot use the GPU."""
+    pytest.importorskip("cuda.bindings")
+    program = """
+import torch
+torch.cuda.get_device_capability = lambda device: (9, 0)
+from flashworld.kernels import program
+assert program.prepare("cuda") is None
+binary, names = program._made["sm_90"]
+assert len(binary) > 10_000 and len(names) == len(program.KERNELS)
+import sys
+assert "cuda.bindings.nvrtc" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
