@@ -37,7 +37,7 @@ from aot.served_model import Model
 from aot.spaces_compat import platform_factor
 from flashworld.checkpoints.loading import trained_weights
 from flashworld.cli.models import add_model_options, model_options
-from flashworld.errors import ExportError, FlashWorldError, TransferError
+from flashworld.errors import FlashWorldError, TransferError
 from flashworld.inputs import GenerationRequest, VideoSettings
 from flashworld.limits import MAX_SIDE_PX, MIN_SIDE_PX, SIZE_MULTIPLE
 from flashworld.pipeline import DENOISED_FRACTION
@@ -198,7 +198,7 @@ class Service:
                     DURATIONS.record_aborted(asked)
                 raise
         if started is None or finished is None:
-            raise ExportError("the GPU gave nothing back")
+            raise TransferError("the GPU gave nothing back")
         DURATIONS.record(dataclasses.replace(asked, cold=started.startup_s > 0), finished.gpu_s)
         try:
             result = finished.result.unpack(request)

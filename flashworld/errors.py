@@ -39,8 +39,16 @@ class CompiledBlockError(FlashWorldError):
     """A compiled block is missing or was made for other hardware, torch or source."""
 
 
-class ExportError(FlashWorldError):
-    """A scene is empty or not finite, or a file cannot be written."""
+class SceneError(FlashWorldError):
+    """A scene has arrays of wrong shapes, is empty or not finite, or has values its file format cannot hold."""
+
+
+class VideoError(FlashWorldError):
+    """Frames cannot become a video: none, too many, a wrong type or size, or an unknown quality or frame rate."""
+
+
+class WriteError(FlashWorldError):
+    """A file or folder cannot be written: no folder, no permission, no room, or a name that ends in no known format."""
 
 
 class TransferError(FlashWorldError):

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from flashworld.cameras import Cameras, to_opencv
-from flashworld.errors import ExportError
+from flashworld.errors import SceneError
 
 VECTOR_WIDTH = 38
 """Numbers a Gaussian in the model's flat form: xyz 3, opacity 1, scale 3, rotation wxyz 4, SH 27 (9 x RGB)."""
@@ -31,7 +31,7 @@ class Gaussians:
         sh: Spherical harmonics, coefficient-major RGB, K = (degree + 1)^2. (N, K, 3)
 
     Raises:
-        ExportError: shapes disagree.
+        SceneError: shapes disagree.
     """
 
     means: torch.Tensor
@@ -45,11 +45,11 @@ class Gaussians:
         shapes = {"means": (n, 3), "quats_wxyz": (n, 4), "scales": (n, 3), "opacities": (n,)}
         for name, shape in shapes.items():
             if tuple(getattr(self, name).shape) != shape:
-                raise ExportError(f"gaussians: {name} must have shape {shape}, got {tuple(getattr(self, name).shape)}")
+                raise SceneError(f"gaussians: {name} must have shape {shape}, got {tuple(getattr(self, name).shape)}")
         if self.sh.ndim != 3 or self.sh.shape[0] != n or self.sh.shape[2] != 3:
-            raise ExportError(f"gaussians: sh must have shape ({n}, K, 3), got {tuple(self.sh.shape)}")
+            raise SceneError(f"gaussians: sh must have shape ({n}, K, 3), got {tuple(self.sh.shape)}")
         if math.isqrt(self.sh.shape[1]) ** 2 != self.sh.shape[1]:
-            raise ExportError(f"gaussians: sh must have 1, 4, 9 or 16 coefficients, got {self.sh.shape[1]}")
+            raise SceneError(f"gaussians: sh must have 1, 4, 9 or 16 coefficients, got {self.sh.shape[1]}")
 
     def __len__(self) -> int:
         return self.means.shape[0]
@@ -89,13 +89,13 @@ def require_finite(scene: Gaussians, where: str) -> None:
     """Refuse a scene that is empty or holds NaN or infinity.
 
     Raises:
-        ExportError: with `where` and the field at fault.
+        SceneError: with `where` and the field at fault.
     """
     if len(scene) == 0:
-        raise ExportError(f"{where}: the scene holds no Gaussians")
+        raise SceneError(f"{where}: the scene holds no Gaussians")
     for name in ("means", "quats_wxyz", "scales", "opacities", "sh"):
         if not bool(torch.isfinite(getattr(scene, name)).all()):
-            raise ExportError(f"{where}: {name} of the scene must be finite, found NaN or infinity")
+            raise SceneError(f"{where}: {name} of the scene must be finite, found NaN or infinity")
 
 
 def prune_by_opacity(scene: Gaussians, threshold: float) -> Gaussians:

@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 from flashworld.cameras import Cameras, Normalization
 from flashworld.checks import file_name
-from flashworld.errors import ExportError, InputError
+from flashworld.errors import InputError, WriteError
 from flashworld.gaussians import Gaussians, prune_by_opacity, require_finite
 from flashworld.inputs import GenerationRequest
 from flashworld.io.atomic import replacing
@@ -100,7 +100,9 @@ class SceneResult:
 
         Raises:
             InputError: an unknown output.
-            ExportError: the scene is empty or not finite, or a file cannot be written.
+            SceneError: the scene is empty or not finite.
+            VideoError: the frames differ in size or type.
+            WriteError: a file cannot be written.
         """
         wanted: list[OutputKind] = list(outputs)
         unknown = [name for name in wanted if name not in FILE_NAMES]
@@ -138,14 +140,14 @@ def make_folder(folder: str | Path) -> Path:
     """Make a folder and its parents.
 
     Raises:
-        ExportError: it cannot be made.
+        WriteError: it cannot be made.
     """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:  # ValueError: a name that no file system can hold
         reason = getattr(error, "strerror", None) or "impossible name"
-        raise ExportError(f"folder {file_name(folder)!r} cannot be made: {reason}") from error
+        raise WriteError(f"folder {file_name(folder)!r} cannot be made: {reason}") from error
     return folder
 
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flashworld.errors import ExportError
+from flashworld.errors import WriteError
 from flashworld.serving.private_folder import private_folder
 
 KEEP_SECONDS = 3600.0
@@ -57,7 +57,7 @@ class Sessions:
             visitor: The page that will show the result as long as it is open; empty for a program, which has its hour.
 
         Raises:
-            ExportError: the folder cannot be made.
+            WriteError: the folder cannot be made.
         """
         self.sweep_if_due()
         folder = self.root / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(16)}"
@@ -86,7 +86,7 @@ class Sessions:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)  # someone may have emptied the temporary folder
             folder.mkdir(mode=0o700)
         except OSError as error:
-            raise ExportError(f"no folder for the result: {error.strerror}") from error
+            raise WriteError(f"no folder for the result: {error.strerror}") from error
 
     def close(self, visitor: str) -> None:
         """The visitor's page is gone; the folders age from now on."""

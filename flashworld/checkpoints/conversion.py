@@ -70,7 +70,7 @@ def convert_weights(
 
     Raises:
         CheckpointError: the source is missing, damaged or does not fit.
-        ExportError: the folder cannot be written.
+        WriteError: the folder cannot be written.
     """
     opened = open_model(source, wan=wan, config=config, on_progress=on_progress)
     write_converted(

@@ -28,7 +28,7 @@ from flashworld.checkpoints.manifest import file_sha256
 from flashworld.checkpoints.tensor_files import LazyState, LazyTensor, open_safetensors, with_prefix
 from flashworld.checkpoints.tokenizer_file import read_tokenizer
 from flashworld.config import ModelConfig
-from flashworld.errors import CheckpointError, ExportError
+from flashworld.errors import CheckpointError, WriteError
 from flashworld.models.networks import FLOAT32_PARTS, stored_dtype
 from flashworld.models.text_encoder import TIED_EMBEDDING
 
@@ -81,13 +81,13 @@ def write_converted(
         on_progress: Called with (what, bytes done, bytes in all).
 
     Raises:
-        ExportError: the folder is not empty, the disk has too little room, or a file cannot be written; nothing
+        WriteError: the folder is not empty, the disk has too little room, or a file cannot be written; nothing
             half-written is left behind.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            raise ExportError(f"converted weights go to an empty folder, and {str(folder)!r} holds files")
+            raise WriteError(f"converted weights go to an empty folder, and {str(folder)!r} holds files")
         shards = list(_shards(states, dtype, shard_bytes))
         _require_room(folder, sum(entry.bytes for shard in shards for entry in shard))
         head = {"format": FORMAT, "version": VERSION, "dtype": str(dtype).removeprefix("torch."), "trained": trained}
@@ -98,13 +98,13 @@ def write_converted(
                 path.unlink()
             raise
     except OSError as error:
-        raise ExportError(f"converted weights cannot be written to {str(folder)!r} ({type(error).__name__})") from error
+        raise WriteError(f"converted weights cannot be written to {str(folder)!r} ({type(error).__name__})") from error
 
 
 def _require_room(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < size:
-        raise ExportError(f"{str(folder)!r} must have room for {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free")
+        raise WriteError(f"{str(folder)!r} must have room for {size / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free")
 
 
 def open_converted(folder: Path) -> tuple[ModelConfig, Tokenizer, dict[str, dict[str, LazyTensor]], bool]:
@@ -224,4 +224,4 @@ def _write_shard(path: Path, shard: list[_Entry]) -> None:
     try:
         save_file({entry.name: entry.tensor.read().to(entry.dtype).contiguous() for entry in shard}, path)
     except SafetensorError as error:
-        raise ExportError(f"{path.name} cannot be written: is the disk full?") from error
+        raise WriteError(f"{path.name} cannot be written: is the disk full?") from error

@@ -48,7 +48,7 @@ def write_random_weights(
         on_progress: Called with (what, bytes done, bytes in all).
 
     Raises:
-        ExportError: the folder cannot be written.
+        WriteError: the folder cannot be written.
     """
 
     @cache

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from flashworld.checks import echo, file_name
-from flashworld.errors import ExportError
+from flashworld.errors import WriteError
 
 TEMPORARY_PATTERN = ".flashworld-*.part*"
 """Glob for leftovers of processes that were killed while writing."""
@@ -28,7 +28,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """As `temporary_beside`, and a system's error inside the block means that the file cannot be written.
 
     Raises:
-        ExportError: the file cannot be created, written or moved (no folder, no permission, disk full).
+        WriteError: the file cannot be created, written or moved (no folder, no permission, disk full).
     """
     with temporary_beside(path) as temporary:
         try:
@@ -44,11 +44,11 @@ def temporary_beside(path: str | Path) -> Iterator[Path]:
     A link at `path` is replaced itself; what it points to stays as it is. Errors inside the block pass through.
 
     Raises:
-        ExportError: `path` names no file, or the finished file cannot be moved there.
+        WriteError: `path` names no file, or the finished file cannot be moved there.
     """
     target = Path(path)
     if not target.name or target.name == ".." or not _storable(target):
-        raise ExportError(f"expected the name of a file to write, got {echo(str(path))}")
+        raise WriteError(f"expected the name of a file to write, got {echo(str(path))}")
     temporary = target.with_name(f".flashworld-{secrets.token_hex(8)}.part{target.suffix[:MAX_SUFFIX_CHARS]}")
     try:
         yield temporary
@@ -66,15 +66,15 @@ def new_file(path: str | Path) -> Iterator[BinaryIO]:
     """Open a binary file for writing that appears at `path` only when the block ends well.
 
     Raises:
-        ExportError: the file cannot be created, written or moved (no folder, no permission, disk full).
+        WriteError: the file cannot be created, written or moved (no folder, no permission, disk full).
     """
     with replacing(path) as temporary, temporary.open("xb") as file:
         yield file
 
 
-def cannot_write(path: str | Path, error: OSError) -> ExportError:
+def cannot_write(path: str | Path, error: OSError) -> WriteError:
     """The one wording for a file that cannot be written."""
-    return ExportError(f"{file_name(path)}: the file cannot be written: {error.strerror or type(error).__name__}")
+    return WriteError(f"{file_name(path)}: the file cannot be written: {error.strerror or type(error).__name__}")
 
 
 def _storable(path: Path) -> bool:

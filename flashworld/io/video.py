@@ -23,7 +23,7 @@ import numpy as np
 
 from flashworld import limits
 from flashworld.checks import echo, file_name
-from flashworld.errors import DependencyError, ExportError
+from flashworld.errors import DependencyError, VideoError, WriteError
 from flashworld.io.atomic import cannot_write, replacing, temporary_beside
 from flashworld.types import Frame
 
@@ -58,7 +58,8 @@ def write_video(frames: Iterable[Frame], path: str | Path, *, fps: float, qualit
         quality: Size against fidelity, see `CRF`.
 
     Raises:
-        ExportError: no frames, frames of different sizes, or the encoder failed; with its last message.
+        VideoError: no frames, frames of different sizes, or an unknown quality or frame rate.
+        WriteError: the file cannot be written, or the encoder failed; with its last message.
         DependencyError: no encoder is installed.
     """
     name = file_name(path)
@@ -76,7 +77,7 @@ def write_video(frames: Iterable[Frame], path: str | Path, *, fps: float, qualit
             code = encoder.wait()
         if code != 0:
             message = _last_message(log, code).replace(str(temporary.absolute()), name)
-            raise ExportError(f"{name}: the video encoder failed: {message}")
+            raise WriteError(f"{name}: the video encoder failed: {message}")
 
 
 def _checked(frames: Iterable[Frame], name: str) -> tuple[tuple[int, int], Iterator[Frame]]:
@@ -84,14 +85,14 @@ def _checked(frames: Iterable[Frame], name: str) -> tuple[tuple[int, int], Itera
     stream = iter(frames)
     first = next(stream, None)
     if first is None:
-        raise ExportError(f"{name}: expected at least one frame, got none")
+        raise VideoError(f"{name}: expected at least one frame, got none")
 
     def check(number: int, frame: Frame) -> Frame:
         if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
             kind = f"{frame.dtype} {frame.shape}" if isinstance(frame, np.ndarray) else type(frame).__name__
-            raise ExportError(f"{name}: frame {number} must be uint8 (H, W, 3), got {kind}")
+            raise VideoError(f"{name}: frame {number} must be uint8 (H, W, 3), got {kind}")
         if frame.shape != first.shape or 0 in frame.shape:
-            raise ExportError(f"{name}: frame {number} must be of size {first.shape[:2]}, got {frame.shape[:2]}")
+            raise VideoError(f"{name}: frame {number} must be of size {first.shape[:2]}, got {frame.shape[:2]}")
         return frame
 
     check(0, first)
@@ -101,14 +102,14 @@ def _checked(frames: Iterable[Frame], name: str) -> tuple[tuple[int, int], Itera
 
 def _rate(fps: float, name: str) -> Fraction:
     if not 0.01 <= fps <= 1000:
-        raise ExportError(f"{name}: fps must be between 0.01 and 1000, got {fps}")
+        raise VideoError(f"{name}: fps must be between 0.01 and 1000, got {fps}")
     return Fraction(float(fps)).limit_denominator(1001)
 
 
 def _command(shape: tuple[int, int], rate: Fraction, quality: Quality, name: str) -> list[str]:
     """The encoder's command line, up to the output file."""
     if quality not in CRF:
-        raise ExportError(f"{name}: quality must be one of {', '.join(CRF)}, got {quality!r}")
+        raise VideoError(f"{name}: quality must be one of {', '.join(CRF)}, got {quality!r}")
     try:
         from imageio_ffmpeg import get_ffmpeg_exe
 
@@ -183,19 +184,20 @@ def write_animation(frames: Iterable[Frame], path: str | Path, *, fps: float) ->
     and times in hundredths of a second (browsers slow anything under 2 of them down).
 
     Raises:
-        ExportError: unknown suffix, no frames, too many, frames of different sizes, or the file cannot be written.
+        VideoError: no frames, too many, frames of different sizes, or an unknown frame rate.
+        WriteError: unknown suffix, or the file cannot be written.
     """
     from PIL import Image
 
     name, suffix = file_name(path), Path(path).suffix.lower()
     if suffix not in ANIMATION_SUFFIXES:
-        raise ExportError(f"{name}: an animation must end in {' or '.join(ANIMATION_SUFFIXES)}, got {echo(suffix)}")
+        raise WriteError(f"{name}: an animation must end in {' or '.join(ANIMATION_SUFFIXES)}, got {echo(suffix)}")
     (height, width), checked = _checked(frames, name)
     rate = _rate(fps, name)
     pictures: list[Picture] = []
     for frame in checked:
         if (len(pictures) + 1) * height * width > limits.MAX_ANIMATION_PIXELS:
-            raise ExportError(f"{name}: an animation may hold {limits.MAX_ANIMATION_PIXELS} pixels, this one has more")
+            raise VideoError(f"{name}: an animation may hold {limits.MAX_ANIMATION_PIXELS} pixels, this one has more")
         picture = Image.fromarray(frame)
         pictures.append(picture.quantize(GIF_COLOURS, Image.Quantize.FASTOCTREE) if suffix == ".gif" else picture)
     unit_ms = 10 if suffix == ".gif" else 1

@@ -17,7 +17,7 @@ import torch
 from flashworld.checkpoints.tensor_files import LazyTensor, open_safetensors, safetensors_metadata, with_prefix
 from flashworld.checkpoints.tokenizer_file import read_tokenizer
 from flashworld.config import ModelConfig
-from flashworld.errors import CheckpointError, ExportError
+from flashworld.errors import CheckpointError, WriteError
 from flashworld.models.text_encoder import TIED_EMBEDDING
 from flashworld.models.transformer import ROPE_BUFFERS
 
@@ -80,7 +80,8 @@ def write_nano(
             1024 values, but not the Gaussian head.
 
     Raises:
-        ExportError: a weight is not finite or too large for float16, or the files cannot be written.
+        CheckpointError: a weight is not finite or too large for float16.
+        WriteError: the files cannot be written.
     """
     from safetensors.torch import save
 
@@ -103,7 +104,7 @@ def write_nano(
             partial.write_bytes(save(half, {METADATA_KEY: json.dumps(head | {"files": len(halves)})}))
             partial.replace(folder / name)
     except OSError as error:
-        raise ExportError(f"nano weights cannot be written to {str(folder)!r} ({type(error).__name__})") from error
+        raise WriteError(f"nano weights cannot be written to {str(folder)!r} ({type(error).__name__})") from error
 
 
 def open_nano(folder: Path) -> dict[str, dict[str, LazyTensor]]:
@@ -177,12 +178,12 @@ def _packed(name: str, tensor: torch.Tensor, eight_bit: Callable[[str, torch.Ten
     if not eight_bit(name, tensor):
         half = tensor.half()
         if not torch.isfinite(half).all():
-            raise ExportError(f"nano weights: {name} is not finite in float16")
+            raise CheckpointError(f"nano weights: {name} is not finite in float16")
         return {name: half}
     rows = tensor.flatten(1) if tensor.ndim > 1 else tensor[:, None]
     scale = rows.abs().amax(dim=1) / INT8_MAX
     if not torch.isfinite(scale).all():
-        raise ExportError(f"nano weights: {name} is not finite")
+        raise CheckpointError(f"nano weights: {name} is not finite")
     codes = (rows / scale.clamp(min=torch.finfo(torch.float32).tiny)[:, None]).round().to(torch.int8)
     return {name: codes.reshape(tensor.shape), name + SCALE: scale}
 

@@ -50,7 +50,9 @@ def deliver(
         frames: The video's pictures if they are rendered already.
 
     Raises:
-        ExportError: a file cannot be written, or the scene is empty or not finite.
+        SceneError: the scene is empty or not finite.
+        VideoError: the frames differ in size or type.
+        WriteError: a file cannot be written.
     """
     folder = make_folder(folder)
     paths = {name: folder / file for name, file in NAMES.items()}
@@ -97,7 +99,7 @@ def write_zip(files: list[Path], path: Path) -> None:
     """Put files into one archive, not compressed again: scenes and videos hardly shrink.
 
     Raises:
-        ExportError: it cannot be written.
+        WriteError: it cannot be written.
     """
     with replacing(path) as temporary:
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:

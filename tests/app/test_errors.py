@@ -14,7 +14,7 @@ import gradio as gr
 import pytest
 import torch
 
-from flashworld.errors import CheckpointError, ExportError, InputError, NumericalError
+from flashworld.errors import CheckpointError, InputError, NumericalError, WriteError
 from flashworld.serving import sentences, shutdown
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="importing the app would load the full model")
@@ -59,7 +59,7 @@ def run(app_module, monkeypatch, fail: Callable[[], Exception]) -> tuple[gr.Erro
         (MemoryError(), "OUT_OF_MEMORY"),
         (NumericalError("denoiser, step 1 of 4: numbers must be finite"), "NOT_FINITE"),
         (CheckpointError(f"{SECRET} is damaged"), "NOT_LOADED"),
-        (ExportError(f"{SECRET} cannot be written"), "BROKEN"),
+        (WriteError(f"{SECRET} cannot be written"), "BROKEN"),
         (RuntimeError(f"CUDA error: an illegal memory access in {SECRET}"), "BROKEN"),
     ],
 )

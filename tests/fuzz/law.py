@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from flashworld.errors import ExportError, InputError
+from flashworld.errors import InputError
 
 Outcome = Literal["accepted", "refused"]
 MAX_SENTENCE_CHARS = 700
@@ -95,7 +95,3 @@ def _begin_peak() -> int | None:
 def _status_bytes(field: str) -> int:
     (kilobytes,) = re.findall(rf"^{field}:\s+(\d+) kB", STATUS.read_text(), re.MULTILINE)
     return int(kilobytes) * 1024
-
-
-EXPORT_TOO = (InputError, ExportError)
-"""Also "cannot be written": a scene may be readable and still not fit the other format."""

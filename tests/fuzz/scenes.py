@@ -19,7 +19,7 @@ from PIL import Image
 
 from flashworld import limits
 from flashworld.cameras import Cameras
-from flashworld.errors import ExportError, SceneFileError
+from flashworld.errors import SceneError, SceneFileError
 from flashworld.gaussians import Gaussians
 from flashworld.io.scenes import read_scene, write_scene
 from flashworld.io.scenes.splat import ROW
@@ -63,7 +63,7 @@ def check_onward(rng: random.Random, folder: Path) -> object:
         target = folder / f"onward.{rng.choice(['ply', 'compressed.ply', 'spz', 'sog', 'splat'])}"
         try:
             write_scene(scene, target)
-        except ExportError as error:
+        except SceneError as error:
             check_sentence(str(error))
             assert leaves(folder) == before
         else:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from flashworld.errors import ExportError
+from flashworld.errors import WriteError
 from flashworld.io.atomic import TEMPORARY_PATTERN, new_file, replacing
 from flashworld.result import write_jpeg, write_text
 
@@ -47,9 +47,9 @@ def test_impossible_places_are_export_errors(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_bytes(b"")
     for path in (tmp_path / "none" / "a.bin", tmp_path / "file" / "a.bin", tmp_path / "folder"):
-        with pytest.raises(ExportError, match="the file cannot be written: "), new_file(path) as file:
+        with pytest.raises(WriteError, match="the file cannot be written: "), new_file(path) as file:
             file.write(b"x")
-    with pytest.raises(ExportError, match=r"a\.bin: the file"), replacing(tmp_path / "a.bin"):
+    with pytest.raises(WriteError, match=r"a\.bin: the file"), replacing(tmp_path / "a.bin"):
         pass  # nothing was written, so there is nothing to move
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder"]
 
@@ -59,7 +59,7 @@ import json, resource, sys
 from pathlib import Path
 import numpy as np
 import torch
-from flashworld.errors import ExportError
+from flashworld.errors import WriteError
 from flashworld.io.scenes import write_scene
 from flashworld.io.video import write_animation, write_video
 from flashworld.gaussians import Gaussians
@@ -81,7 +81,7 @@ for name in ("a.ply", "a.spz", "a.splat", "a.mp4", "a.gif", "a.webp"):
             write_video(frames(), folder / name, fps=10)
         else:
             write_animation(frames(), folder / name, fps=10)
-    except ExportError as error:
+    except WriteError as error:
         errors[name] = str(error)
 print(json.dumps(errors))
 """
@@ -104,22 +104,22 @@ def test_full_disk_leaves_the_old_files_and_says_so(tmp_path):
 
 @pytest.mark.parametrize("name", ["", ".", "..", "/", "a\0b", "\ud800"])
 def test_what_is_no_name_of_a_file_is_an_export_error(name):
-    with pytest.raises(ExportError, match="expected the name of a file to write, got "), replacing(name):
+    with pytest.raises(WriteError, match="expected the name of a file to write, got "), replacing(name):
         pass
 
 
 def test_long_and_hostile_names_give_one_sentence(tmp_path):
     for name in ("x" * 300, "a." + "y" * 300, "no\nfolder/a\x1b.ply"):
-        with pytest.raises(ExportError) as refused, new_file(tmp_path / name):
+        with pytest.raises(WriteError) as refused, new_file(tmp_path / name):
             pass
         assert str(refused.value).isprintable() and len(str(refused.value)) < 200
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_library_that_writes_by_itself_fails_with_the_same_words(tmp_path):
-    with pytest.raises(ExportError, match=r"^a\.png: the file cannot be written: No such file"):
+    with pytest.raises(WriteError, match=r"^a\.png: the file cannot be written: No such file"):
         write_jpeg(np.zeros((8, 8, 3), np.uint8), tmp_path / "none" / "a.png")
-    with pytest.raises(ExportError, match=r"^a\.json: the file cannot be written: No such file"):
+    with pytest.raises(WriteError, match=r"^a\.json: the file cannot be written: No such file"):
         write_text("{}", tmp_path / "none" / "a.json")
 
 
@@ -144,6 +144,6 @@ def test_a_folder_in_the_place_of_a_file_stays(tmp_path):
     (tmp_path / "a.json").symlink_to("real")
     (tmp_path / "b.json").mkdir()
     write_text("{}", tmp_path / "a.json")  # a link to a folder is a link
-    with pytest.raises(ExportError, match="Is a directory"):
+    with pytest.raises(WriteError, match="Is a directory"):
         write_text("{}", tmp_path / "b.json")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.json", "b.json", "real"]

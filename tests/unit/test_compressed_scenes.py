@@ -15,7 +15,7 @@ import torch
 import zstandard
 from PIL import Image
 
-from flashworld.errors import ExportError, SceneFileError
+from flashworld.errors import SceneError, SceneFileError
 from flashworld.gaussians import Gaussians
 from flashworld.io.scenes import read_scene, write_scene
 from flashworld.io.scenes.codebooks import nearest_value, value_codebook, vector_palette
@@ -127,7 +127,7 @@ def test_sog_is_the_same_to_the_byte_and_holds_what_the_specification_lists(make
 def test_positions_too_far_out_for_sog_leave_no_file(make_scene, tmp_path):
     scene = make_scene()
     scene.means[3, 1] = 1e36
-    with pytest.raises(ExportError, match="must lie within"):
+    with pytest.raises(SceneError, match="must lie within"):
         write_scene(scene, tmp_path / "a.sog")
     assert list(tmp_path.iterdir()) == []
 

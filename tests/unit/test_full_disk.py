@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from flashworld.cli import main
-from flashworld.errors import ExportError
+from flashworld.errors import WriteError
 from flashworld.io.scenes import write_scene
 from flashworld.io.video import write_animation, write_video
 from flashworld.result import write_jpeg, write_text
@@ -60,7 +60,7 @@ def test_every_writer_says_so_and_keeps_the_old_file(small_disk, make_scene, tmp
     source.write_bytes(np.random.default_rng(0).bytes(2 * SPACE))
     for name, write in writers(make_scene(20_000), source).items():
         (small_disk / name).write_bytes(b"old")
-        with pytest.raises(ExportError) as refused:
+        with pytest.raises(WriteError) as refused:
             write(small_disk / name)
         message = str(refused.value)
         assert message.startswith(f"{name}: ") and message.isprintable(), message

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flashworld.cameras import Cameras
-from flashworld.errors import ExportError
+from flashworld.errors import SceneError
 from flashworld.gaussians import (
     Gaussians,
     bounding_box,
@@ -72,15 +72,15 @@ def test_vector_columns_are_the_documented_ones():
 @pytest.mark.parametrize("coefficients", [2, 3, 5, 8])
 def test_sh_must_be_whole_bands(coefficients, make_scene):
     scene = make_scene()
-    with pytest.raises(ExportError, match="1, 4, 9 or 16 coefficients"):
+    with pytest.raises(SceneError, match="1, 4, 9 or 16 coefficients"):
         Gaussians(scene.means, scene.quats_wxyz, scene.scales, scene.opacities, torch.zeros(200, coefficients, 3))
 
 
 def test_shapes_must_agree(make_scene):
     scene = make_scene()
-    with pytest.raises(ExportError, match=r"opacities must have shape \(200,\), got \(200, 1\)"):
+    with pytest.raises(SceneError, match=r"opacities must have shape \(200,\), got \(200, 1\)"):
         Gaussians(scene.means, scene.quats_wxyz, scene.scales, scene.opacities[:, None], scene.sh)
-    with pytest.raises(ExportError, match="quats_wxyz"):
+    with pytest.raises(SceneError, match="quats_wxyz"):
         Gaussians(scene.means, scene.quats_wxyz[:-1], scene.scales, scene.opacities, scene.sh)
 
 
@@ -89,9 +89,9 @@ def test_require_finite_names_the_field(field, make_scene):
     scene = make_scene()
     require_finite(scene, "here")
     getattr(scene, field).view(-1)[-1] = math.inf
-    with pytest.raises(ExportError, match=f"here: {field} of the scene must be finite"):
+    with pytest.raises(SceneError, match=f"here: {field} of the scene must be finite"):
         require_finite(scene, "here")
-    with pytest.raises(ExportError, match="holds no Gaussians"):
+    with pytest.raises(SceneError, match="holds no Gaussians"):
         require_finite(scene[:0], "here")
 
 

@@ -14,7 +14,7 @@ from flashworld.checkpoints.converted import write_converted
 from flashworld.checkpoints.loading import checked_states, load_networks, model_config, open_model
 from flashworld.checkpoints.manifest import full_manifest, require_same
 from flashworld.config import FULL
-from flashworld.errors import CheckpointError, ExportError
+from flashworld.errors import CheckpointError, WriteError
 from flashworld.models.networks import FLOAT32_PARTS, build_networks, random_networks, stored_dtype
 from flashworld.models.still_frame import ENCODER_PREFIXES, still_frame_state
 from flashworld.models.transformer import ROPE_BUFFERS
@@ -263,7 +263,7 @@ def test_an_unknown_source_is_refused(source, tmp_path):
 
 def test_converting_never_overwrites_or_leaves_halves(published, converted, tmp_path):
     config, wan, checkpoint = published
-    with pytest.raises(ExportError, match="empty folder"):
+    with pytest.raises(WriteError, match="empty folder"):
         convert_weights(checkpoint, converted, wan=wan, config=config)
     opened = open_model(checkpoint, wan=wan, config=config)
     broken = {n: dict(s) for n, s in checked_states(opened).items()}

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from flashworld.checkpoints.conversion import check_weights
 from flashworld.checkpoints.loading import load_nano, load_networks, model_config
 from flashworld.config import NANO_DIR
-from flashworld.errors import CheckpointError, ExportError
+from flashworld.errors import CheckpointError
 from flashworld.models.networks import random_networks
 from flashworld.models.text_encoder import TIED_EMBEDDING
 from flashworld.models.transformer import ROPE_BUFFERS
@@ -146,7 +146,7 @@ def test_other_line_endings_do_not_count_as_a_change(copy):
 def test_weights_that_are_not_finite_are_not_written(tmp_path):
     networks = random_networks(TINY, 0)
     networks.vae_encoder.quant_conv.bias.data[0] = 1e6
-    with pytest.raises(ExportError, match=r"vae_encoder\.quant_conv\.bias"):
+    with pytest.raises(CheckpointError, match=r"vae_encoder\.quant_conv\.bias"):
         write_nano(networks, tmp_path)
     assert not (tmp_path / WEIGHTS_NAME).exists()
 

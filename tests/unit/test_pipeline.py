@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from flashworld.cameras import Cameras
-from flashworld.errors import Cancelled, ExportError, InputError, NumericalError
+from flashworld.errors import Cancelled, InputError, NumericalError, SceneError
 from flashworld.inputs import VideoSettings, build_request
 from flashworld.io.request_json import request_from_json
 from flashworld.io.scenes import read_scene
@@ -123,7 +123,7 @@ def test_scene_that_is_not_finite_is_not_written(result, tmp_path):
     broken = result.scene.to_vectors().clone()
     broken[3, 1] = torch.nan
     bad = replace(result, scene=type(result.scene).from_vectors(broken))
-    with pytest.raises(ExportError, match="means"):
+    with pytest.raises(SceneError, match="means"):
         bad.save(tmp_path / "x", ["ply"])
     assert not list(tmp_path.rglob("*.ply"))
 

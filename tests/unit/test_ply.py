@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from flashworld import limits
 from flashworld.cameras import quat_to_matrix
-from flashworld.errors import ExportError, SceneFileError
+from flashworld.errors import SceneError, SceneFileError
 from flashworld.gaussians import Gaussians
 from flashworld.io.scenes import ply
 from flashworld.io.scenes.axes import SH_SIGNS
@@ -248,19 +248,19 @@ def test_memory_stays_flat(make_scene, tmp_path):
 def test_bad_scenes_leave_no_file(field, value, words, make_scene, tmp_path):
     scene = make_scene(count=CHUNK_ROWS + 5)
     getattr(scene, field)[-1] = value  # in the second slice: the first is written by then
-    with pytest.raises(ExportError, match=words):
+    with pytest.raises(SceneError, match=words):
         write_ply(scene, tmp_path / "a.ply")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_empty_and_too_rich_scenes_are_refused(make_scene, tmp_path):
-    with pytest.raises(ExportError, match="no Gaussians"):
+    with pytest.raises(SceneError, match="no Gaussians"):
         write_ply(make_scene()[:0], tmp_path / "a.ply")
-    with pytest.raises(ExportError, match="degree 3 at the most"):
+    with pytest.raises(SceneError, match="degree 3 at the most"):
         write_ply(make_scene(degree=4), tmp_path / "a.ply")
     scene = make_scene()
     scene.quats_wxyz[3] = 0
-    with pytest.raises(ExportError, match="must not be zero"):
+    with pytest.raises(SceneError, match="must not be zero"):
         write_ply(scene, tmp_path / "a.ply")
     assert list(tmp_path.iterdir()) == []
 

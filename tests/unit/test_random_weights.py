@@ -13,7 +13,7 @@ from flashworld.checkpoints.conversion import check_weights, convert_weights
 from flashworld.checkpoints.loading import load_networks, trained_weights
 from flashworld.checkpoints.random_weights import model_of_size, write_random_weights
 from flashworld.cli import main
-from flashworld.errors import ExportError
+from flashworld.errors import WriteError
 from flashworld.limits import MIN_SIDE_PX
 from flashworld.models.networks import random_networks
 from flashworld.nano.sizes import TINY
@@ -70,7 +70,7 @@ def test_folder_that_says_nothing_is_a_trained_one(folder, tmp_path):
 def test_full_disk_is_refused_before_anything_is_drawn(tmp_path, monkeypatch):
     monkeypatch.setattr(converted.shutil, "disk_usage", lambda _path: type("Usage", (), {"free": 10**9}))
     monkeypatch.setattr("flashworld.checkpoints.random_weights.random_networks", lambda *_: pytest.fail("drawn"))
-    with pytest.raises(ExportError, match=r"room for 2\d\.\d GB, and 1\.0 GB are free"):
+    with pytest.raises(WriteError, match=r"room for 2\d\.\d GB, and 1\.0 GB are free"):
         write_random_weights(
             tmp_path / "out", model_of_size("full"), seed=0, device="cpu", dtype=torch.bfloat16, shard_bytes=4 * 10**9
         )

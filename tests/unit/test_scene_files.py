@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from flashworld.errors import ExportError, SceneFileError
+from flashworld.errors import SceneFileError, WriteError
 from flashworld.io.scenes import SCENE_SUFFIXES, read_scene, write_scene
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ def test_suffix_chooses_the_format(suffix, make_scene, tmp_path):
 
 @pytest.mark.parametrize("name", ["scene.obj", "scene", "ply", ".ply", "scene.ply.exe"])
 def test_other_suffixes_are_refused(name, make_scene, tmp_path):
-    with pytest.raises(ExportError, match=r"must end in .ply, .compressed.ply, .spz, .sog, .splat"):
+    with pytest.raises(WriteError, match=r"must end in .ply, .compressed.ply, .spz, .sog, .splat"):
         write_scene(make_scene(), tmp_path / name)
     with pytest.raises(SceneFileError, match=r"must end in .ply, .compressed.ply, .spz, .sog, .splat"):
         read_scene(tmp_path / name)

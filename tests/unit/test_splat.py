@@ -8,7 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flashworld.errors import ExportError, SceneFileError
+from flashworld.errors import SceneError, SceneFileError
 from flashworld.gaussians import SH_C0
 from flashworld.io.scenes.chunks import CHUNK_ROWS
 from flashworld.io.scenes.splat import ROW, read_splat, write_splat
@@ -54,7 +54,7 @@ def test_bad_scenes_leave_no_file(make_scene, tmp_path):
     scene = make_scene()
     scene.sh[7, 0, 0] = float("nan")
     for bad, words in ((scene, "sh of the scene"), (scene[:0], "no Gaussians")):
-        with pytest.raises(ExportError, match=words):
+        with pytest.raises(SceneError, match=words):
             write_splat(bad, tmp_path / "a.splat")
     assert list(tmp_path.iterdir()) == []
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flashworld import limits
-from flashworld.errors import ExportError, SceneFileError
+from flashworld.errors import SceneError, SceneFileError
 from flashworld.gaussians import Gaussians
 from flashworld.io.scenes import spz, spz_codec
 from flashworld.io.scenes.chunks import CHUNK_ROWS
@@ -87,14 +87,14 @@ def test_fractional_bits_fit_the_scene(extent, make_scene, tmp_path):
 def test_positions_that_cannot_fit_are_refused(make_scene, tmp_path):
     scene = make_scene()
     scene.means[5, 1] = -1e7
-    with pytest.raises(ExportError, match="24 bits"):
+    with pytest.raises(SceneError, match="24 bits"):
         write_spz(scene, tmp_path / "a.spz")
-    with pytest.raises(ExportError, match="30 fractional bits"):
+    with pytest.raises(SceneError, match="30 fractional bits"):
         write_spz(make_scene(), tmp_path / "a.spz", fractional_bits=30)
     scene.means[5, 1] = float("nan")
-    with pytest.raises(ExportError, match="means of the scene must be finite"):
+    with pytest.raises(SceneError, match="means of the scene must be finite"):
         write_spz(scene, tmp_path / "a.spz")
-    with pytest.raises(ExportError, match="no Gaussians"):
+    with pytest.raises(SceneError, match="no Gaussians"):
         write_spz(make_scene()[:0], tmp_path / "a.spz")
     assert list(tmp_path.iterdir()) == []
 

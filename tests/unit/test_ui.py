@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flashworld.errors import ExportError, InputError, TrajectoryError
+from flashworld.errors import InputError, TrajectoryError, WriteError
 from flashworld.progress import STAGE_TITLES, Progress
 from ui import examples, share
 from ui.components import thumbnails
@@ -126,7 +126,7 @@ def test_folder_that_cannot_be_made_is_an_error_that_leaves_nothing(tmp_path):
     sessions = Sessions(tmp_path / "root")
     sessions.root.rmdir()
     sessions.root.write_text("a file is in the way")
-    with pytest.raises(ExportError, match="no folder"), sessions.new_folder("visitor"):
+    with pytest.raises(WriteError, match="no folder"), sessions.new_folder("visitor"):
         pass
     assert all(not visitor.writing for visitor in sessions._visitors.values())
 

@@ -14,7 +14,7 @@ from imageio_ffmpeg import get_ffmpeg_exe
 from PIL import Image
 
 from flashworld import limits
-from flashworld.errors import DependencyError, ExportError
+from flashworld.errors import DependencyError, VideoError, WriteError
 from flashworld.io.video import write_animation, write_video
 
 
@@ -146,7 +146,7 @@ def test_encoder_failure_carries_its_last_message(tmp_path, monkeypatch):
     script.chmod(0o755)
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(script))
     before = children()
-    with pytest.raises(ExportError, match=r"a.mp4: the video encoder failed: no space left for you \(exit code 3\)"):
+    with pytest.raises(WriteError, match=r"a.mp4: the video encoder failed: no space left for you \(exit code 3\)"):
         write_video(frames(200, 96, 128), tmp_path / "a.mp4", fps=10)
     assert children() <= before
     assert [path.name for path in tmp_path.iterdir()] == ["encoder"]
@@ -176,20 +176,20 @@ BAD = {
 def test_bad_frames_are_refused(case, suffix, tmp_path):
     given, words = BAD[case]
     write = write_video if suffix == ".mp4" else write_animation
-    with pytest.raises(ExportError, match=words):
+    with pytest.raises(VideoError, match=words):
         write(iter(given), tmp_path / f"a{suffix}", fps=10)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_bad_settings_are_refused(tmp_path):
     for fps in (0, -1, float("nan"), float("inf")):
-        with pytest.raises(ExportError, match="fps must be"):
+        with pytest.raises(VideoError, match="fps must be"):
             write_video(frames(), tmp_path / "a.mp4", fps=fps)
-    with pytest.raises(ExportError, match="quality must be one of low, medium, high"):
+    with pytest.raises(VideoError, match="quality must be one of low, medium, high"):
         write_video(frames(), tmp_path / "a.mp4", fps=10, quality="best")
-    with pytest.raises(ExportError, match=r"must end in .gif or .webp"):
+    with pytest.raises(WriteError, match=r"must end in .gif or .webp"):
         write_animation(frames(), tmp_path / "a.png", fps=10)
-    with pytest.raises(ExportError, match=r"the video encoder failed: Error opening output file a\.mp4|No such file"):
+    with pytest.raises(WriteError, match=r"the video encoder failed: Error opening output file a\.mp4|No such file"):
         write_video(frames(), tmp_path / "none" / "a.mp4", fps=10)
 
 
@@ -213,6 +213,6 @@ def test_animation_loops_for_ever_and_keeps_time(suffix, tmp_path):
 
 def test_animation_has_a_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(limits, "MAX_ANIMATION_PIXELS", 5 * 48 * 64)
-    with pytest.raises(ExportError, match="may hold 15360 pixels"):
+    with pytest.raises(VideoError, match="may hold 15360 pixels"):
         write_animation(frames(1000), tmp_path / "a.gif", fps=10)
     write_animation(frames(5), tmp_path / "a.gif", fps=10)

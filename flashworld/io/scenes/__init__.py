@@ -9,7 +9,7 @@
 | .splat | right, down, forward | colour without view dependence, 8 bits (read and written) |
 
 In memory a scene always has OpenGL axes (right, up, back); the modules turn it. Readers raise `SceneFileError`,
-writers `ExportError`, and a writer leaves either the whole file or none.
+writers `SceneError` or `WriteError`, and a writer leaves either the whole file or none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flashworld.checks import echo, file_name
-from flashworld.errors import ExportError, FlashWorldError, SceneFileError
+from flashworld.errors import FlashWorldError, SceneFileError, WriteError
 
 if TYPE_CHECKING:
     from flashworld.gaussians import Gaussians
@@ -40,9 +40,10 @@ def write_scene(scene: Gaussians, path: str | Path) -> None:
     """Write a scene in the format that the name of `path` ends in.
 
     Raises:
-        ExportError: unknown ending, empty or non-finite scene, or the file cannot be written.
+        SceneError: empty or non-finite scene, or values that the format cannot hold.
+        WriteError: unknown ending, or the file cannot be written.
     """
-    module, function, _, _ = _format(path, ExportError)
+    module, function, _, _ = _format(path, WriteError)
     _function(module, function)(scene, path)
 
 

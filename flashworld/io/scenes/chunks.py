@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from flashworld.errors import ExportError
+from flashworld.errors import SceneError
 from flashworld.gaussians import Gaussians, require_finite
 
 CHUNK_ROWS = 1 << 15
@@ -37,12 +37,12 @@ def iter_chunks(scene: Gaussians, where: str, rows: int = CHUNK_ROWS) -> Iterato
     """Cut a scene into checked slices, in order.
 
     Raises:
-        ExportError: no Gaussians, SH above degree 3, NaN or infinity, or a value out of its range.
+        SceneError: no Gaussians, SH above degree 3, NaN or infinity, or a value out of its range.
     """
     if len(scene) == 0:
-        raise ExportError(f"{where}: the scene holds no Gaussians")
+        raise SceneError(f"{where}: the scene holds no Gaussians")
     if scene.sh.shape[1] > MAX_SH_COEFFICIENTS:
-        raise ExportError(f"{where}: SH must be of degree 3 at the most, got {scene.sh_degree}")
+        raise SceneError(f"{where}: SH must be of degree 3 at the most, got {scene.sh_degree}")
     fields = (scene.means, scene.quats_wxyz, scene.scales, scene.opacities, scene.sh)
     for number, arrays in enumerate(zip(*(slices(field, rows) for field in fields), strict=True)):
         chunk = Chunk(*arrays)
@@ -54,9 +54,9 @@ def _check(chunk: Chunk, part: Gaussians, where: str) -> None:
     if not all(np.isfinite(array).all() for array in chunk):
         require_finite(part.to("cpu", torch.float32), where)  # says which field
     if np.einsum("nd,nd->n", chunk.quats_wxyz, chunk.quats_wxyz).min() == 0:
-        raise ExportError(f"{where}: quaternions must not be zero")
+        raise SceneError(f"{where}: quaternions must not be zero")
     if chunk.scales.min() < 0:
-        raise ExportError(f"{where}: scales must not be negative, got {chunk.scales.min():g}")
+        raise SceneError(f"{where}: scales must not be negative, got {chunk.scales.min():g}")
     if chunk.opacities.min() < 0 or chunk.opacities.max() > 1:
         worst = chunk.opacities[np.abs(chunk.opacities - 0.5).argmax()]
-        raise ExportError(f"{where}: opacities must lie in [0, 1], got {worst:g}")
+        raise SceneError(f"{where}: opacities must lie in [0, 1], got {worst:g}")

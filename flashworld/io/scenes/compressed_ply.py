@@ -58,7 +58,8 @@ def write_compressed_ply(scene: Gaussians, path: str | Path) -> None:
         path: Where to; an existing file is replaced.
 
     Raises:
-        ExportError: empty or non-finite scene, or the file cannot be written.
+        SceneError: empty or non-finite scene.
+        WriteError: the file cannot be written.
     """
     name, count = file_name(path), len(scene)
     for _ in iter_chunks(scene, name):

@@ -41,7 +41,8 @@ def write_plain_preview(
         count: Most Gaussians to keep.
 
     Raises:
-        ExportError: the scene is empty or not finite, or the file cannot be written.
+        SceneError: the scene is empty or not finite.
+        WriteError: the file cannot be written.
     """
     kept = prune_to_count(scene, count, camera[0])
     write_splat(to_orbit_start(kept, camera[0], focus_distance), path)

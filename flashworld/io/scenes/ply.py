@@ -48,7 +48,8 @@ def write_ply(scene: Gaussians, path: str | Path, *, comments: Iterable[str] = (
         comments: Further header comments; line breaks and non-ASCII letters are replaced.
 
     Raises:
-        ExportError: empty or non-finite scene, or the file cannot be written.
+        SceneError: empty or non-finite scene.
+        WriteError: the file cannot be written.
     """
     name = file_name(path)
     width = 17 + 3 * (scene.sh.shape[1] - 1)

@@ -29,7 +29,7 @@ import torch
 from PIL import Image
 
 from flashworld.checks import file_name
-from flashworld.errors import ExportError
+from flashworld.errors import SceneError, WriteError
 from flashworld.gaussians import Gaussians
 from flashworld.io.atomic import new_file
 from flashworld.io.scenes.activations import log_scales
@@ -58,11 +58,12 @@ def write_sog(scene: Gaussians, path: str | Path) -> None:
         path: Where to; an existing file is replaced.
 
     Raises:
-        ExportError: empty or non-finite scene, or the file cannot be written.
+        SceneError: empty or non-finite scene, or values too far out.
+        WriteError: the file cannot be written.
     """
     name = file_name(path)
     if any(np.abs(chunk.means).max() > MAX_POSITION for chunk in iter_chunks(scene, name)):  # refuses all else as well
-        raise ExportError(f"{name}: positions in a SOG file must lie within {MAX_POSITION:g} scene units")
+        raise SceneError(f"{name}: positions in a SOG file must lie within {MAX_POSITION:g} scene units")
     scene = scene.to("cpu", torch.float32)
     order = morton_order(scene.means.numpy())
     width = 4 * math.ceil(math.sqrt(len(scene)) / 4)
@@ -80,7 +81,7 @@ def write_sog(scene: Gaussians, path: str | Path) -> None:
             try:
                 Image.fromarray(pixels).save(buffer, **WEBP)
             except (OSError, ValueError) as error:
-                raise ExportError(f"{name}: {title} cannot be encoded as WebP: {error}") from error
+                raise WriteError(f"{name}: {title} cannot be encoded as WebP: {error}") from error
             archive.writestr(zipfile.ZipInfo(f"{title}.webp"), buffer.getvalue())
             return f"{title}.webp"
 

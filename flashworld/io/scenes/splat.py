@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from flashworld.checks import file_name
-from flashworld.errors import ExportError, SceneFileError
+from flashworld.errors import SceneError, SceneFileError
 from flashworld.gaussians import SH_C0, Gaussians
 from flashworld.io.atomic import new_file
 from flashworld.io.reading import SceneFile, check_count, check_finite, opened, read_rows
@@ -50,7 +50,8 @@ def write_splat(scene: Gaussians, path: str | Path) -> None:
         path: Where to; an existing file is replaced.
 
     Raises:
-        ExportError: empty or non-finite scene, or the file cannot be written.
+        SceneError: empty or non-finite scene, or values too far out.
+        WriteError: the file cannot be written.
     """
     name = file_name(path)
     flat = replace(scene, sh=scene.sh[:, :1])
@@ -69,9 +70,7 @@ def _by_importance(scene: Gaussians, name: str) -> torch.Tensor:
     parts = []
     for chunk in iter_chunks(scene, name):
         if max(np.abs(chunk.means).max(), chunk.scales.max()) > MAX_EXTENT:
-            raise ExportError(
-                f"{name}: positions and sizes in a .splat file must lie within {MAX_EXTENT:g} scene units"
-            )
+            raise SceneError(f"{name}: positions and sizes in a .splat file must lie within {MAX_EXTENT:g} scene units")
         with np.errstate(divide="ignore"):
             parts.append(np.log(chunk.scales).sum(axis=1) + np.log(chunk.opacities))
     return torch.from_numpy(np.argsort(-np.concatenate(parts), kind="stable"))

@@ -30,7 +30,7 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from flashworld.checks import file_name
-from flashworld.errors import ExportError, SceneFileError
+from flashworld.errors import SceneError, SceneFileError
 from flashworld.gaussians import Gaussians
 from flashworld.io.atomic import new_file
 from flashworld.io.reading import SceneFile, opened
@@ -54,14 +54,15 @@ def write_spz(scene: Gaussians, path: str | Path, *, fractional_bits: int | None
         fractional_bits: Of positions, 1 to 24; by default the most that the scene's extent leaves room for.
 
     Raises:
-        ExportError: empty or non-finite scene, positions too far out, or the file cannot be written.
+        SceneError: empty or non-finite scene, or positions too far out.
+        WriteError: the file cannot be written.
     """
     name = file_name(path)
     extent = max(float(np.abs(chunk.means).max()) for chunk in iter_chunks(scene, name))
     fitting = codec.fitting_fractional_bits(extent)
     bits = fitting if fractional_bits is None else fractional_bits
     if fitting is None or bits is None or not 1 <= bits <= fitting:
-        raise ExportError(
+        raise SceneError(
             f"{name}: SPZ positions must fit 24 bits with 1 to 24 of them for fractions, got an extent of {extent:g} "
             f"with {bits} fractional bits"
         )

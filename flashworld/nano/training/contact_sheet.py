@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
-from flashworld.errors import ExportError
+from flashworld.errors import WriteError
 from flashworld.io.atomic import replacing
 from flashworld.nano.training import contestants
 from flashworld.nano.training.captions import caption
@@ -143,7 +143,7 @@ def save_jpeg(sheet: Frame, path: Path) -> None:
     """Write a sheet at the best quality that stays below `MAX_JPEG_BYTES`.
 
     Raises:
-        ExportError: it does not at any quality.
+        WriteError: it does not at any quality.
     """
     for quality in QUALITIES:
         buffer = io.BytesIO()
@@ -153,7 +153,7 @@ def save_jpeg(sheet: Frame, path: Path) -> None:
                 temporary.write_bytes(buffer.getvalue())
             log.info("%s: %d kB, quality %d", path, buffer.tell() // 1000, quality)
             return
-    raise ExportError(f"{path.name}: a sheet must take at most {MAX_JPEG_BYTES} bytes, got {buffer.tell()}")
+    raise WriteError(f"{path.name}: a sheet must take at most {MAX_JPEG_BYTES} bytes, got {buffer.tell()}")
 
 
 if __name__ == "__main__":

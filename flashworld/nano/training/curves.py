@@ -45,7 +45,7 @@ def draw_curves(paths: list[Path], out: Path) -> None:
 
     Raises:
         DependencyError: matplotlib is not installed.
-        ExportError: the file cannot be written.
+        WriteError: the file cannot be written.
     """
     try:
         from matplotlib.figure import Figure

@@ -22,7 +22,7 @@ import torch
 
 from flashworld.checkpoints.loading import load_nano
 from flashworld.config import NANO_DIR, ModelConfig
-from flashworld.errors import CheckpointError, ExportError
+from flashworld.errors import CheckpointError, WriteError
 from flashworld.models.networks import Networks
 from flashworld.nano.package import CONFIG_NAME, MIN_INT8_VALUES, MORE_WEIGHTS_NAME, TOKENIZER_NAME, write_nano
 from flashworld.nano.training.contestants import generate, views_of
@@ -78,7 +78,7 @@ def export(networks: Networks, folder: Path) -> None:
     """Write the three files, check them, and put them in place.
 
     Raises:
-        ExportError: a file is larger than allowed, or cannot be written.
+        WriteError: a file is larger than allowed, or cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as name:
@@ -105,7 +105,7 @@ def check_sizes(folder: Path) -> None:
     """Say how large the files are.
 
     Raises:
-        ExportError: they are too large to ship.
+        WriteError: they are too large to ship.
     """
     weights = [path.stat().st_size for path in sorted(folder.glob("weights*.safetensors"))]
     extra = sum((folder / name).stat().st_size for name in (CONFIG_NAME, TOKENIZER_NAME))
@@ -115,7 +115,7 @@ def check_sizes(folder: Path) -> None:
         ("configuration and tokenizer", extra, MAX_EXTRA_BYTES),
     ):
         if size > limit:
-            raise ExportError(f"nano: {what} must take at most {limit} bytes, got {size}")
+            raise WriteError(f"nano: {what} must take at most {limit} bytes, got {size}")
 
 
 def compare(trained: Networks, packed: Networks) -> list[float]:
