@@ -15,6 +15,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -245,7 +246,7 @@ def _stages(case: Case, machine: Machine, work: dict[str, Work]) -> Iterator[Row
     maps = networks.gaussian_decoder(features, latents)
     scene = gaussians_from_maps(maps, cameras)
     geometry = Work(memory=2.0 * maps.numel() * maps.element_size())
-    yield _row(case, machine, "geometry", 4, lambda: gaussians_from_maps(maps, cameras), geometry)
+    yield _row(case, machine, "geometry", 4, partial(gaussians_from_maps, maps, cameras), geometry)
     del maps
     yield _row(
         case, machine, "render", 3, lambda: render(scene, cameras, height, width),
