@@ -30,11 +30,10 @@ os.environ.setdefault("GRADIO_TEMP_DIR", str(private_folder() / "uploads"))  # r
 if os.environ.get("SPACES_ZERO_GPU"):
     import torch._dynamo.device_interface
 import spaces  # isort: skip
-from spaces import config as spaces_config  # isort: skip
 import gradio as gr
 
 from aot.served_model import Model
-from aot.spaces_compat import platform_factor
+from aot.spaces_compat import on_zero_gpu, platform_factor
 from flashworld.checkpoints.loading import trained_weights
 from flashworld.cli.models import add_model_options, model_options
 from flashworld.errors import FlashWorldError, TransferError
@@ -68,7 +67,7 @@ TOTAL = "total"
 WORKER_START = "worker start"
 ABORTED = "aborted"
 """In the title of the error that ZeroGPU shows when a call was cut short or its worker died."""
-ZERO_GPU = bool(spaces_config.Config.zero_gpu)
+ZERO_GPU = on_zero_gpu()
 
 
 def parse_options(argv: list[str] | None = None) -> argparse.Namespace:

@@ -19,7 +19,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch._dynamo.exc import UserError
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from aot.artifacts import CONSTANTS_NAME, PACKAGE_NAME, Artifact, ArtifactStore
@@ -191,7 +190,7 @@ def export(module: nn.Module, arguments: Mapping[str, Any], spec: CallSpec) -> t
     try:
         with torch.no_grad():
             return torch.export.export(module, (), dict(arguments), dynamic_shapes=spec.dynamic_shapes())
-    except (UserError, ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise CompiledBlockError(f"{type(module).__name__}: cannot be exported: {first_line}") from error
 

@@ -1,18 +1,15 @@
 """A compiled graph ready to be called: its library in this process, its weights, and the check that both fit.
 
 Weights are not copied: a graph reads the very tensors of the module, bound by name. The library is loaded once a
-process and graph, not once a request, and without torch's probe of the CPU's instruction sets (13 to 30 s in a fresh
-process, and only for a warning). Where weights have moved since (another `data` of the same parameter), they are bound
-again; after exchanging parameters themselves, install the graph anew.
+process and graph, not once a request. Where weights have moved since (another `data` of the same parameter), they are
+bound again; after exchanging parameters themselves, install the graph anew.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
 import threading
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +19,13 @@ from torch import nn
 from aot.artifacts import CONSTANTS_NAME, Artifact
 from aot.keys import constants_of, device_arch, layout_of
 from aot.shapes import CallSpec
+from aot.spaces_compat import cleanup_when_worker_dies
+from aot.torch_compat import load_library
 from flashworld.errors import CompiledBlockError
 
 _loaded: dict[tuple[int, str], LoadedPackage] = {}
 """Libraries of this process by process id and digest: a forked worker inherits its parent's entries but not their use."""
 _loading = threading.Lock()
-
-
-def have_loader() -> None:
-    """Import what loading needs: seconds of CPU time that a forked worker inherits instead of spending a visitor's."""
-    importlib.import_module("torch.export.pt2_archive._package")
 
 
 class LoadedPackage:
@@ -41,13 +35,8 @@ class LoadedPackage:
     """
 
     def __init__(self, package: Path) -> None:
-        from torch._C._aoti import AOTIModelPackageLoader
-        from torch.export.pt2_archive._package import AOTICompiledModel
-
-        with _cleanup_when_worker_dies():
-            # The same as torch._inductor.aoti_load_package without its probe of the CPU; the key has been checked.
-            loader = AOTIModelPackageLoader(str(package), "model", True, 1, -1)
-        self.model = AOTICompiledModel(loader)
+        with cleanup_when_worker_dies():
+            self.model = load_library(package)
         self.names = frozenset(self.model.get_constant_fqns())
         self.lock = threading.Lock()
         self.bound: tuple[int, ...] = ()
@@ -73,19 +62,6 @@ def loaded_package(artifact: Artifact) -> LoadedPackage:
         if place not in _loaded:
             _loaded[place] = LoadedPackage(artifact.package)
         return _loaded[place]
-
-
-def _cleanup_when_worker_dies() -> AbstractContextManager[None]:
-    """ZeroGPU workers are killed, never ended, so what torch unpacks into /tmp is registered with spaces' own sweeper."""
-    from spaces.config import Config
-
-    if not Config.zero_gpu:
-        return nullcontext()
-    try:
-        from spaces.zero.torch.aoti import _register_aoti_cleanup
-    except ImportError:
-        return nullcontext()
-    return _register_aoti_cleanup()
 
 
 class CompiledGraph:

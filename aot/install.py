@@ -13,8 +13,9 @@ from torch import nn
 from torch.utils._pytree import tree_map_only
 
 from aot.artifacts import Artifact
-from aot.graph import CompiledGraph, check_machine, have_loader
+from aot.graph import CompiledGraph, check_machine
 from aot.keys import device_is_emulated
+from aot.torch_compat import import_loader
 from flashworld.errors import CompiledBlockError
 
 logger = logging.getLogger(__name__)
@@ -158,7 +159,7 @@ def apply(block: str, module: nn.Module, artifacts: Sequence[Artifact], *, stric
             logger.warning("%s", error)
             problems.append(str(error))
     if graphs:
-        have_loader()
+        import_loader()
         module.forward = Dispatcher(module, graphs, strict=strict)
         return Installed(block, tuple(graph.label for graph in graphs))
     if strict:

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from aot.spaces_compat import on_zero_gpu
 from flashworld.errors import CompiledBlockError
 
 HASH_CHARS = 12
@@ -127,9 +128,7 @@ def device_arch(device: torch.device | str) -> str:
 
 def device_is_emulated(device: torch.device | str) -> bool:
     """Whether this is ZeroGPU's main process, where "cuda" is a stand-in and the real GPU is only believed to be known."""
-    from spaces.config import Config
-
-    return torch.device(device).type == "cuda" and Config.zero_gpu and multiprocessing.parent_process() is None
+    return torch.device(device).type == "cuda" and on_zero_gpu() and multiprocessing.parent_process() is None
 
 
 def python_tag() -> str:

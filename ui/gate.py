@@ -11,13 +11,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from gradio import processing_utils
-from gradio.route_utils import FnIndexInferError
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse
 
 from flashworld.limits import MAX_JSON_BYTES
+from ui.gradio_compat import UNKNOWN_FUNCTION, download_with
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -64,10 +63,7 @@ class Gate:
         except _TooLargeError:
             if not body.answered:
                 await _too_large(scope, receive, send)
-        except (
-            FnIndexInferError,
-            KeyError,
-        ):  # Gradio looks a stranger's name or number up without asking whether it is there
+        except UNKNOWN_FUNCTION:
             if body.answered or not CALLS.match(path):
                 raise
             await JSONResponse({"detail": "Not found: no such function."}, 404)(scope, receive, send)
@@ -108,8 +104,7 @@ async def _refuse_link(url: str, cache_dir: str) -> str:
 
 def gate_options() -> dict[str, Any]:
     """What `launch` needs so that the gate stands."""
-    # Gradio has no switch for this: every component downloads the "path" of a file when it is a link.
-    processing_utils.async_ssrf_protected_download = _refuse_link
+    download_with(_refuse_link)
     return {
         "app_kwargs": {"middleware": [Middleware(Gate)]},
         "enable_monitoring": False,

@@ -17,6 +17,7 @@ import torch
 
 from flashworld.errors import DependencyError
 from flashworld.gaussians import Gaussians
+from flashworld.rendering.gsplat_compat import kernel_library
 from flashworld.rendering.views import Rendering, Views
 
 GSPLAT = "gsplat==1.5.3"
@@ -30,10 +31,11 @@ def load_gsplat() -> Any:  # noqa: ANN401 - a module that may not be installed
     """
     try:
         import gsplat
-        from gsplat.cuda import _backend
+
+        library = kernel_library()
     except (ImportError, RuntimeError, OSError) as error:  # a failed compilation raises the last two
         raise DependencyError(f"rendering on a GPU needs gsplat: pip install {GSPLAT} ({error})") from error
-    if _backend._C is None:
+    if library is None:
         raise DependencyError(
             f"rendering on a GPU needs gsplat's compiled kernels: install a wheel that holds them, or nvcc, then "
             f"pip install {GSPLAT}"

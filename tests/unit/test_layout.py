@@ -29,6 +29,11 @@ ALLOWED = {
 }
 """Part of the library: the parts it may import. One not listed may import any."""
 TRAINING = "flashworld.nano.training"
+INSIDES = (
+    "torch._C", "torch._dynamo", "torch._inductor", "torch.export.pt2_archive", "gsplat.cuda", "spaces.config",
+    "spaces.zero", "gradio.processing_utils", "gradio.queueing", "gradio.route_utils",
+)  # fmt: skip
+"""Private interfaces of other packages, which change without notice: each has one `*_compat` module, see test_compat."""
 
 
 def imported_modules(path: Path) -> set[str]:
@@ -80,6 +85,12 @@ def test_private_modules_and_names_stay_in_their_package(path: Path):
         if pieces[0] in {"flashworld", "aot", "ui"}:
             private = next((i for i, p in enumerate(pieces) if p.startswith("_") and not p.startswith("__")), None)
             assert private is None or ".".join(pieces[:private]) == home, f"{module} is private"
+
+
+@pytest.mark.parametrize("path", python_files("flashworld", "aot", "ui", "benchmarks"), ids=name_of)
+def test_insides_of_other_packages_are_reached_through_compat_modules(path: Path):
+    if not path.stem.endswith("_compat"):
+        assert not [m for m in imported_modules(path) if any(f"{m}.".startswith(f"{inside}.") for inside in INSIDES)]
 
 
 def test_import_flashworld_is_light():

@@ -18,7 +18,8 @@ from ui.contract import Result, Service
 from ui.events.job import Wish, draw_seed, run_job, visitor_error
 from ui.events.path import QUIET
 from ui.events.turns import Turns
-from ui.events.waiting import about, people_ahead, place_text, seconds_left
+from ui.events.waiting import about, place_text, seconds_left
+from ui.gradio_compat import people_ahead
 from ui.parts.inputs import InputsPart
 from ui.parts.path import PathPart, read_form
 from ui.parts.plain import connect_plain

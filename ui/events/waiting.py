@@ -2,37 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from gradio.queueing import Queue
-
-
-def people_ahead(queue: Queue, line: str, visitor: str) -> int | None:
-    """Requests that are served before the visitor's: those that run and those that came earlier.
-
-    Args:
-        queue: Gradio's queue, which tells nobody but its own small label.
-        line: The `concurrency_id` of the events that share a line.
-        visitor: The session hash of the page that asks.
-
-    Returns:
-        The count, or None when nothing of the visitor's waits there.
-    """
-    waiting = queue.event_queue_per_concurrency_id.get(line)
-    if waiting is None:
-        return None
-    for rank, event in enumerate(list(waiting.queue)):
-        if event.session_hash == visitor:
-            return rank + waiting.current_concurrency
-    return None
-
 
 def place_text(ahead: int | None, seconds_each: float, at_once: int) -> str:
     """Such as "2 people ahead of you · about 40 s"; empty when nothing waits.
 
     Args:
-        ahead: As `people_ahead` gives it.
+        ahead: As `ui.gradio_compat.people_ahead` gives it.
         seconds_each: What one generation takes.
         at_once: How many run at the same time.
     """

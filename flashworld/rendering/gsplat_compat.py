@@ -1,0 +1,17 @@
+"""What this project reads from inside gsplat, beyond its public names. Read from gsplat 1.5.3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def kernel_library() -> Any:  # noqa: ANN401 - a compiled module
+    """Gsplat's kernels, compiled at the first call where no wheel holds them; None where nothing can compile them.
+
+    Raises:
+        ImportError: gsplat is not installed.
+        RuntimeError: compiling failed; OSError: the same.
+    """
+    from gsplat.cuda import _backend
+
+    return _backend._C

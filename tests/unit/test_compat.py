@@ -1,0 +1,118 @@
+"""Private interfaces of other packages are as they were when the `*_compat` modules were written."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib.util
+import inspect
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+import gradio as gr
+import pytest
+from gradio.queueing import Event
+from gradio.route_utils import get_fn
+from torch._C._aoti import AOTIModelPackageLoader
+from torch._inductor.package import load_package
+
+from aot import spaces_compat, torch_compat
+from flashworld.rendering import gsplat_compat
+from ui import gradio_compat
+from ui.gate import gate_options
+
+READ_FROM = re.compile(r"Read from (\S+) ([\d.]+)\.$", re.MULTILINE)
+LINE = "a-line"
+
+
+@pytest.mark.parametrize("module", [torch_compat, spaces_compat, gsplat_compat, gradio_compat])
+def test_versions_are_those_the_modules_were_read_from(module):
+    """If this fails, read the new version's private code, correct the module and its docstring's version."""
+    found = READ_FROM.search((module.__doc__ or "").replace("\n", " ").strip())
+    assert found, f"{module.__name__} must say which version it was read from"
+    name, read_from = found.groups()
+    assert version(name.lower()).partition("+")[0] == read_from
+
+
+def test_torch_makes_the_loader_from_the_same_values():
+    signature = AOTIModelPackageLoader.__init__.__doc__
+    assert re.search(r"arg0: str, arg1: str, arg2: bool, arg3: [\w.]*[iI]nt, arg4: [\w.]*[iI]nt\)", signature)
+    defaults = {name: p.default for name, p in inspect.signature(load_package).parameters.items()}
+    assert list(defaults) == ["path", "model_name", "run_single_threaded", "num_runners", "device_index"]
+    assert (defaults["model_name"], defaults["num_runners"], defaults["device_index"]) == (
+        torch_compat.MODEL_NAME,
+        1,
+        -1,
+    )
+
+
+def test_torch_library_takes_weights_that_it_does_not_own():
+    torch_compat.import_loader()
+    from torch.export.pt2_archive._package import AOTICompiledModel
+
+    assert list(inspect.signature(AOTICompiledModel).parameters) == ["loader"]
+    assert "user_managed" in inspect.signature(AOTICompiledModel.load_constants).parameters
+    assert list(inspect.signature(AOTICompiledModel.get_constant_fqns).parameters) == ["self"]
+
+
+def test_torch_refuses_what_is_no_library(tmp_path):
+    (tmp_path / "a.pt2").write_bytes(b"no archive")
+    with pytest.raises(RuntimeError):
+        torch_compat.load_library(tmp_path / "a.pt2")
+
+
+def test_spaces_knows_whether_this_is_zero_gpu_and_how_it_counts(monkeypatch):
+    from spaces.config import Config
+
+    assert not spaces_compat.on_zero_gpu() and spaces_compat.platform_factor() == 1.0
+    monkeypatch.setattr(Config, "zero_gpu", True)
+    assert spaces_compat.on_zero_gpu() and spaces_compat.platform_factor() > 0
+
+
+def test_spaces_sweeps_up_after_loaded_graphs(monkeypatch):
+    from spaces.config import Config
+    from spaces.zero.torch import aoti
+
+    monkeypatch.setattr(Config, "zero_gpu", True)
+    assert list(inspect.signature(aoti._register_aoti_cleanup).parameters) == []
+    with spaces_compat.cleanup_when_worker_dies():
+        pass
+
+
+def test_gsplat_names_its_kernels_and_says_when_there_are_none():
+    spec = importlib.util.find_spec("gsplat.cuda")
+    source = Path(spec.submodule_search_locations[0], "_backend.py").read_text()
+    top = ast.parse(source).body
+    assert any(isinstance(node, ast.Assign) and ast.unparse(node) == "_C = None" for node in top)
+    assert "from gsplat import csrc as _C" in source
+
+
+def test_gradio_downloads_links_through_the_function_that_is_replaced(monkeypatch):
+    monkeypatch.setattr(gradio_compat.processing_utils, "async_ssrf_protected_download", None)
+    gate_options()
+    moving = gr.File().async_move_resource_to_block_cache("https://example.com/picture.png")
+    with pytest.raises(gr.Error, match="links are not fetched"):
+        asyncio.run(moving)
+
+
+def test_gradio_says_of_an_unknown_function_what_the_gate_expects():
+    with gr.Blocks() as page:
+        gr.Button().click(lambda: None, api_name="there")
+    for body in ({"fn_index": 99}, {}):
+        with pytest.raises(gradio_compat.UNKNOWN_FUNCTION):
+            get_fn(page, "gone", gr.data_classes.PredictBody(data=[], **body))
+
+
+def test_gradio_keeps_those_who_wait_in_order():
+    with gr.Blocks() as page:
+        gr.Button().click(lambda: None, concurrency_id=LINE, concurrency_limit=1)
+    (function,) = page.fns.values()
+    queue = page._queue
+    queue.create_event_queue_for_fn(function)
+    waiting = queue.event_queue_per_concurrency_id[LINE]
+    assert isinstance(waiting.queue, list) and waiting.current_concurrency == 0
+    waiting.queue += [Event(name, function, None, None) for name in ("first", "second")]
+    waiting.current_concurrency = 1
+    assert [gradio_compat.people_ahead(queue, LINE, name) for name in ("first", "second", "away")] == [1, 2, None]
+    assert gradio_compat.people_ahead(queue, "no such line", "first") is None
