@@ -25,6 +25,8 @@ EXAMPLE_TOKENS = 40
 """Of the prompt that the text encoder's kernels are tuned for: a long sentence."""
 MIN_TOKENS = 2
 """The prefix alone is longer."""
+BATCH_ARGUMENTS = {"gaussian_decoder": "features", "vae_encoder": "images"}
+"""Networks that work frame by frame, and the tensor whose first dimension counts the frames."""
 MIN_BATCH = 2
 """torch.export makes a dimension of size 1 a constant, so a single frame is doubled and cut again."""
 
@@ -75,64 +77,77 @@ def plan_block(
             (config.frames, config.height, config.width), (sizes.frames, sizes.height, sizes.width), strict=True
         )
     )
-    rows, columns = height // SPATIAL_FACTOR, width // SPATIAL_FACTOR
-    latent = (_axis("rows", sizes.height, SPATIAL_FACTOR), _axis("columns", sizes.width, SPATIAL_FACTOR))
-    frame = _frame_axis(sizes)
-    device, dtype, vae = networks.device, networks.dtype, config.vae
-
-    def noise(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, device=device, dtype=dtype)
-
-    def run_transformer() -> object:
-        text = noise(1, config.text.max_tokens, config.transformer.text_dim)
-        return velocity_and_features(
-            networks.transformer,
-            noise(1, config.in_channels, frames, rows, columns),
-            torch.full((1,), 900.0, device=device),
-            networks.text_context(text),
-            latent_channels=vae.z_dim,
-        )
-
-    def run_vae_encoder() -> object:
-        return encode(networks.vae_encoder, noise(frames, 3, height, width))
-
-    def run_gaussian_decoder() -> object:
-        features = from_video(noise(1, config.feature_dim, frames, rows, columns))
-        return networks.gaussian_decoder(features, from_video(noise(1, vae.z_dim, frames, rows, columns).float()))
-
-    def run_text_encoder() -> object:
-        count = min(tokens, config.text.max_tokens)
-        ids = torch.randint(config.text.vocab_size, (1, count), dtype=torch.int64)
-        return networks.text.reader(ids.to(device))
-
-    runs = {
-        "transformer": run_transformer,
-        "vae_encoder": run_vae_encoder,
-        "gaussian_decoder": run_gaussian_decoder,
-        "text_encoder": run_text_encoder,
-    }
-    axes: dict[str, dict[str, Sequence[Axis | None]]] = {
-        "transformer": {"hidden_states": (None, None, frame, *latent)},
-        "gaussian_decoder": {"features": (frame, None, *latent), "raw_latents": (frame, None, *latent)},
-        "vae_encoder": {"images": (frame, None, _axis("rows", sizes.height, 1), _axis("columns", sizes.width, 1))},
-        "text_encoder": {"ids": (None, Axis("tokens", MIN_TOKENS, config.text.max_tokens))},
-    }
-    batch = {"gaussian_decoder": "features", "vae_encoder": "images"}
+    call = _ExampleCall(networks, frames, height, width, min(tokens, config.text.max_tokens))
+    axes = _axes(name, sizes, config.text.max_tokens)
     return BlockPlan(
         name=name,
         module=module_of(networks, name),
-        example=runs[name],
-        axes={key: value if any(value) else (None,) * len(value) for key, value in axes[name].items()},
-        budget={}
-        if name == "text_encoder"
-        else {
-            "frames": 1 if frame else frames,
-            "rows": SIZE_MULTIPLE if latent[0] else height,
-            "columns": SIZE_MULTIPLE if latent[1] else width,
-        },
+        example=getattr(call, name),
+        axes={key: value if any(value) else (None,) * len(value) for key, value in axes.items()},
+        budget={} if name == "text_encoder" else _budget(sizes, frames, height, width),
         sizes=sizes,
-        batch_argument=batch.get(name),
+        batch_argument=BATCH_ARGUMENTS.get(name),
     )
+
+
+@dataclass(frozen=True)
+class _ExampleCall:
+    """One call of each network, named as in `BLOCKS`, the way the library makes it, with random input."""
+
+    networks: Networks
+    frames: int
+    height: int
+    width: int
+    tokens: int
+
+    def transformer(self) -> object:
+        config = self.networks.config
+        return velocity_and_features(
+            self.networks.transformer,
+            self._latents(config.in_channels),
+            torch.full((1,), 900.0, device=self.networks.device),
+            self.networks.text_context(self._noise(1, config.text.max_tokens, config.transformer.text_dim)),
+            latent_channels=config.vae.z_dim,
+        )
+
+    def vae_encoder(self) -> object:
+        return encode(self.networks.vae_encoder, self._noise(self.frames, 3, self.height, self.width))
+
+    def gaussian_decoder(self) -> object:
+        config = self.networks.config
+        features = from_video(self._latents(config.feature_dim))
+        return self.networks.gaussian_decoder(features, from_video(self._latents(config.vae.z_dim).float()))
+
+    def text_encoder(self) -> object:
+        ids = torch.randint(self.networks.config.text.vocab_size, (1, self.tokens), dtype=torch.int64)
+        return self.networks.text.reader(ids.to(self.networks.device))
+
+    def _latents(self, channels: int) -> torch.Tensor:
+        return self._noise(1, channels, self.frames, self.height // SPATIAL_FACTOR, self.width // SPATIAL_FACTOR)
+
+    def _noise(self, *shape: int) -> torch.Tensor:
+        return torch.randn(shape, device=self.networks.device, dtype=self.networks.dtype)
+
+
+def _axes(name: str, sizes: SizeRange, max_tokens: int) -> Mapping[str, Sequence[Axis | None]]:
+    """The network's tensor arguments, and which of their axes vary within the sizes."""
+    frame = _frame_axis(sizes)
+    if name == "text_encoder":
+        return {"ids": (None, Axis("tokens", MIN_TOKENS, max_tokens))}
+    if name == "vae_encoder":
+        return {"images": (frame, None, _axis("rows", sizes.height, 1), _axis("columns", sizes.width, 1))}
+    latent = (_axis("rows", sizes.height, SPATIAL_FACTOR), _axis("columns", sizes.width, SPATIAL_FACTOR))
+    if name == "transformer":
+        return {"hidden_states": (None, None, frame, *latent)}
+    return {"features": (frame, None, *latent), "raw_latents": (frame, None, *latent)}
+
+
+def _budget(sizes: SizeRange, frames: int, height: int, width: int) -> dict[str, int]:
+    """Pixels that one unit of each axis stands for: a fixed axis counts as a whole."""
+    low_high = {"frames": sizes.frames, "rows": sizes.height, "columns": sizes.width}
+    varying = {"frames": 1, "rows": SIZE_MULTIPLE, "columns": SIZE_MULTIPLE}
+    fixed = {"frames": frames, "rows": height, "columns": width}
+    return {axis: fixed[axis] if low == high else varying[axis] for axis, (low, high) in low_high.items()}
 
 
 def module_of(networks: Networks, name: str) -> nn.Module:

@@ -198,11 +198,11 @@ def build_request(
         picture=picture,
         text=text,
         cameras=cameras,
-        image_index=whole_number(image_index, "image_index", 0, frames - 1),
+        image_index=image_index,
         frames=frames,
         height=height,
         width=width,
-        seed=secrets.randbelow(MAX_SEED + 1) if seed is None else whole_number(seed, "seed", 0, MAX_SEED),
+        seed=secrets.randbelow(MAX_SEED + 1) if seed is None else seed,
         video=video or VideoSettings(),
         path=path,
     )

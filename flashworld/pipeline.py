@@ -1,6 +1,6 @@
 """The whole way from a checked request to a scene, in named stages that can be watched and stopped.
 
-Numerics: networks in bfloat16 on CUDA and float32 on the CPU, everything between them in float32 (see `sampling.py`).
+Numerics: networks in bfloat16 on CUDA and float32 on the CPU, everything between them in float32 (see `sampling.loop`).
 One generator on the CPU, seeded from the request, draws all noise, so that a seed means one scene on every device up
 to the networks' rounding.
 """
@@ -23,7 +23,7 @@ from flashworld.models.networks import Networks
 from flashworld.models.offload import Offload
 from flashworld.progress import Progress
 from flashworld.result import SceneResult
-from flashworld.sampling import STEPS, SeededNoise, StepResult, sample
+from flashworld.sampling import STEPS, Conditioning, SeededNoise, StepResult, sample
 from flashworld.types import Frame, Images
 
 TEXT_FRACTION = 0.06
@@ -152,14 +152,11 @@ class FlashWorldPipeline:
         """`sample`, with inference mode on only while it runs: a generator may be closed in another thread."""
         steps = sample(
             self.networks,
-            cameras,
-            embeds,
+            Conditioning(
+                cameras, embeds, request.height, request.width, to_image(request.picture), request.image_index
+            ),
             SeededNoise(torch.Generator().manual_seed(request.seed)),
             render_white,
-            height=request.height,
-            width=request.width,
-            image=to_image(request.picture),
-            image_index=request.image_index,
             frames_per_chunk=self.frames_per_chunk,
             during=clock.stage,
         )

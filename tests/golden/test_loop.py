@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from flashworld.cameras import Cameras, normalize
 from flashworld.cameras.raymaps import raymap
-from flashworld.sampling import STEP_TIMESTEPS, STEPS, from_video, latent_statistics, sample, to_video
+from flashworld.sampling import STEP_TIMESTEPS, STEPS, Conditioning, from_video, latent_statistics, sample, to_video
 from tests.golden.standin_renderer import render_standin
 
 LIMIT = 3e-3
@@ -50,10 +50,8 @@ def test_loop_matches_original(case, golden_dir, golden_networks, close):
     mean, std = latent_statistics(golden_networks.config.vae, text.device)
     seen = 0
     with torch.inference_mode():
-        for result in sample(
-            golden_networks, cameras, text, GivenNoise(data), render_standin,
-            height=height, width=width, image=data.get("in.image"), image_index=int(data["in.image_index"]),
-        ):  # fmt: skip
+        conditioning = Conditioning(cameras, text, height, width, data.get("in.image"), int(data["in.image_index"]))
+        for result in sample(golden_networks, conditioning, GivenNoise(data), render_standin):
             out = {n.removeprefix(f"out.step{seen}."): t for n, t in data.items() if n.startswith(f"out.step{seen}.")}
             assert float(out["timestep"]) == STEP_TIMESTEPS[seen] and result.step == seen
             close(result.noisy, out["noisy_latents"], LIMIT)

@@ -17,7 +17,7 @@ from flashworld.nano.training import settings, train
 from flashworld.nano.training.batches import VIEWS, normalize_batch
 from flashworld.nano.training.learner import Learner
 from flashworld.nano.training.unroll import Computing, StepState, conditions, feed_back, run_step
-from flashworld.sampling import STEP_SIGMAS, SeededNoise, sample
+from flashworld.sampling import STEP_SIGMAS, Conditioning, SeededNoise, sample
 from flashworld.trajectories import build_trajectory
 
 
@@ -106,9 +106,7 @@ def test_batched_loop_equals_the_loop_of_inference():
     with torch.no_grad():
         text = networks.text("a red ball")
         noise = SeededNoise(torch.Generator().manual_seed(5))
-        expected = list(
-            sample(networks, path, text, noise, render, height=height, width=width, image=image, image_index=1)
-        )
+        expected = list(sample(networks, Conditioning(path, text, height, width, image, 1), noise, render))
         draws = SeededNoise(torch.Generator().manual_seed(5))
         given = given_with_draws(model, path, image, text, draws)
         shape = expected[0].noisy.shape

@@ -17,6 +17,7 @@ from flashworld.sampling import (
     STEP_SIGMAS,
     STEP_TIMESTEPS,
     STEPS,
+    Conditioning,
     SeededNoise,
     from_video,
     sample,
@@ -39,11 +40,11 @@ def path():
     return normalize(cameras)[0]
 
 
-def run(networks, path, *, seed=0, render=flat_renderer, **options):
-    options = {"height": HEIGHT, "width": WIDTH} | options
+def run(networks, path, *, seed=0, render=flat_renderer, image=None, image_index=0, **options):
     noise = SeededNoise(torch.Generator().manual_seed(seed))
     with torch.inference_mode():
-        yield from sample(networks, path, networks.text("a lake"), noise, render, **options)
+        conditioning = Conditioning(path, networks.text("a lake"), HEIGHT, WIDTH, image, image_index)
+        yield from sample(networks, conditioning, noise, render, **options)
 
 
 def test_constants_are_the_shifted_schedule():
@@ -71,8 +72,8 @@ def test_noise_is_drawn_in_the_documented_order(tiny_networks, path):
         asked.clear()
         noise = Recording(torch.Generator().manual_seed(0))
         with torch.inference_mode():
-            list(sample(tiny_networks, path, tiny_networks.text(""), noise, flat_renderer,
-                        height=HEIGHT, width=WIDTH, image=image))  # fmt: skip
+            conditioning = Conditioning(path, tiny_networks.text(""), HEIGHT, WIDTH, image)
+            list(sample(tiny_networks, conditioning, noise, flat_renderer))
         assert asked == [*first, latent, *[frames, latent] * 3]
 
 
@@ -88,12 +89,8 @@ def test_next_noise_is_drawn_before_the_loop_waits_for_the_device(tiny_networks,
 
     noise = Watched(torch.Generator().manual_seed(0))
     with torch.inference_mode(), pytest.raises(NumericalError, match="renderer"):
-        next(
-            sample(
-                tiny_networks, path, tiny_networks.text("a lake"), noise,
-                lambda *a: flat_renderer(*a) * float("nan"), height=HEIGHT, width=WIDTH,
-            )
-        )  # fmt: skip
+        conditioning = Conditioning(path, tiny_networks.text("a lake"), HEIGHT, WIDTH)
+        next(sample(tiny_networks, conditioning, noise, lambda *a: flat_renderer(*a) * float("nan")))
     assert noise.drawn == 1
 
 
