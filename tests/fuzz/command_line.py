@@ -15,7 +15,8 @@ from typing import Any
 
 from PIL import Image
 
-from flashworld.cli import EXIT_FAILED, EXIT_INPUT, main
+from flashworld.cli import main
+from flashworld.cli.running import EXIT_FAILED, EXIT_INPUT
 from flashworld.config import NANO_DIR
 from flashworld.errors import InputError
 from flashworld.io.scenes import read_scene

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from aot import install
-from aot.__main__ import main
 from aot.artifacts import PACKAGE_NAME, Artifact, ArtifactStore
 from aot.blocks import BLOCKS, module_of, plan_block
+from aot.cli import main
 from aot.compile import CompiledPackage, CompileOptions, capture, key_for
 from aot.compiler import choose_compiler
 from aot.gpu_work import Outcome, Task, compile_all, compile_in_turn, resident
@@ -335,6 +335,7 @@ def test_command_line_lists_pushes_and_pulls(networks, tmp_path, capsys):
         (("gsplat", "--arch", "sm_90"), 1, "expected architectures"),
         (("verify", "--model", "/nowhere.json"), 2, "--model"),
         (("compile", "--blocks", "tokenizer"), 2, "--blocks"),
+        (("verify", "--blocks", "transformer,"), 2, "--blocks"),
     ],
 )
 def test_command_line_errors_are_one_sentence_with_an_exit_code(capsys, argv, code, words):

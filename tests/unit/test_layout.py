@@ -87,6 +87,14 @@ def test_private_modules_and_names_stay_in_their_package(path: Path):
             assert private is None or ".".join(pieces[:private]) == home, f"{module} is private"
 
 
+@pytest.mark.parametrize("path", python_files("aot"), ids=name_of)
+def test_compiling_knows_no_command_line_and_no_benchmark(path: Path):
+    modules = imported_modules(path)
+    assert not [m for m in modules if m.split(".")[0] == "benchmarks"]
+    if "cli" not in path.parts and path.name != "__main__.py":
+        assert not [m for m in modules if f"{m}.".startswith(("argparse.", "flashworld.cli.", "aot.cli."))]
+
+
 @pytest.mark.parametrize("path", python_files("flashworld", "aot", "ui", "benchmarks"), ids=name_of)
 def test_insides_of_other_packages_are_reached_through_compat_modules(path: Path):
     if not path.stem.endswith("_compat"):

@@ -123,7 +123,7 @@ def test_commands_run(sandbox, capsys):
 
 
 def test_commands_for_a_gpu_parse():
-    from aot.__main__ import build_parser as aot_parser
+    from aot.cli import build_parser as aot_parser
 
     parsers = {"flashworld": build_parser(), "aot": aot_parser()}
     for python, option, program, *words in commands("bash"):

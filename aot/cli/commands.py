@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from aot.artifacts import Artifact, ArtifactStore
-from aot.blocks import BlockPlan, plan_block
+from aot.blocks import BLOCKS, BlockPlan, plan_block
 from aot.compile import CompileOptions, key_for
-from aot.compiler import Compiler, choose_compiler
+from aot.compiler import choose_compiler
 from aot.gpu_work import compile_all
 from aot.hub import open_place, pull, push
-from aot.proof.comparison import Comparison
 from aot.proof.ledger import Ledger
-from aot.proof.prover import prove
 from aot.proof.standins import Recipe
-from aot.proof.verdicts import EVERY_TRIAL, TRIALS_AT_START, Job
+from aot.proof.trials import try_graphs
 from aot.shapes import EVERY_SIZE, SizeRange
 from aot.variants import Variant
 from flashworld.cli.output import Output
@@ -35,13 +32,13 @@ def compile_command(args: argparse.Namespace, output: Output) -> None:
     Raises:
         CompiledBlockError: there is no compiler whose code can be used, or a graph was not made or has not proved itself.
     """
+    wanted = [(name, parse_sizes(text)) for name in blocks_of(args) for text in args.shapes.split(",")]
     recipe, store, compiler = recipe_of(args), ArtifactStore(args.store), choose_compiler()
-    wanted = [(name, parse_sizes(text)) for name in args.blocks.split(",") for text in args.shapes.split(",")]
     output.note(f"compiling {', '.join(f'{name} for {sizes.label}' for name, sizes in wanted)} with {compiler}")
     packages, failures = compile_all(recipe.blank, recipe, wanted)
     graphs = [(*one, package.save(store)) for one, package in packages.items()]
     problems = [f"{name} for {sizes.label}: {failure}" for (name, sizes), failure in failures.items()]
-    problems += try_graphs(recipe, store, graphs, output, compiler=compiler)
+    problems += try_graphs(recipe, store, graphs, output.note, compiler=compiler).problems
     rows = [describe(artifact) for _, _, artifact in graphs]
     output.result({"compiled": rows}, "\n".join(f"{row['slug']}: {row['seconds']}, {row['mb']:.1f} MB" for row in rows))
     if problems:
@@ -68,6 +65,7 @@ def verify_command(args: argparse.Namespace, output: Output) -> None:
         CompiledBlockError: a graph is missing or was set aside, or it crashes, or is further from eager than rounding
             explains, and has been set aside now.
     """
+    blocks_of(args)
     recipe, store = recipe_of(args), ArtifactStore(args.store)
     ledger = Ledger(store.root)
     graphs = []
@@ -78,47 +76,11 @@ def verify_command(args: argparse.Namespace, output: Output) -> None:
         except CompiledBlockError as error:
             why = ledger.set_aside_for(store, key.slug)
             raise CompiledBlockError(f"{error}{f'; one was set aside: {why}' if why else ''}") from error
-    rows: list[Comparison] = []
-    problems = try_graphs(recipe, store, graphs, output, every_size=True, rows=rows)
-    data: dict[str, object] = {"rows": [vars(row) for row in rows]}
-    output.result(data, "\n".join(map(str, rows)))
-    if problems:
-        raise CompiledBlockError("; ".join(problems))
-
-
-def try_graphs(
-    recipe: Recipe,
-    store: ArtifactStore,
-    graphs: Sequence[tuple[str, SizeRange, Artifact]],
-    output: Output,
-    *,
-    compiler: Compiler | None = None,
-    every_size: bool = False,
-    rows: list[Comparison] | None = None,
-) -> list[str]:
-    """Try graphs of a store, keep what is found out, and say what is wrong with each that may not serve.
-
-    Args:
-        recipe: Of the networks.
-        store: Where the graphs are.
-        graphs: Network, sizes, graph.
-        output: Told every comparison.
-        compiler: That has made them just now.
-        every_size: Whether to try all sizes and time them thrice.
-        rows: Takes the comparisons.
-    """
-    most, rounds = (EVERY_TRIAL, 3) if every_size else (TRIALS_AT_START, 1)
-    jobs = [Job(str(artifact.path), name, sizes, most, rounds) for name, sizes, artifact in graphs]
-    ledger, problems = Ledger(store.root), []
-    for (_, _, artifact), verdict in zip(graphs, prove(recipe, jobs), strict=True):
-        for row in (Comparison(**row) for row in verdict.rows):
-            output.note(str(row))
-            if rows is not None:
-                rows.append(row)
-        ledger.settle(store, artifact, verdict, str(compiler) if compiler else None)
-        if not verdict.proved:
-            problems.append(f"{artifact.slug}: {verdict.reason}")
-    return problems
+    trials = try_graphs(recipe, store, graphs, output.note, every_size=True)
+    data: dict[str, object] = {"rows": [vars(row) for row in trials.rows]}
+    output.result(data, "\n".join(map(str, trials.rows)))
+    if trials.problems:
+        raise CompiledBlockError("; ".join(trials.problems))
 
 
 def push_command(args: argparse.Namespace, output: Output) -> None:
@@ -163,13 +125,6 @@ def gsplat_command(args: argparse.Namespace, output: Output) -> None:
     output.result({"slug": artifact.slug, "wheel": str(path), "bytes": len(wheel)}, str(path))
 
 
-def bench_command(args: argparse.Namespace, output: Output) -> None:
-    """Time every stage against its floor; see `benchmarks.stages` for all options."""
-    from benchmarks import stages
-
-    stages.main([*args.rest, *(["--json", "-"] if args.json and "--json" not in args.rest else [])])
-
-
 def recipe_of(args: argparse.Namespace) -> Recipe:
     """Networks that the options choose: a graph depends on their layout, not on their weights."""
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -199,10 +154,22 @@ def config_of(model: str) -> ModelConfig:
         raise InputError(f"--model must be full, nano or a config.json, got {model}: {error.strerror}") from error
 
 
+def blocks_of(args: argparse.Namespace) -> list[str]:
+    """Networks that --blocks names.
+
+    Raises:
+        InputError: there is no such network.
+    """
+    names = args.blocks.split(",")
+    if unknown := {*names} - {*BLOCKS}:
+        raise InputError(f"--blocks must be among {', '.join(BLOCKS)}, got {min(unknown)!r}")
+    return names
+
+
 def plans_of(args: argparse.Namespace, networks: Networks) -> list[BlockPlan]:
     """What to compile: every block asked for, for every size asked for."""
     sizes = [parse_sizes(text) for text in args.shapes.split(",")]
-    return [plan_block(networks, name, size) for name in args.blocks.split(",") for size in sizes]
+    return [plan_block(networks, name, size) for name in blocks_of(args) for size in sizes]
 
 
 def parse_sizes(text: str) -> SizeRange:

@@ -1,0 +1,60 @@
+"""What every command line of this project has in common: how it speaks, which exit codes it ends with.
+
+Results go to standard output (one JSON object with --json), progress and errors to standard error. Exit codes: 0 done,
+2 the input or the options are wrong, 1 anything else this project knows about, 130 stopped by the user.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Iterable
+from typing import NoReturn
+
+from flashworld.checks import one_line
+from flashworld.cli.output import Output
+from flashworld.errors import FlashWorldError, InputError
+
+logger = logging.getLogger(__name__)
+
+MAX_ERROR_CHARS = 300
+EXIT_OK, EXIT_FAILED, EXIT_INPUT, EXIT_STOPPED = 0, 1, 2, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, whose errors repeat what was typed, whatever is in it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and one line, and exit with 2."""
+        super().error(one_line(message, MAX_ERROR_CHARS))
+
+
+def add_output_options(commands: Iterable[argparse.ArgumentParser]) -> None:
+    """What every command understands."""
+    for command in commands:
+        command.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+        command.add_argument("--quiet", action="store_true", help="no progress on standard error")
+        command.add_argument("--verbose", action="store_true", help="log what happens, and tracebacks of errors")
+
+
+def run_command(args: argparse.Namespace, run: Callable[[argparse.Namespace, Output], None]) -> int:
+    """Run one command and return its exit code.
+
+    Args:
+        args: Parsed, with the options that `add_output_options` adds.
+        run: The command.
+    """
+    logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, stream=sys.stderr)
+    output = Output(json_wanted=args.json, quiet=args.quiet)
+    try:
+        run(args, output)
+    except FlashWorldError as error:
+        if args.verbose:
+            logger.exception("failed")
+        output.fail(error)
+        return EXIT_INPUT if isinstance(error, InputError) else EXIT_FAILED
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return EXIT_STOPPED
+    return EXIT_OK
