@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 
 from flashworld.checkpoints.converted import MANIFEST_NAME, read_manifest, write_converted
-from flashworld.checkpoints.hub import CHECKPOINT_FILE, Progress, PublishedFiles, resolve_files
+from flashworld.checkpoints.hub import CHECKPOINT_FILE, FileCallback, PublishedFiles, resolve_files
 from flashworld.checkpoints.loading import OpenedModel, checked_states, open_model
 from flashworld.checkpoints.manifest import file_sha256, full_manifest, require_same
 from flashworld.checkpoints.tensor_files import open_checkpoint, open_safetensors, shapes
@@ -55,7 +55,7 @@ def convert_weights(
     shard_bytes: int = SHARD_BYTES,
     wan: str | Path | None = None,
     config: ModelConfig = FULL,
-    on_progress: Progress | None = None,
+    on_progress: FileCallback | None = None,
 ) -> None:
     """Write a model as a converted folder: half the size in bfloat16, and opened in seconds.
 
@@ -90,7 +90,7 @@ def check_weights(
     *,
     wan: str | Path | None = None,
     config: ModelConfig = FULL,
-    on_progress: Progress | None = None,
+    on_progress: FileCallback | None = None,
 ) -> WeightsReport:
     """Verify names, shapes, dtypes and hashes of a model without loading it.
 
@@ -120,7 +120,7 @@ def check_weights(
 
 
 def _verify_hashes(
-    source: str | Path, wan: str | Path | None, opened: OpenedModel, on_progress: Progress | None
+    source: str | Path, wan: str | Path | None, opened: OpenedModel, on_progress: FileCallback | None
 ) -> Hashes:
     path = NANO_DIR if source == "nano" else Path(source)
     if source != "full" and (path / MANIFEST_NAME).is_file():
@@ -145,7 +145,7 @@ def _check_published_names(files: PublishedFiles) -> None:
     require_same(manifest["vae"], shapes(open_safetensors([files.vae])), files.vae.name)
 
 
-def _verify_published(files: PublishedFiles, on_progress: Progress | None) -> Hashes:
+def _verify_published(files: PublishedFiles, on_progress: FileCallback | None) -> Hashes:
     """Hash the files that the Hub's cache stores under their SHA-256."""
     blobs = {path: path.resolve().name for path in files.weights}
     known = {path: name for path, name in blobs.items() if _BLOB_NAME.fullmatch(name)}
@@ -154,7 +154,7 @@ def _verify_published(files: PublishedFiles, on_progress: Progress | None) -> Ha
     return "verified" if len(known) == len(blobs) else "not published"
 
 
-def _require_hash(path: Path, expected: str, on_progress: Progress | None) -> None:
+def _require_hash(path: Path, expected: str, on_progress: FileCallback | None) -> None:
     found = file_sha256(path, _counter(path, on_progress) if on_progress else None)
     if found != expected:
         raise CheckpointError(
@@ -162,7 +162,7 @@ def _require_hash(path: Path, expected: str, on_progress: Progress | None) -> No
         )
 
 
-def _counter(path: Path, on_progress: Progress) -> Callable[[int], None]:
+def _counter(path: Path, on_progress: FileCallback) -> Callable[[int], None]:
     total, done = path.stat().st_size if path.exists() else 0, 0
 
     def count(size: int) -> None:

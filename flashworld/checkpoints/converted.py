@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from flashworld.checkpoints.hub import Progress, read_shard_index
+from flashworld.checkpoints.hub import FileCallback, read_shard_index
 from flashworld.checkpoints.manifest import file_sha256
 from flashworld.checkpoints.tensor_files import LazyState, LazyTensor, open_safetensors, with_prefix
 from flashworld.checkpoints.tokenizer_file import read_tokenizer
@@ -66,7 +66,7 @@ def write_converted(
     dtype: torch.dtype,
     shard_bytes: int,
     trained: bool = True,
-    on_progress: Progress | None = None,
+    on_progress: FileCallback | None = None,
 ) -> None:
     """Write a folder; at most one shard is held in memory.
 
@@ -193,7 +193,7 @@ def _write_all(
     tokenizer: Tokenizer,
     shards: list[list[_Entry]],
     head: dict[str, object],
-    on_progress: Progress | None,
+    on_progress: FileCallback | None,
 ) -> None:
     total, done = sum(entry.bytes for shard in shards for entry in shard), 0
     index: dict[str, str] = {}

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Progress: TypeAlias = Callable[[str, int, int], None]
+FileCallback: TypeAlias = Callable[[str, int, int], None]
 """Called with what is going on, bytes done, bytes in all."""
 TOKENIZER_FILE = "tokenizer/tokenizer.json"
 TEXT_CONFIG_FILE = "text_encoder/config.json"
@@ -61,7 +61,7 @@ def resolve_files(
     checkpoint: str | Path | None = None,
     *,
     wan: str | Path | None = None,
-    on_progress: Progress | None = None,
+    on_progress: FileCallback | None = None,
 ) -> PublishedFiles:
     """Find the full model's files, downloading what is neither given nor cached.
 
@@ -133,7 +133,7 @@ class _NotPublishedError(CheckpointError):
     """The repository has no such file."""
 
 
-def _fetch(repository: Repository, name: str, on_progress: Progress | None) -> Path:
+def _fetch(repository: Repository, name: str, on_progress: FileCallback | None) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import (
         EntryNotFoundError,
@@ -168,7 +168,7 @@ def _fetch(repository: Repository, name: str, on_progress: Progress | None) -> P
         ) from error
 
 
-def _progress_bar(what: str, on_progress: Progress) -> type[tqdm]:
+def _progress_bar(what: str, on_progress: FileCallback) -> type[tqdm]:
     """A silent tqdm that reports to `on_progress`."""
     from tqdm import tqdm
 

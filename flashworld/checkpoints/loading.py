@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from flashworld.checkpoints.converted import MANIFEST_NAME, is_trained, open_converted
-from flashworld.checkpoints.hub import CHECKPOINT_FILE, Progress, PublishedFiles, resolve_files
+from flashworld.checkpoints.hub import CHECKPOINT_FILE, FileCallback, PublishedFiles, resolve_files
 from flashworld.checkpoints.manifest import require_same
 from flashworld.checkpoints.tensor_files import (
     LazyState,
@@ -92,7 +92,7 @@ def load_networks(
     dtype: torch.dtype | None = None,
     wan: str | Path | None = None,
     config: ModelConfig = FULL,
-    on_progress: Progress | None = None,
+    on_progress: FileCallback | None = None,
 ) -> LoadedModel:
     """Load a model.
 
@@ -167,7 +167,7 @@ def open_model(
     *,
     wan: str | Path | None = None,
     config: ModelConfig = FULL,
-    on_progress: Progress | None = None,
+    on_progress: FileCallback | None = None,
 ) -> OpenedModel:
     """Open every tensor of a model without reading values; see `load_networks` for arguments and errors."""
     if source == "full":
@@ -259,7 +259,7 @@ def _name_embedding_twice(state: dict[str, LazyTensor]) -> None:
             state.setdefault(other, state[stored])
 
 
-def _fill(opened: OpenedModel, device: torch.device, dtype: torch.dtype, on_progress: Progress | None) -> Networks:
+def _fill(opened: OpenedModel, device: torch.device, dtype: torch.dtype, on_progress: FileCallback | None) -> Networks:
     networks = build_networks(opened.config, "meta", opened.tokenizer)
     states = checked_states(opened, networks)
     for network, module in networks.modules.items():
@@ -276,7 +276,7 @@ def _assign(
     state: LazyState,
     device: torch.device,
     dtype: torch.dtype,
-    on_progress: Progress | None,
+    on_progress: FileCallback | None,
 ) -> None:
     """Read, cast and move tensor by tensor, then give them to the module."""
     total, done = sum(tensor.bytes for tensor in state.values()), 0

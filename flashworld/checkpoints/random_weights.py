@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from flashworld.checkpoints.converted import write_converted
-from flashworld.checkpoints.hub import Progress
+from flashworld.checkpoints.hub import FileCallback
 from flashworld.checkpoints.tensor_files import LazyState, LazyTensor
 from flashworld.config import FULL, ModelConfig
 from flashworld.limits import MIN_SIDE_PX
@@ -31,7 +31,7 @@ def write_random_weights(
     device: torch.device | str,
     dtype: torch.dtype,
     shard_bytes: int,
-    on_progress: Progress | None = None,
+    on_progress: FileCallback | None = None,
 ) -> None:
     """Write the weights of `random_networks` as `convert_weights` would, marked as untrained.
 

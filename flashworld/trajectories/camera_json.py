@@ -37,7 +37,7 @@ FOV_SLACK_DEG = 1e-3
 
 
 @dataclass(frozen=True)
-class Output:
+class LensTarget:
     """The picture that lenses are wanted for, and the field of view of cameras that bring none.
 
     Attributes:

@@ -3,7 +3,7 @@
 COLMAP stores world-to-camera rotations and translations in OpenCV axes. Its points are skipped, and so are the points
 seen in each picture. What becomes of lenses, order and distortion is decided where `transforms.json` is read.
 
-Source: COLMAP's documentation, "Output Format"; `src/colmap/sensor/models.h` for the models and their parameters.
+Source: COLMAP's documentation, "LensTarget Format"; `src/colmap/sensor/models.h` for the models and their parameters.
 """
 
 from __future__ import annotations

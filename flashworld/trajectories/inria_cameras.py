@@ -18,7 +18,7 @@ from flashworld.checks import echo
 from flashworld.errors import TrajectoryError
 from flashworld.trajectories.camera_json import (
     CameraValues,
-    Output,
+    LensTarget,
     read_cameras,
     read_number,
     read_numbers,
@@ -29,12 +29,12 @@ from flashworld.trajectories.matrices import OPENCV_TO_OPENGL, quat_of
 from flashworld.trajectories.ordering import in_order
 
 
-def read_inria(entries: Sequence[Any], output: Output) -> tuple[Cameras, tuple[str, ...]]:
+def read_inria(entries: Sequence[Any], target: LensTarget) -> tuple[Cameras, tuple[str, ...]]:
     """Cameras of a decoded `cameras.json`, and remarks.
 
     Args:
         entries: The decoded list.
-        output: The picture that the lenses are wanted for.
+        target: The picture that the lenses are wanted for.
 
     Raises:
         TrajectoryError: what is wrong, with the camera's index.
@@ -48,7 +48,7 @@ def read_inria(entries: Sequence[Any], output: Output) -> tuple[Cameras, tuple[s
         quat = quat_of(rotation @ OPENCV_TO_OPENGL, f"{where}: rotation")
         size = read_size([entry.get("height"), entry.get("width")], f"{where}: height and width")
         fx, fy = read_number(entry, "fx", where), read_number(entry, "fy", where)
-        lens = output.lens_from_px([fx, fy, size[1] / 2, size[0] / 2], size, where)
+        lens = target.lens_from_px([fx, fy, size[1] / 2, size[0] / 2], size, where)
         return quat, read_position(entry, where), lens
 
     cameras = read_cameras(entries, "the list", read)

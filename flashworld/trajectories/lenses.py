@@ -18,7 +18,7 @@ import torch
 from flashworld.checks import echo
 from flashworld.errors import TrajectoryError
 from flashworld.limits import MAX_FOV_DEG
-from flashworld.trajectories.camera_json import Output, Size, read_angle, read_number, read_size
+from flashworld.trajectories.camera_json import LensTarget, Size, read_angle, read_number, read_size
 
 Level = Mapping[str, object]
 """A frame, or the top of the file."""
@@ -58,14 +58,14 @@ def refuse_other_projections(level: Level, where: str) -> None:
             )
 
 
-def read_lens(frame: Level, top: Level, where: str, output: Output, pixel_size: Size | None) -> torch.Tensor | None:
-    """The lens of one frame relative to the output. (4,)
+def read_lens(frame: Level, top: Level, where: str, target: LensTarget, pixel_size: Size | None) -> torch.Tensor | None:
+    """The lens of one frame relative to the output picture. (4,)
 
     Args:
         frame: The frame.
         top: The file's top level.
         where: Names the camera in messages.
-        output: The picture that the lens is wanted for.
+        target: The picture that the lens is wanted for.
         pixel_size: (height, width) of the pictures, where neither level has w and h.
 
     Returns:
@@ -82,13 +82,13 @@ def read_lens(frame: Level, top: Level, where: str, output: Output, pixel_size: 
     sized = next((side for side in (frame, top) if "w" in side or "h" in side), None)
     if sized is not None:
         pixel_size = read_size([sized.get("h"), sized.get("w")], f"{where}: h and w")
-    height, width = pixel_size or (output.height, output.width)
+    height, width = pixel_size or (target.height, target.width)
     known = pixel_size is not None
     fx = _focal(level, ("fl_x", "camera_angle_x", "x_fov"), width, known, where)
     fy = _focal(level, ("fl_y", "camera_angle_y", "y_fov"), height, known, where)
     centre = [_centre(name, side / 2, frame, level, where) for name, side in (("cx", width), ("cy", height))]
     square = next(value for value in (fx, fy) if value is not None)
-    return output.lens_from_px(
+    return target.lens_from_px(
         [square if fx is None else fx, square if fy is None else fy, *centre], (height, width), where
     )
 

@@ -17,17 +17,17 @@ import torch
 from flashworld.cameras import Cameras
 from flashworld.checks import echo
 from flashworld.errors import TrajectoryError
-from flashworld.trajectories.camera_json import CameraValues, Output, read_angle, read_cameras, read_size
+from flashworld.trajectories.camera_json import CameraValues, LensTarget, read_angle, read_cameras, read_size
 from flashworld.trajectories.lenses import refuse_other_projections
 from flashworld.trajectories.matrices import read_matrix
 
 
-def read_camera_path(data: Mapping[str, object], output: Output) -> tuple[Cameras, tuple[str, ...]]:
+def read_camera_path(data: Mapping[str, object], target: LensTarget) -> tuple[Cameras, tuple[str, ...]]:
     """Cameras of a decoded `camera_path.json`, and remarks.
 
     Args:
         data: The decoded object, with a "camera_path" list.
-        output: The picture that the lenses are wanted for.
+        target: The picture that the lenses are wanted for.
 
     Raises:
         TrajectoryError: what is wrong, with the camera's index.
@@ -48,16 +48,16 @@ def read_camera_path(data: Mapping[str, object], output: Output) -> tuple[Camera
     def lens(entry: Mapping[str, object], where: str) -> torch.Tensor:
         if entry.get("fov") is None:
             without_lens.append(where)
-            return output.lens_from_fov(output.fov_y_deg)
+            return target.lens_from_fov(target.fov_y_deg)
         angle = read_angle(entry["fov"], f"{where}: fov")
         if size is None:
-            return output.lens_from_fov(angle)
+            return target.lens_from_fov(angle)
         height, width = size
         focal = 0.5 * height / math.tan(math.radians(angle) / 2)
-        return output.lens_from_px([focal, focal, width / 2, height / 2], size, where)
+        return target.lens_from_px([focal, focal, width / 2, height / 2], size, where)
 
     cameras = read_cameras(data["camera_path"], "camera_path", read)
-    return cameras, (output.no_lens_note(),) if without_lens else ()
+    return cameras, (target.no_lens_note(),) if without_lens else ()
 
 
 def _rows(value: object, where: str) -> object:

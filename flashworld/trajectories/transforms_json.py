@@ -14,20 +14,20 @@ from collections.abc import Mapping
 import torch
 
 from flashworld.cameras import Cameras
-from flashworld.trajectories.camera_json import CameraValues, Output, Size, read_cameras
+from flashworld.trajectories.camera_json import CameraValues, LensTarget, Size, read_cameras
 from flashworld.trajectories.lenses import Distortion, contradiction, read_lens, refuse_other_projections
 from flashworld.trajectories.matrices import read_matrix
 from flashworld.trajectories.ordering import in_order
 
 
 def read_transforms(
-    data: Mapping[str, object], output: Output, pixel_size: Size | None
+    data: Mapping[str, object], target: LensTarget, pixel_size: Size | None
 ) -> tuple[Cameras, tuple[str, ...]]:
     """Cameras of a decoded `transforms.json`, and remarks for whoever gave it.
 
     Args:
         data: The decoded object, with a "frames" list.
-        output: The picture that the lenses are wanted for.
+        target: The picture that the lenses are wanted for.
         pixel_size: (height, width) of the pictures, where the file has no w and h.
 
     Raises:
@@ -40,11 +40,11 @@ def read_transforms(
         refuse_other_projections(entry, where)
         quat, position = read_matrix(entry.get("transform_matrix"), f"{where}: transform_matrix")
         distortion.look(entry, data, where)
-        lens = read_lens(entry, data, where, output, pixel_size)
+        lens = read_lens(entry, data, where, target, pixel_size)
         remarks.setdefault(contradiction(entry))
         if lens is None:
-            remarks.setdefault(output.no_lens_note())
-            lens = output.lens_from_fov(output.fov_y_deg)
+            remarks.setdefault(target.no_lens_note())
+            lens = target.lens_from_fov(target.fov_y_deg)
         return quat, position, lens
 
     cameras = read_cameras(data["frames"], "frames", read)

@@ -39,3 +39,8 @@ def scales_from_log(logs: np.ndarray) -> np.ndarray:
     """The exponential, never 0; too large a logarithm gives infinity, which the reader refuses."""
     with np.errstate(over="ignore"):
         return np.maximum(np.exp(logs), np.float32(SMALLEST_SCALE))
+
+
+def nearest_bytes(values: np.ndarray) -> np.ndarray:
+    """Rounded to uint8; what lies outside of 0 to 255 goes to the nearest end."""
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

@@ -25,7 +25,7 @@ from flashworld.errors import SceneError, SceneFileError
 from flashworld.gaussians import SH_C0, Gaussians
 from flashworld.io.atomic import new_file
 from flashworld.io.reading import SceneFile, check_count, check_finite, opened, read_rows
-from flashworld.io.scenes.activations import SMALLEST_SCALE, unit_quats
+from flashworld.io.scenes.activations import SMALLEST_SCALE, nearest_bytes, unit_quats
 from flashworld.io.scenes.axes import MEAN_SIGNS, QUAT_SIGNS
 from flashworld.io.scenes.chunks import CHUNK_ROWS, Chunk, iter_chunks
 
@@ -80,13 +80,9 @@ def _fill(rows: np.ndarray, chunk: Chunk) -> None:
     rows["mean"] = chunk.means * MEAN_SIGNS
     rows["scale"] = chunk.scales
     with np.errstate(over="ignore"):  # infinite is as white as 3e38 is
-        rows["rgba"][:, :3] = _to_bytes((0.5 + SH_C0 * chunk.sh[:, 0]) * 255)
-    rows["rgba"][:, 3] = _to_bytes(chunk.opacities * 255)
-    rows["quat"] = _to_bytes(unit_quats(chunk.quats_wxyz) * (QUAT_SIGNS * 128) + 128)
-
-
-def _to_bytes(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+        rows["rgba"][:, :3] = nearest_bytes((0.5 + SH_C0 * chunk.sh[:, 0]) * 255)
+    rows["rgba"][:, 3] = nearest_bytes(chunk.opacities * 255)
+    rows["quat"] = nearest_bytes(unit_quats(chunk.quats_wxyz) * (QUAT_SIGNS * 128) + 128)
 
 
 def read_splat(path: str | Path) -> Gaussians:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flashworld.io.scenes.activations import log_scales, scales_from_log, unit_quats
+from flashworld.io.scenes.activations import log_scales, nearest_bytes, scales_from_log, unit_quats
 
 COLOUR_SCALE = 0.15
 """Bytes hold SH band 0 times this plus 0.5."""
@@ -46,7 +46,7 @@ def unpack_positions(packed: np.ndarray, fractional_bits: int) -> np.ndarray:
 
 def pack_alphas(opacities: np.ndarray) -> np.ndarray:
     """Opacity in 255ths. (n, 1)"""
-    return _to_bytes(opacities * np.float32(255))[:, None]
+    return nearest_bytes(opacities * np.float32(255))[:, None]
 
 
 def unpack_alphas(packed: np.ndarray) -> np.ndarray:
@@ -57,7 +57,7 @@ def unpack_alphas(packed: np.ndarray) -> np.ndarray:
 def pack_colours(dc: np.ndarray) -> np.ndarray:
     """SH band 0 of each channel. (n, 3)"""
     with np.errstate(over="ignore"):  # infinite is clamped as 3e38 is
-        return _to_bytes(dc * np.float32(COLOUR_SCALE * 255) + np.float32(0.5 * 255))
+        return nearest_bytes(dc * np.float32(COLOUR_SCALE * 255) + np.float32(0.5 * 255))
 
 
 def unpack_colours(packed: np.ndarray) -> np.ndarray:
@@ -67,7 +67,7 @@ def unpack_colours(packed: np.ndarray) -> np.ndarray:
 
 def pack_scales(scales: np.ndarray) -> np.ndarray:
     """Natural logarithms from -10 to 5.94 in sixteenths. (n, 3)"""
-    return _to_bytes((log_scales(scales) + np.float32(10)) * np.float32(16))
+    return nearest_bytes((log_scales(scales) + np.float32(10)) * np.float32(16))
 
 
 def unpack_scales(packed: np.ndarray) -> np.ndarray:
@@ -115,17 +115,12 @@ def unpack_rotations_v2(packed: np.ndarray) -> np.ndarray:
 def pack_sh(higher: np.ndarray) -> np.ndarray:
     """SH above band 0 in 128ths, coefficient-major RGB. (n, 3 (K - 1))"""
     with np.errstate(over="ignore"):
-        return _to_bytes(higher.reshape(len(higher), -1) * np.float32(128) + np.float32(128))
+        return nearest_bytes(higher.reshape(len(higher), -1) * np.float32(128) + np.float32(128))
 
 
 def unpack_sh(packed: np.ndarray) -> np.ndarray:
     """The inverse. (n, 3 (K - 1))"""
     return (packed - np.float32(128)) * np.float32(1 / 128)
-
-
-def _to_bytes(values: np.ndarray) -> np.ndarray:
-    """Round to the nearest byte; what does not fit goes to the nearest end."""
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 def _unit_wxyz(xyzw: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Settings:
+class EvaluationSettings:
     """How much is measured.
 
     Attributes:
@@ -59,15 +59,15 @@ class Settings:
     judged_frames: int | None = None
 
 
-QUICK = Settings(8, 16, 2, 4, 4)
+QUICK = EvaluationSettings(8, 16, 2, 4, 4)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     args = parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    base = QUICK if args.quick else Settings()
-    settings = Settings(
+    base = QUICK if args.quick else EvaluationSettings()
+    settings = EvaluationSettings(
         args.worlds or base.worlds,
         base.captions if args.captions is None else args.captions,
         base.random_worlds,
@@ -91,8 +91,8 @@ def main(arguments: list[str] | None = None) -> None:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--worlds", type=int, help=f"unseen worlds, {Settings.worlds}")
-    parser.add_argument("--captions", type=int, help=f"captions, {Settings.captions}; 0 leaves them out")
+    parser.add_argument("--worlds", type=int, help=f"unseen worlds, {EvaluationSettings.worlds}")
+    parser.add_argument("--captions", type=int, help=f"captions, {EvaluationSettings.captions}; 0 leaves them out")
     parser.add_argument("--quick", action="store_true", help=f"{QUICK.worlds} worlds and {QUICK.captions} captions")
     parser.add_argument("--json", type=Path, help="also write everything here")
     parser.add_argument("--weights", type=Path, help="a nano folder other than the package's")
@@ -104,7 +104,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def evaluate(pipeline: FlashWorldPipeline, settings: Settings) -> tuple[list[Row], dict[str, object]]:
+def evaluate(pipeline: FlashWorldPipeline, settings: EvaluationSettings) -> tuple[list[Row], dict[str, object]]:
     """The rows of the table, and details: seeds, and what single worlds, photographs and captions scored."""
     pictures = held_out_photos()
     lost = contestants.untrained(pipeline)

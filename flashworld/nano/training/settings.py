@@ -39,7 +39,7 @@ FILL_SECONDS = 20.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """Sizes of a run that are not the model's.
 
     Attributes:
@@ -72,7 +72,7 @@ class Settings:
     samples: int = 2
 
 
-TINY_SETTINGS = Settings(
+TINY_SETTINGS = TrainingSettings(
     worlds=12, word_worlds=12, paths=8, pictures=4, texture_size=32, pool=4, word_pool=15, frames_per_step=6,
     latent_scenes=4, check_captions=3, views_per_step=6, samples=1,
 )  # fmt: skip

@@ -26,7 +26,7 @@ from flashworld.nano.training import settings
 from flashworld.nano.training.batches import Batch, ViewPool
 from flashworld.nano.training.losses import depth_loss, edge_loss, kl_loss, picture_loss, psnr, regularisers
 from flashworld.nano.training.rasterize import Rasterizer
-from flashworld.nano.training.settings import WEIGHTS, Settings
+from flashworld.nano.training.settings import WEIGHTS, TrainingSettings
 from flashworld.nano.training.unroll import (
     Computing,
     Conditions,
@@ -74,7 +74,12 @@ class Steps:
     """
 
     def __init__(
-        self, pools: Pools, sizes: Settings, rasterize: Rasterizer, generator: torch.Generator, empty: torch.Tensor
+        self,
+        pools: Pools,
+        sizes: TrainingSettings,
+        rasterize: Rasterizer,
+        generator: torch.Generator,
+        empty: torch.Tensor,
     ) -> None:
         self.pools, self.sizes, self.rasterize, self.generator, self.empty = pools, sizes, rasterize, generator, empty
         self.first_step_only = False

@@ -28,7 +28,7 @@ from flashworld.nano.training.materials import PATTERN_VARIANTS, PATTERNS, Textu
 from flashworld.nano.training.paths import VIEWS, build_paths
 from flashworld.nano.training.rasterize import Rasterizer, rasterize
 from flashworld.nano.training.raycast import hit_solids
-from flashworld.nano.training.settings import TINY_SETTINGS, Settings
+from flashworld.nano.training.settings import TINY_SETTINGS, TrainingSettings
 from flashworld.nano.training.steps import Pools, Steps
 from flashworld.nano.training.textures import picture_bank
 from flashworld.nano.training.trainer import Trainer
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None, renderer: Rasterizer = rasterize) -
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     args.out.mkdir(parents=True, exist_ok=True)
-    config, sizes = (TINY, TINY_SETTINGS) if args.tiny else (NANO, Settings())
+    config, sizes = (TINY, TINY_SETTINGS) if args.tiny else (NANO, TrainingSettings())
     banks = build_banks(sizes, config.text.max_tokens, args.seed, args.workers)
     log.info("banks of %s worlds after %.0f s", {k: len(v) for k, v in banks.items()}, time.monotonic() - began)
 
@@ -137,7 +137,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def build_banks(sizes: Settings, max_tokens: int, seed: int, workers: int) -> Banks:
+def build_banks(sizes: TrainingSettings, max_tokens: int, seed: int, workers: int) -> Banks:
     """Training and validation worlds; forks, so it comes before anything touches CUDA."""
     first_picture = len(PATTERNS) * PATTERN_VARIANTS
 
@@ -157,7 +157,7 @@ def build_banks(sizes: Settings, max_tokens: int, seed: int, workers: int) -> Ba
 
 
 def build_pools(
-    banks: Banks, sizes: Settings, args: argparse.Namespace, atlas: TextureAtlas, height: int, width: int
+    banks: Banks, sizes: TrainingSettings, args: argparse.Namespace, atlas: TextureAtlas, height: int, width: int
 ) -> tuple[Pools, ViewPool]:
     """Empty pools for training, of the model's picture size and turned, and one for validation."""
     device = atlas.texels.device
@@ -190,7 +190,7 @@ def build_pools(
     return training, check
 
 
-def build_textures(path: Path | None, sizes: Settings, device: torch.device) -> TextureAtlas:
+def build_textures(path: Path | None, sizes: TrainingSettings, device: torch.device) -> TextureAtlas:
     """The atlas: patterns, crops of training photographs, dead leaves, noise."""
     sources: dict[str, Image.Image] = photos.unpack(path, "training") if path else {}
     size = sizes.texture_size
