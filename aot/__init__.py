@@ -4,3 +4,16 @@ The library knows nothing of this package; switched off, everything still runs, 
 """
 
 from __future__ import annotations
+
+__all__ = [
+    "artifacts",
+    "blocks",
+    "compile",
+    "graph",
+    "install",
+    "served_model",
+    "shapes",
+    "spaces_compat",
+    "startup",
+    "variants",
+]

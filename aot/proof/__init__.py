@@ -5,3 +5,5 @@
 """
 
 from __future__ import annotations
+
+__all__ = ["examination", "ledger", "prover", "standins", "trials", "verdicts"]

@@ -38,6 +38,7 @@ __all__ = [
     "quat_from_axis_angle",
     "quat_multiply",
     "quat_to_matrix",
+    "raymaps",
     "slerp",
     "to_opencv",
 ]

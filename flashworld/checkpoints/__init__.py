@@ -1,3 +1,5 @@
 """Weights: where they are published, what they must look like, how they are read and converted."""
 
 from __future__ import annotations
+
+__all__ = ["conversion", "loading", "random_weights", "tensor_files", "tokenizer_file"]

@@ -1,3 +1,5 @@
 """Files and text, in and out: scenes, images, videos, request JSON. Bounded reading and atomic writing."""
 
 from __future__ import annotations
+
+__all__ = ["atomic", "images", "json_text", "request_json", "scenes", "video"]

@@ -2,3 +2,7 @@
 
 What calls a kernel stands beside the same in torch: `rendering/splats.py`, `models/placing.py`.
 """
+
+from __future__ import annotations
+
+__all__ = ["program"]

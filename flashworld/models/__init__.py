@@ -1,3 +1,18 @@
 """The networks: DiT, still-frame VAE encoder, Gaussian decoder, text encoder. One a file; `networks.py` builds them."""
 
 from __future__ import annotations
+
+__all__ = [
+    "folded",
+    "fp8",
+    "fused",
+    "gaussian_decoder",
+    "int8",
+    "networks",
+    "offload",
+    "padded",
+    "still_frame",
+    "text_encoder",
+    "transformer",
+    "vae_encoder",
+]

@@ -15,3 +15,5 @@ the tokenizer; a folder that does not agree with itself is refused. `flashworld.
 """
 
 from __future__ import annotations
+
+__all__ = ["package", "sizes"]

@@ -1,4 +1,4 @@
-"""Guards of the layout: which part may import which, what is private, and what `import flashworld` may not pull in."""
+"""Guards of the layout: which part may import which, what is public, and what `import flashworld` may not pull in."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ ALLOWED = {
     | {"cameras", "gaussians", "inputs", "checkpoints", "models", "rendering", "result", "sampling"},
 }
 """Part of the library: the parts it may import. One not listed may import any."""
+OPEN = {"flashworld", "ui"}
+"""Packages all of whose modules may be imported from anywhere, as far as the rules below allow."""
 TRAINING = "flashworld.nano.training"
 INSIDES = (
     "torch._C", "torch._dynamo", "torch._inductor", "torch.export.pt2_archive", "gsplat.cuda", "spaces.config",
@@ -99,6 +101,52 @@ def test_compiling_knows_no_command_line_and_no_benchmark(path: Path):
 def test_insides_of_other_packages_are_reached_through_compat_modules(path: Path):
     if not path.stem.endswith("_compat"):
         assert not [m for m in imported_modules(path) if any(f"{m}.".startswith(f"{inside}.") for inside in INSIDES)]
+
+
+def public_names(package: Path) -> set[str]:
+    """What a package's `__init__` lists in `__all__`: names of its own and modules."""
+    for node in ast.parse((package / "__init__.py").read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return {name.value for name in ast.walk(node.value) if isinstance(name, ast.Constant)}
+    raise AssertionError(f"{name_of(package)}/__init__.py must say in __all__ what is public")
+
+
+def is_module(dotted: str) -> bool:
+    path = ROOT / dotted.replace(".", "/")
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+@pytest.mark.parametrize("path", python_files("flashworld", "aot", "ui", "benchmarks", "docs"), ids=name_of)
+def test_only_public_modules_are_imported_from_outside_their_package(path: Path):
+    home = ".".join(path.relative_to(ROOT).with_suffix("").parts) + "."
+    for module in sorted(imported_modules(path)):
+        pieces = module.split(".")
+        if pieces[0] not in {"flashworld", "aot"} or not is_module(module):
+            continue
+        for end in range(1, len(pieces)):
+            package = ".".join(pieces[:end])
+            if package not in OPEN and not home.startswith(f"{package}."):
+                public = public_names(ROOT / package.replace(".", "/"))
+                assert pieces[end] in public, f"{module} is private: {package}/__init__.py does not list it in __all__"
+
+
+@pytest.mark.parametrize(
+    "path", [p.parent for p in python_files("flashworld", "aot") if p.name == "__init__.py"], ids=name_of
+)
+def test_what_a_package_calls_public_is_there(path: Path):
+    package = ".".join(path.relative_to(ROOT).parts)
+    if package == "flashworld":  # resolved on first access, see test_import_flashworld_is_light
+        return
+    defined: set[str] = set()
+    for node in ast.walk(ast.parse((path / "__init__.py").read_text())):
+        if isinstance(node, ast.ImportFrom):
+            defined |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            defined.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            defined.add(node.id)
+    missing = {name for name in public_names(path) if name not in defined and not is_module(f"{package}.{name}")}
+    assert not missing
 
 
 def test_import_flashworld_is_light():

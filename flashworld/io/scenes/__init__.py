@@ -74,3 +74,6 @@ def _format(path: str | Path, error: type[FlashWorldError]) -> tuple[str, str, s
 
 def _function(module: str, name: str) -> Callable[..., Any]:
     return getattr(import_module(f"flashworld.io.scenes.{module}"), name)
+
+
+__all__ = ["morton", "plain_preview", "ply_header", "splat", "spz"]

@@ -10,4 +10,4 @@ from flashworld.nano.language.parser import Understood, understood
 from flashworld.nano.language.phrasing import nano_prompt, phrase
 from flashworld.nano.language.scene import SceneWords, Thing
 
-__all__ = ["SceneWords", "Thing", "Understood", "nano_prompt", "phrase", "understood"]
+__all__ = ["SceneWords", "Thing", "Understood", "nano_prompt", "parser", "phrase", "phrasing", "scene", "understood"]
