@@ -8,7 +8,7 @@ CLEAN := build/clean-venv
 EXAMPLE ?= examples/coffee
 OUT ?= out
 
-.PHONY: run scene test test-slow test-device fuzz soak install lint lock bench bench-gpu clean help
+.PHONY: run scene test test-slow test-device fuzz soak install lint docs lock bench bench-gpu clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -49,10 +49,13 @@ lint: $(VENV)/.test-ready  ## formatter, linter, types
 	find ui -name '*.pyi' -delete  # Gradio writes them beside the components when they are imported, and pyright would believe them
 	$(BIN)/pyright
 
+docs: $(VENV)/.test-ready  ## the documentation as a site in build/docs; a broken link fails the build
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 bench: $(VENV)/.run-ready  ## figures of this machine
 	$(BIN)/python -m benchmarks
 
-bench-gpu: $(VENV)/.test-ready  ## every figure of a GPU, ten minutes a run, into the README and docs/speed.md
+bench-gpu: $(VENV)/.test-ready  ## every GPU figure, ten minutes per run, into the README and docs/speed.md
 	$(BIN)/python -m benchmarks.gpu_all --out $(OUT)/gpu; status=$$?; \
 	  $(BIN)/python -m docs.make_gpu_figures $(OUT)/gpu/gpu_all.json && exit $$status
 

@@ -9,14 +9,14 @@ Parts = Mapping[str, Mapping[str, Any]]
 Rows = list[tuple[str, ...]]
 MISSING = "not measured"
 STAGES = {
-    "text": "text encoder", "text_context": "its keys and values", "transformer": "DiT forward",
+    "text": "text encoder", "text_context": "text keys and values", "transformer": "DiT forward",
     "gaussian_decoder": "Gaussian decoder", "geometry": "geometry", "render": "rendering the views",
-    "vae_encoder": "VAE encoder", "video": "the film, pictures on the host", "scene, no video": "**scene**",
+    "vae_encoder": "VAE encoder", "video": "the video, frames on the host", "scene, no video": "**scene**",
 }  # fmt: skip
 
 
 RATES = (
-    ("matmul", "products", 1e12, "TFLOP/s"), ("fp8", "in eight bits", 1e12, "TFLOP/s"),
+    ("matmul", "bfloat16 matrix multiplication", 1e12, "TFLOP/s"), ("fp8", "FP8", 1e12, "TFLOP/s"),
     ("attention", "attention", 1e12, "TFLOP/s"), ("memory", "memory", 1e9, "GB/s"), ("to_host", "to the host", 1e9, "GB/s"),
 )  # fmt: skip
 """Of a `Machine`: field, words, scale, unit."""
@@ -64,67 +64,74 @@ def stamp(parts: Parts, names: Iterable[str]) -> str:
     return "Measured on one " + "; ".join(f"{where} ({', '.join(which)})" for where, which in stamps.items()) + "."
 
 
+def headline(parts: Parts) -> list[str]:
+    """The two figures of a scene, as a sentence of the README."""
+    scene = parts["scene"]
+    return [
+        f"On one {scene.get('card')} the full model generates a scene from an image and text in {seconds(scene.get('warm_s'))}, with "
+        f"{number(scene.get('peak_gib'), 'GiB')} of GPU memory",
+        f"(compiled graphs, random weights; {scene.get('date')}, torch {scene.get('torch')}, commit {scene.get('commit')}).",
+        "[Speed](docs/speed.md) has every stage.",
+    ]
+
+
 def summary(parts: Parts) -> list[str]:
-    """What most readers want to know: for the README."""
-    scene, eager, film = (parts.get(name, {}) for name in ("scene", "scene_eager", "video"))
+    """What most readers want to know."""
+    scene, eager, video = (parts.get(name, {}) for name in ("scene", "scene_eager", "video"))
     cold, tests, asked = (parts.get(name, {}) for name in ("cold_start", "device_tests", "reserved"))
     rows: Rows = [
-        ("a scene from picture and words, warm, compiled graphs; eager", f"{seconds(scene.get('warm_s'))}; {seconds(eager.get('warm_s'))}"),
-        ("its peak GPU memory; eager", f"{number(scene.get('peak_gib'), 'GiB')}; {number(eager.get('peak_gib'), 'GiB')}"),
-    ]  # fmt: skip
+        ("a scene from image and text, warm, compiled graphs", seconds(scene.get("warm_s"))),
+        ("the same, eager", seconds(eager.get("warm_s"))),
+        ("peak GPU memory, compiled graphs", number(scene.get("peak_gib"), "GiB")),
+        ("the same, eager", number(eager.get("peak_gib"), "GiB")),
+    ]
     if "first_s" in eager:
         rows.append(("the first scene of a process, eager", seconds(eager["first_s"])))
     if "gaussians" in scene:
-        rows.append(("Gaussians in it", number(scene["gaussians"])))
-    if film:
-        rows.append(
-            (
-                f"its film of {film['frames']} pictures: rendered; written to disk",
-                f"{seconds(film['rendered_s'])}; {seconds(film.get('on_disk_s'))}",
-            )
-        )
+        rows.append(("Gaussians in the scene", number(scene["gaussians"])))
+    if video:
+        rows.append((f"its video of {video['frames']} frames, rendered", seconds(video["rendered_s"])))
+        rows.append(("the same, rendered and written to disk", seconds(video.get("on_disk_s"))))
     if cold:
         rows.append(
-            ("first scene of a new process that finds its graphs, from the start of Python", seconds(cold_total(cold)))
+            (
+                "a new process that finds its graphs, from the start of Python to its first scene",
+                seconds(cold_total(cold)),
+            )
         )
     if asked:
         rows.append(
-            ("ZeroGPU seconds asked for over used, after ten real calls", number(asked["asked_over_used"], digits=3))
+            ("ZeroGPU seconds requested over used, after ten calls", number(asked["asked_over_used"], digits=3))
         )
     for name, what in (("bfloat16", "bfloat16"), ("fp8 per_row", "FP8 by row")):
         found = parts.get("rounding", {}).get("rows", {}).get(name)
         if found:
-            rows.append(
-                (
-                    f"{what} against float32, one DiT call: velocity, features",
-                    f"{percent(found.get('velocity'))}, {percent(found.get('features'))}",
-                )
-            )
-    if "counts" in tests:
-        rows.append(
-            (
-                "tests that need a GPU, the renderer against a float64 reference among them",
-                ", ".join(f"{n} {word}" for word, n in tests["counts"].items()),
-            )
-        )
+            rows.append((f"{what} against float32, one DiT call: velocity", percent(found.get("velocity"))))
+            rows.append((f"{what} against float32, one DiT call: features", percent(found.get("features"))))
+    for word, count in tests.get("counts", {}).items():
+        rows.append((f"tests that need a GPU, the renderer against a float64 reference among them: {word}", str(count)))
     used = ("scene", "scene_eager", "video", "cold_start", "reserved", "rounding", "device_tests")
-    return [*table(("What", "Figure"), rows), "", f"{stamp(parts, used)} `make bench-gpu` measures and writes this table."]  # fmt: skip
+    return [
+        *table(("What", "Figure"), rows),
+        "",
+        f"{stamp(parts, used)} `make bench-gpu` measures and writes this table.",
+    ]
 
 
 def cold_total(cold: Mapping[str, Any]) -> float:
-    """From the birth of the process to its first scene."""
+    """Seconds from the start of the process to its first scene."""
     return sum(cold[name] for name in COLD if name in cold)
 
 
 COLD = {
-    "imports_s": "importing, and opening the device", "weights_s": "weights, drawn at random",
-    "read_s": "weights, read from a converted folder", "rearrange_s": "fusing, folding, eight bits",
-    "graphs_s": "finding, proving and loading graphs", "first_scene_s": "the first scene",
+    "imports_s": "importing, and opening the device", "weights_s": "weights, generated at random",
+    "read_s": "weights, read from a converted folder", "rearrange_s": "fusing projections, sub-pixel weights, quantising",
+    "graphs_s": "finding, verifying and loading graphs", "first_scene_s": "the first scene",
 }  # fmt: skip
 
 
 def stages(parts: Parts) -> list[str]:
-    """Each stage, eager and compiled, beside its floor."""
+    """Each stage, eager and compiled, and its floor."""
     found = {
         name: {row["stage"]: row for row in parts.get(name, {}).get("rows", [])} for name in ("stages_eager", "stages")
     }
@@ -138,7 +145,7 @@ def stages(parts: Parts) -> list[str]:
                 what, number(best.get("calls")), *(number((row or {}).get("ms"), "ms") for row in (eager, compiled)),
                 number(floor, "ms") if floor else "", number(best["ms"] / floor) if floor else "",
             ))  # fmt: skip
-    head = ("Stage", "calls a scene", "eager", "compiled", "floor", "over the floor")
+    head = ("Stage", "calls per scene", "eager", "compiled", "floor", "over the floor")
     rates = parts.get("machine", {}).get("machine")
     lines = [*table(head, rows), "", stamp(parts, ("stages_eager", "stages"))]
     if rates:
@@ -150,7 +157,7 @@ def stages(parts: Parts) -> list[str]:
 
 
 def compiling(parts: Parts) -> list[str]:
-    """Making graphs, and how far they are from eager."""
+    """Build time and size of graphs."""
     rows: Rows = []
     for name, row in parts["compile"].get("networks", {}).items():
         made = row.get("seconds") or {}
@@ -159,7 +166,7 @@ def compiling(parts: Parts) -> list[str]:
     if "wall_s" in parts["compile"] and any(
         row.get("state") == "compiled" for row in parts["compile"]["networks"].values()
     ):
-        lines += ["", f"All of them, two side by side: {seconds(parts['compile']['wall_s'])}."]
+        lines += ["", f"All of them, two at a time: {seconds(parts['compile']['wall_s'])}."]
     return [*lines, "", stamp(parts, ("compile",))]
 
 
@@ -174,7 +181,7 @@ def graphs(parts: Parts) -> list[str]:
 
 
 def static(parts: Parts) -> list[str]:
-    """Graphs for one size beside those for all."""
+    """Graphs for one size against those for all."""
     by_kind = parts["static_graphs"]["rows"]
     fixed = {row["block"]: row for row in by_kind["static"]}
     rows = [
@@ -185,7 +192,7 @@ def static(parts: Parts) -> list[str]:
 
 
 def growth(parts: Parts) -> list[str]:
-    """Cost by views and pixels."""
+    """Cost by number of views and pixels."""
     rows = [
         (f"{r['frames']} x {r['height']} x {r['width']}", *(number(r["ms"].get(s), "ms") for s in ("transformer", "gaussian_decoder", "render", "vae_encoder", "scene, no video")), number(r["peak_gib"], "GiB"))
         for r in parts["growth"]["rows"]
@@ -220,7 +227,7 @@ def rounding(parts: Parts) -> list[str]:
 
 
 def cold_start(parts: Parts) -> list[str]:
-    """A new process, in parts."""
+    """The phases of a cold start."""
     row = parts["cold_start"]
     rows = [(what, seconds(row[name])) for name, what in COLD.items() if name in row]
     rows += [("**together**", seconds(cold_total(row))), ("a second scene", seconds(row.get("second_scene_s")))]
@@ -228,29 +235,31 @@ def cold_start(parts: Parts) -> list[str]:
 
 
 def reserved(parts: Parts) -> list[str]:
-    """GPU seconds asked for and used, call by call."""
+    """GPU seconds requested and used, call by call."""
     row = parts["reserved"]
     rows = [
         (str(number_), call["kind"], f"{call['asked_s']} s", seconds(call["used_s"])) for number_, call in enumerate(row["rows"], 1)
     ]  # fmt: skip
-    text = f"From the eleventh call on {number(row['asked_over_used'])} s were asked for each second used."
-    return [*table(("Call", "size, film, worker", "asked", "used"), rows), "", text, stamp(parts, ("reserved",))]
+    text = f"From the eleventh call on, {number(row['asked_over_used'])} s were requested per second used."
+    return [*table(("Call", "size, video, worker", "requested", "used"), rows), "", text, stamp(parts, ("reserved",))]
 
 
-def film(parts: Parts) -> list[str]:
-    """The film, and the way out of a worker."""
+def video(parts: Parts) -> list[str]:
+    """The video, and what a worker sends back."""
     row = parts["video"]
     rows = [
-        (f"{row['frames']} pictures rendered", seconds(row["rendered_s"])),
-        ("rendered and written to disk", f"{seconds(row.get('on_disk_s'))}, {number(row.get('mb'), 'MB')}"),
-        ("scene and film packed on the host", seconds(row.get("packed_s"))),
-        ("the same pickled", f"{seconds(row.get('pickled_s'))}, {number(row.get('border_mb'), 'MB')}"),
+        (f"{row['frames']} frames rendered", seconds(row["rendered_s"])),
+        ("rendered and written to disk", seconds(row.get("on_disk_s"))),
+        ("size of the file", number(row.get("mb"), "MB")),
+        ("scene and video packed on the host", seconds(row.get("packed_s"))),
+        ("the same pickled", seconds(row.get("pickled_s"))),
+        ("size of both", number(row.get("border_mb"), "MB")),
     ]
     return [*table(("What", "Figure"), [r for r in rows if not r[1].startswith(MISSING)]), "", stamp(parts, ("video",))]
 
 
 def idle(parts: Parts) -> list[str]:
-    """Where the GPU waits during a scene."""
+    """Where the GPU idles during a scene."""
     row = parts["trace"]
     rows = [
         (name, number(s["ms"], "ms"), str(s["launches"]), number(s["idle_inside_ms"], "ms")) for name, s in row["stages"].items()
@@ -264,9 +273,9 @@ def idle(parts: Parts) -> list[str]:
 
 
 TABLES: dict[str, tuple[str, Callable[[Parts], list[str]]]] = {
-    "summary": ("scene", summary), "stages": ("stages", stages), "idle": ("trace", idle), "compiling": ("compile", compiling),
+    "headline": ("scene", headline), "summary": ("scene", summary), "stages": ("stages", stages), "idle": ("trace", idle), "compiling": ("compile", compiling),
     "graphs": ("verify", graphs), "static": ("static_graphs", static), "growth": ("growth", growth),
     "offload": ("offload", offload), "rounding": ("rounding", rounding), "cold_start": ("cold_start", cold_start),
-    "reserved": ("reserved", reserved), "film": ("video", film),
+    "reserved": ("reserved", reserved), "video": ("video", video),
 }  # fmt: skip
 """By the name in a file's markers: the part that must be there, and the table."""

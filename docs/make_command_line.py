@@ -1,8 +1,6 @@
-"""Write `docs/command_line.md`: every command and option, from the parser itself.
+"""Write `docs/command_line.md`: examples, then every command and option from the parser itself.
 
-    python -m docs.make_command_line
-
-What a person should read first is in the README.
+python -m docs.make_command_line
 """
 
 from __future__ import annotations
@@ -15,12 +13,41 @@ from flashworld.cli import build_parser
 
 TARGET = Path(__file__).with_name("command_line.md")
 INTRODUCTION = """\
-# The command line
+# Command line
 
-`python -m flashworld COMMAND`. Written by `python -m docs.make_command_line`.
+`python -m flashworld COMMAND`. Results go to standard output, progress and errors to standard error. Exit codes: 0 success, 2 invalid
+input, 1 any other known error, 130 interrupted by Ctrl-C. Image sizes are height x width. `python -m docs.make_command_line` writes
+this page.
 
-Results go to standard output, progress and errors to standard error. Exit codes: 0 done, 2 the input is wrong, 1 anything
-else the program knows about, 130 stopped by Ctrl-C. Picture sizes are height x width.
+## Examples
+
+```console
+$ python -m flashworld generate examples/coffee --out out/coffee
+$ python -m flashworld generate --image examples/cat/cat.jpg --text "a cat looking up" --trajectory forward --param amplitude=1 --seed 7 --out out/cat
+$ python -m flashworld generate --input_dir out --output_dir again --seed 8 --ply --spz
+$ python -m flashworld render out/coffee/scene.ply --trajectory spiral --param turns=1 --seconds 3 --out out/spiral.mp4
+$ python -m flashworld trajectory list
+$ python -m flashworld trajectory preview dolly_zoom_in --out out/path.webp
+$ python -m flashworld trajectory convert examples/simple_trajectory.json --to transforms --out transforms.json
+$ python -m flashworld convert out/coffee/scene.ply out/coffee/scene.splat
+$ python -m flashworld convert out/coffee/scene.ply out/coffee/light.sog --count 20000
+$ python -m flashworld inspect out/coffee/light.sog
+$ python -m flashworld info --json
+```
+
+`generate` takes one request, or a folder: of `*.json` requests (also the original's), or of folders that each hold a
+`request.json`.
+
+With the full model, convert the weights once: they take half the space and load within seconds.
+
+```bash
+python -m flashworld weights convert --out weights
+python -m flashworld generate examples/coffee --model weights --out out/coffee
+```
+
+Without the weights, `python -m flashworld weights random --size full --out random` writes a folder of random ones: 21 GB,
+a minute on a GPU machine. Their images are fog, but shapes, speed and memory are those of the real model, and everything
+that loads them says *untrained*.
 """
 COMMON = ("--help", "--json", "--quiet", "--verbose")
 

@@ -1,9 +1,9 @@
-"""Write the GPU figures of the README and of docs/speed.md from what was measured.
+"""Write the GPU figures of the README and of docs/speed.md from measured reports.
 
     python -m benchmarks.gpu_all --out out/gpu
     python -m docs.make_gpu_figures out/gpu/gpu_all.json      # `make bench-gpu` does both
 
-Parts of the given reports that are whole replace those in `docs/gpu_figures.json`, from which the tables between the markers
+Complete parts of the given reports replace those in `docs/gpu_figures.json`, from which the tables between the markers
 `<!-- gpu: NAME -->` and `<!-- gpu end -->` are made. Without a report only the tables are written.
 """
 
@@ -29,7 +29,7 @@ DIGITS = 5
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Take over reports and write the files."""
+    """Merge reports into the figures and write the files."""
     parts = json.loads(FIGURES.read_text()) if FIGURES.is_file() else {}
     for path in argv or ():
         report = json.loads(Path(path).read_text())
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def whole(parts: dict[str, Any]) -> dict[str, Any]:
-    """The parts that were measured to their end on a GPU, without what no table shows."""
+    """The parts whose measurement completed on a GPU, without what no table shows."""
     return {
         name: rounded({key: value for key, value in row.items() if key not in LEFT_OUT})
         for name, row in parts.items()
@@ -63,7 +63,7 @@ def rounded(value: Any) -> Any:  # noqa: ANN401 - any JSON
 
 
 def filled(text: str, parts: dict[str, Any]) -> str:
-    """A file with its tables written anew."""
+    """The text with its tables rewritten."""
 
     def block(match: re.Match[str]) -> str:
         part, make = TABLES[match["name"]]
