@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from flashworld.models.folded import fold_doublings
+from flashworld.models.sub_pixel import use_sub_pixel_upsampling
 from flashworld.models.fp8 import Fp8Mode, probe_fp8
 from flashworld.models.fused import fuse_networks
 from flashworld.models.int8 import shrink_text_encoder
@@ -28,14 +28,14 @@ class Variant:
 
     Attributes:
         fused: One product for q, k and v; the text's keys and values once a scene.
-        folded: The Gaussian decoder's doublings from 4/9 of the products.
+        sub_pixel: The Gaussian decoder with sub-pixel convolutions, from 4/9 of the multiplications.
         padded: The VAE encoder's odd channel counts filled up with zeros.
         fp8: Granularity of eight-bit block linears; None leaves them in the networks' dtype. Needs `fused`.
         text_int8: Eight-bit weights in the text encoder: 4.6 GB less to hold and, on a cold ZeroGPU worker, to move.
     """
 
     fused: bool = True
-    folded: bool = True
+    sub_pixel: bool = True
     padded: bool = True
     fp8: Fp8Mode | None = None
     text_int8: bool = False
@@ -44,8 +44,8 @@ class Variant:
         """The same model, rearranged and for inference only; let go of the argument to free what was replaced."""
         if self.fused or self.fp8:
             networks = fuse_networks(networks, self.fp8)
-        if self.folded:
-            networks = replace(networks, gaussian_decoder=fold_doublings(networks.gaussian_decoder))
+        if self.sub_pixel:
+            networks = replace(networks, gaussian_decoder=use_sub_pixel_upsampling(networks.gaussian_decoder))
         if self.padded:
             networks = replace(networks, vae_encoder=pad_convolutions(networks.vae_encoder))
         if self.text_int8:

@@ -1,7 +1,7 @@
 """How much arithmetic and memory traffic a stage cannot do without, counted, not guessed.
 
 Operations are counted by PyTorch on networks without memory ("meta"), from the plain networks: fusing does not change
-them, folding the decoder's doublings lowers them, so the folded decoder's floor is still an honest one for the plain.
+them; sub-pixel convolutions in the decoder lower them, so the floor of the sub-pixel decoder also holds for the plain one.
 """
 
 from __future__ import annotations

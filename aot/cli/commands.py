@@ -131,7 +131,7 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     mode = probe_fp8(device) if args.fp8 == "auto" else None if args.fp8 == "none" else args.fp8
     fp8 = mode if args.fused else None
-    variant = Variant(fused=args.fused, folded=args.folded, fp8=fp8, text_int8=args.text_int8)
+    variant = Variant(fused=args.fused, sub_pixel=args.sub_pixel, fp8=fp8, text_int8=args.text_int8)
     return Recipe(config_of(args.model), variant, device.type, dtype, CompileOptions(args.inductor, args.attention))
 
 

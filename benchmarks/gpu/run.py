@@ -73,7 +73,7 @@ class Run(Record):
 
     @property
     def variant(self) -> Variant:
-        """As the app runs networks on ZeroGPU: fused, folded, blocks in FP8, the text encoder in whole numbers."""
+        """As the app runs networks on ZeroGPU: fused projections, sub-pixel convolutions, blocks in FP8, the text encoder in int8."""
         return Variant(fp8=self.fp8, text_int8=True)
 
     @property

@@ -1,7 +1,7 @@
-"""The block's arithmetic between products as Triton kernels: a row is read once, kept in registers and written once.
+"""The block's operations between matrix multiplications, as Triton kernels: a row is read once, kept in registers, written once.
 
-`block_ops.py` has the same in torch, says what each computes, and chooses. As operators of torch's they can be exported;
-a compiled graph then holds them, so that running it needs no Triton.
+`block_ops.py` has the same in torch, documents each operation, and selects one of the two. Registered as torch operators they can
+be exported; a compiled graph then contains them, so running it needs no Triton.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _norm_rotate(
 
 
 def _padded(width: int) -> int:
-    """The next power of two, which is what Triton's ranges are."""
+    """The next power of two, as Triton's ranges require."""
     return 1 << (width - 1).bit_length()
 
 

@@ -1,7 +1,7 @@
-"""What a transformer block in eight bits does between its products, one operation a pass over memory.
+"""The operations of an eight-bit transformer block between its matrix multiplications, each a single pass over memory.
 
 Each is written twice: here in torch, and as a Triton kernel in `block_kernels.py` for CUDA tensors. Both round at the
-same places: the residual stream, the norm's result and GELU's to bfloat16, then e4m3 with one scale a token.
+same points: the residual stream and the results of norm and GELU to bfloat16, then to e4m3 with one scale per token.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from flashworld.models.fp8 import quantize_input
 from flashworld.models.triton_use import kernels_run
 
-try:  # names, not the module: what a compiled graph was made from is found through them
+try:  # names, not the module: the sources of a compiled graph are found through them
     from flashworld.models.block_kernels import norm_quantize as norm_quantize_kernel
     from flashworld.models.block_kernels import norm_rotate as norm_rotate_kernel
     from flashworld.models.block_kernels import quantize as quantize_kernel
@@ -34,14 +34,14 @@ def norm_quantize(
 
     Args:
         x: The stream, bfloat16. (tokens, width)
-        y: What is added to it; None adds nothing.
+        y: Added to it; None adds nothing.
         gate: Factor of `y`, float32 (width,); None for 1.
         gain: Factor of the norm's result, float32. (width,)
         offset: Added to it.
         eps: Of the layer norm.
 
     Returns:
-        The stream after adding, e4m3 (tokens, width), inverse scales (tokens, 1).
+        The stream after the addition, e4m3 (tokens, width), inverse scales (tokens, 1).
     """
     if HAVE_TRITON and kernels_run(x):
         total, q, scale = norm_quantize_kernel(x, y, gate, gain, offset, eps)
@@ -53,7 +53,7 @@ def norm_quantize(
 
 
 def quantize(x: torch.Tensor, *, gelu: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
-    """Round bfloat16 (tokens, width), after GELU if wanted, to e4m3 and inverse scales (tokens, 1)."""
+    """Round bfloat16 (tokens, width), optionally after GELU, to e4m3 and inverse scales (tokens, 1)."""
     if HAVE_TRITON and kernels_run(x):
         return quantize_kernel(x.contiguous(), gelu)
     return quantize_input(F.gelu(x, approximate="tanh") if gelu else x, "per_row")
@@ -62,13 +62,13 @@ def quantize(x: torch.Tensor, *, gelu: bool = False) -> tuple[torch.Tensor, torc
 def norm_rotate(
     x: torch.Tensor, start: int, gain: torch.Tensor, rotary: tuple[torch.Tensor, torch.Tensor] | None, eps: float
 ) -> torch.Tensor:
-    """Divide some columns by their root mean square, scale them, turn neighbouring pairs.
+    """RMS-normalise some columns, scale them, and apply the rotary embedding to neighbouring pairs.
 
     Args:
         x: Queries, or queries, keys and values side by side, bfloat16. (tokens, columns)
-        start: First column; as many follow as `gain` has numbers.
+        start: First column; the number of columns is the length of `gain`.
         gain: bfloat16. (width,)
-        rotary: Cosines and sines, each twice, float32, the same for every head; None turns nothing. (tokens, head) each
+        rotary: Cosines and sines, each twice, float32, the same for every head; None skips the rotation. (tokens, head) each
         eps: Of the norm.
 
     Returns:

@@ -1,11 +1,11 @@
-"""A transformer block whose rounding to e4m3 is part of the passes before its products.
+"""A transformer block that quantises to e4m3 in the same pass as the operation before each matrix multiplication.
 
-The same numbers as diffusers' `WanTransformerBlock` with `Fp8Linear` layers of one scale a token; what is in between goes
-over memory once: adding, norm, modulation and rounding together, then GELU and rounding, then norm and rotation.
+The same numbers as diffusers' `WanTransformerBlock` with `Fp8Linear` layers of one scale per token. Everything in between
+is fused into single passes over memory: addition, norm, modulation and quantisation; GELU and quantisation; norm and rotary embedding.
 
 Numerics: as in `transformer.py` and `fp8.py`; see `block_ops.py` for where bfloat16 is rounded to.
 Source: arithmetic of diffusers' `WanTransformerBlock` (Apache-2.0). Deviations:
-1. The feed-forward's answer is added by the next block's first norm: blocks hand on a `Stream`.
+1. The output of the feed-forward is added in the next block's first norm: blocks pass on a `Stream`.
 2. One scene at a time.
 """
 
@@ -23,7 +23,7 @@ from flashworld.models.trees import shallow_copy
 
 
 class Stream(NamedTuple):
-    """The residual stream and what is still to be added to it: x + y * gate.
+    """The residual stream and the pending term: x + y * gate.
 
     Attributes:
         x: bfloat16. (tokens, width)
@@ -40,9 +40,9 @@ class EightBitBlock(nn.Module):
     """One block; tensors and names are those of the block it is made from.
 
     Args:
-        block: A `WanTransformerBlock` with a fused `attn1` and per-row `Fp8Linear` layers. Its parts are shared.
+        block: A `WanTransformerBlock` with a fused `attn1` and per-row `Fp8Linear` layers. Its modules are shared.
         index: Of the block, for its slice of the text's keys and values.
-        is_last: Adds what is open, so that a tensor comes out.
+        is_last: Adds the pending term and returns a tensor.
     """
 
     def __init__(self, block: nn.Module, index: int, *, is_last: bool) -> None:
@@ -63,7 +63,7 @@ class EightBitBlock(nn.Module):
         """See `WanTransformerBlock`.
 
         Args:
-            hidden: (1, tokens, width), or what the block before has left.
+            hidden: (1, tokens, width), or the previous block's `Stream`.
             context: From `TextContext`. (1, blocks, 2, text tokens, width)
             time: (1, 6, width)
             rotary: Cosines and sines, each twice. (1, tokens, 1, head) each
@@ -107,7 +107,7 @@ class EightBitBlock(nn.Module):
 
 
 def _multiply(layer: Any, q: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 - an Fp8Linear
-    """An `Fp8Linear` on inputs that are rounded already. (tokens, out), bfloat16"""
+    """An `Fp8Linear` on inputs that are already quantised. (tokens, out), bfloat16"""
     return cast(Fp8Linear, layer).multiply(q, scale)
 
 
@@ -118,7 +118,7 @@ def _attend(heads: int, query: torch.Tensor, key: torch.Tensor, value: torch.Ten
 
 
 def use_eight_bit_blocks(transformer: nn.Module) -> nn.Module:
-    """A fused transformer with per-row `Fp8Linear` layers, its blocks rearranged; the argument stays as it is."""
+    """A fused transformer with per-row `Fp8Linear` layers, its blocks replaced. The argument is not changed."""
     rearranged: Any = shallow_copy(transformer)
     blocks = list(rearranged.blocks)
     rearranged.blocks = nn.ModuleList(

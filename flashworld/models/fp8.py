@@ -1,13 +1,13 @@
-"""Eight-bit linears (e4m3) for the transformer's blocks, where the device multiplies them.
+"""FP8 (e4m3) linear layers for the transformer's blocks, on devices that support them.
 
-Two granularities. "per_tensor": one scale for a weight, one for an input, found anew at each call; the original's
-scheme, number for number. "per_row": one scale an output channel and one a token; more exact, same speed where the
-device has it. Products accumulate in float32 and come out in bfloat16, bias (bfloat16) included, which is the one
-combination `torch._scaled_mm` allows a bias in.
+Two granularities. "per_tensor": one scale for a weight, one for an input, computed at each call; numerically identical to the
+original's scheme. "per_row": one scale per output channel and one per token; more exact, at the same speed where the
+device supports it. Products accumulate in float32 and are returned in bfloat16, bias (bfloat16) included: the only
+combination in which `torch._scaled_mm` accepts a bias.
 
 Numerics: scales are float32 at the multiplication. In "per_tensor" an input's scale is rounded to bfloat16 first and
 the input is scaled in bfloat16, as the original does; in "per_row" both stay float32 until the rounding to e4m3.
-Without a device that multiplies e4m3 the same rounded numbers are multiplied in bfloat16 (`native=False`).
+On devices without e4m3 the same quantised values are multiplied in bfloat16 (`native=False`).
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ E4M3_MAX = 448.0
 SMALLEST_AMAX = 1e-12
 """An all-zero row has no scale of its own."""
 ROWS_AT_ONCE = 8192
-"""Of a weight while it is rounded: the largest stacked one would need 7 GB of float32 otherwise."""
+"""Rows of a weight quantised at a time: the largest stacked weight would otherwise need 7 GB of float32."""
 MAX_FAST_INPUTS = 4096
-"""Products over at most this many numbers are summed in the units' own fast way, an eighth faster: at 3072 it adds 0.001
-to a relative error of 0.037, at 14336 it would add 0.003 and save half as much."""
+"""Largest inner dimension with fast accumulation, which is an eighth faster: at 3072 it adds 0.001 to a relative error of
+0.037, at 14336 it would add 0.003 and save half as much."""
 MIN_CAPABILITY = (8, 9)
-"""The first CUDA devices that multiply e4m3."""
+"""Compute capability of the first CUDA devices with e4m3 units."""
 PROBE_ERROR = 0.1
-"""Largest relative error of a working multiplication of random numbers; e4m3 makes 0.04."""
+"""Largest relative error accepted for a product of random matrices; e4m3 gives 0.04."""
 
 logger = logging.getLogger(__name__)
 
 
 class Fp8Linear(nn.Module):
-    """A linear layer with an e4m3 weight and inputs rounded to e4m3 at each call.
+    """A linear layer with an e4m3 weight and inputs quantised to e4m3 at each call.
 
     Args:
-        weight: The weight to round, float32 or bfloat16. (out, in)
+        weight: The weight to quantise, float32 or bfloat16. (out, in)
         bias: (out,) or None.
         mode: Granularity of the scales.
-        native: Multiply in e4m3 on the device; False multiplies the rounded numbers in bfloat16.
+        native: Multiply in e4m3 on the device; False multiplies the quantised values in bfloat16.
     """
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, mode: Fp8Mode, *, native: bool) -> None:
@@ -65,7 +65,7 @@ class Fp8Linear(nn.Module):
         return y.reshape(*x.shape[:-1], self.out_features)
 
     def multiply(self, rows: torch.Tensor, inverse_scale: torch.Tensor) -> torch.Tensor:
-        """What `forward` does with inputs that `quantize_input` has rounded. (tokens, out), bfloat16"""
+        """`forward` for inputs already quantised by `quantize_input`. (tokens, out), bfloat16"""
         product = scaled_product if self.native else emulated_product
         return product(rows, inverse_scale, self.weight, self.weight_inv_scale, self.bias)
 
@@ -75,7 +75,7 @@ class Fp8Linear(nn.Module):
 
 
 def quantize_weight(weight: torch.Tensor, mode: Fp8Mode) -> tuple[torch.Tensor, torch.Tensor]:
-    """Round a weight to e4m3.
+    """Quantise a weight to e4m3.
 
     Returns:
         e4m3 (out, in), and the float32 factor that undoes the scaling: (1,) per tensor, (1, out) per row.
@@ -88,17 +88,17 @@ def quantize_weight(weight: torch.Tensor, mode: Fp8Mode) -> tuple[torch.Tensor, 
 
 
 def _round_weight(weight: torch.Tensor, dim: int | tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-    """A float32 weight with one scale along `dim`: e4m3, and what undoes the scaling."""
+    """A float32 weight with one scale along `dim`: e4m3, and the factor that undoes the scaling."""
     scale = E4M3_MAX / weight.abs().amax(dim=dim, keepdim=True).clamp(min=SMALLEST_AMAX)
     return to_e4m3(weight * scale), scale.reciprocal()
 
 
 def quantize_input(x: torch.Tensor, mode: Fp8Mode) -> tuple[torch.Tensor, torch.Tensor]:
-    """Round inputs to e4m3.
+    """Quantise inputs to e4m3.
 
     Args:
         x: (tokens, in)
-        mode: One scale for all, or one a token.
+        mode: One scale for all, or one per token.
 
     Returns:
         e4m3 (tokens, in), and the float32 factor that undoes the scaling: (1,) per tensor, (tokens, 1) per row.
@@ -112,7 +112,7 @@ def quantize_input(x: torch.Tensor, mode: Fp8Mode) -> tuple[torch.Tensor, torch.
 
 
 def to_e4m3(x: torch.Tensor) -> torch.Tensor:
-    """Round to e4m3; the clamp keeps what rounding pushed above the largest number from becoming NaN."""
+    """Round to e4m3; the clamp keeps values that rounding pushed above the maximum from becoming NaN."""
     return x.clamp(-E4M3_MAX, E4M3_MAX).to(torch.float8_e4m3fn)
 
 
@@ -137,17 +137,17 @@ def emulated_product(
     weight_inverse_scale: torch.Tensor,
     bias: torch.Tensor | None,
 ) -> torch.Tensor:
-    """The same from the same rounded numbers, multiplied in bfloat16. (tokens, out), bfloat16"""
+    """The same product of the same quantised values, multiplied in bfloat16. (tokens, out), bfloat16"""
     wide_x = (x.float() * x_inverse_scale).to(torch.bfloat16)
     wide_weight = (weight.float() * weight_inverse_scale.reshape(-1, 1)).to(torch.bfloat16)
     return linear(wide_x, wide_weight, bias)
 
 
 def quantize_blocks(transformer: nn.Module, mode: Fp8Mode, *, native: bool) -> nn.Module:
-    """A transformer whose block linears are `Fp8Linear`; see `quantize_linears`.
+    """A transformer whose blocks use `Fp8Linear`; see `quantize_linears`.
 
     Args:
-        transformer: With its linears of every block under `blocks`.
+        transformer: With the linear layers of every block under `blocks`.
         mode: Granularity of the scales, see `probe_fp8`.
         native: Multiply in e4m3 on the device.
     """
@@ -155,10 +155,10 @@ def quantize_blocks(transformer: nn.Module, mode: Fp8Mode, *, native: bool) -> n
 
 
 def quantize_linears(network: nn.Module, part: str, mode: Fp8Mode, *, native: bool) -> nn.Module:
-    """A network whose linears under one of its children are `Fp8Linear`.
+    """A network with `Fp8Linear` layers in one of its children.
 
-    The argument stays as it is. Everything but those linears is shared with it, not copied; let go of the argument to
-    free its wide weights.
+    The argument is not changed. Everything but those layers is shared with it, not copied; delete the argument to free its
+    unquantised weights.
 
     Args:
         network: Any network.
@@ -175,10 +175,10 @@ def quantize_linears(network: nn.Module, part: str, mode: Fp8Mode, *, native: bo
 
 
 def probe_fp8(device: torch.device | str) -> Fp8Mode | None:
-    """Try what a device multiplies: "per_row" if it can, else "per_tensor", else None.
+    """The finest granularity that works on a device: "per_row", else "per_tensor", else None.
 
-    Some devices and library versions claim a granularity and fail at the call, so one small product is made and
-    checked.
+    Some devices and library versions claim to support a granularity and fail at the call, so one small product is computed
+    and checked.
     """
     device = torch.device(device)
     if device.type != "cuda" or torch.cuda.get_device_capability(device) < MIN_CAPABILITY:

@@ -1,15 +1,14 @@
-"""The transformer rearranged for speed: one product for q, k and v, and the text's keys and values once a scene.
+"""The transformer with fused QKV projections, and with the text's keys and values computed once per scene.
 
-`fuse_networks` turns loaded networks into an equal pair: a `TextContext`, called once a scene, and a transformer that
-takes its answer where it took the text embedding. In eight bits, q, k and v then also share one rounding of their
-input.
+`fuse_networks` turns loaded networks into an equivalent pair: a `TextContext`, called once per scene, and a transformer that
+takes its output in place of the text embedding. In FP8, q, k and v then also share one quantisation of their input.
 
 Numerics: as in `transformer.py`. Rotary embedding runs in float32 and is rounded once.
 
 Source: arithmetic of diffusers' `WanAttnProcessor` (Apache-2.0). Deviations:
 1. Self-attention multiplies by the stacked weights of q, k and v at once.
-2. Cross-attention gets keys and values that are projected already, for all blocks by one product; the transformer no
-   longer projects the text.
+2. Cross-attention receives keys and values that are already projected, for all blocks by one fused projection; the
+   transformer no longer projects the text.
 3. Attention is `scaled_dot_product_attention` itself, without diffusers' choice of backends.
 """
 
@@ -33,25 +32,25 @@ QKV, KV = ("to_q", "to_k", "to_v"), ("to_k", "to_v")
 
 
 def fuse_networks(networks: Networks, fp8: Fp8Mode | None = None, *, native: bool = True) -> Networks:
-    """The same model, faster; the argument stays as it is and may be let go of.
+    """The same model, faster. The argument is not changed and may be deleted.
 
     Args:
         networks: Loaded, on their device, in their dtype.
-        fp8: Round the block linears to eight bits, with this granularity; None leaves them alone. The text's keys and
-            values stay as they are unless every output channel has a scale of its own.
-        native: Multiply in eight bits on the device, see `fp8.py`.
+        fp8: Quantise the blocks' linear layers with this granularity; None leaves them alone. The projections of the
+            text's keys and values are quantised only if every output channel has its own scale.
+        native: Multiply in FP8 on the device, see `fp8.py`.
     """
     text_context, transformer = fuse_transformer(networks.transformer)
     if fp8:
         transformer = quantize_blocks(transformer, fp8, native=native)
-    if fp8 == "per_row":  # one scale for all blocks' weights would be coarser than one a block
+    if fp8 == "per_row":  # one scale for all blocks' weights would be coarser than one per block
         transformer = use_eight_bit_blocks(transformer)
         text_context = quantize_linears(text_context, "blocks", fp8, native=native)
     return replace(networks, transformer=transformer, text_context=text_context)
 
 
 def fuse_transformer(transformer: nn.Module) -> tuple[TextContext, nn.Module]:
-    """Split a transformer into what depends on the text alone and the rest, with fused projections.
+    """Split a transformer into the part that depends on the text alone and the rest, with fused projections.
 
     Args:
         transformer: From `build_transformer`, with its weights.
@@ -80,7 +79,7 @@ def fuse_transformer(transformer: nn.Module) -> tuple[TextContext, nn.Module]:
 
 
 class TextKeysValues(nn.Module):
-    """Keys and values of the text for every block, from one product.
+    """Keys and values of the text for every block, from one fused projection.
 
     Args:
         to_kv: Keys and values of block 0, of block 1, and so on, one after the other.
@@ -173,7 +172,7 @@ def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch
 
 
 def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Turn neighbouring pairs of channels by their angles, in float32, rounded once.
+    """Rotate neighbouring pairs of channels by their angles, in float32, rounded once.
 
     Args:
         x: Queries or keys. (B, tokens, heads, d)
@@ -186,7 +185,7 @@ def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tenso
 
 
 def stack_linears(*parts: nn.Linear) -> nn.Linear:
-    """One linear layer that gives the outputs of several, one after the other."""
+    """One linear layer with the concatenated outputs of several."""
     with torch.device("meta"):
         stacked = nn.Linear(parts[0].in_features, sum(part.out_features for part in parts))
     stacked.weight = nn.Parameter(torch.cat([part.weight.detach() for part in parts]))

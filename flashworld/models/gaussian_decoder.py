@@ -1,15 +1,15 @@
 """The Gaussian decoder: DiT features and clean latents to a 3D Gaussian scene.
 
-It is the Wan VAE decoder for single frames (2-D, see `vae_blocks.py`) that also reads the DiT's features and ends, at
-half the picture's size, in a convolution with 2 x 38 channels instead of an RGB picture. `forward` is the network:
-tensors in, head maps out, fit for export. `gaussians_from_maps` is the geometry: head maps and cameras to Gaussians.
+It is the Wan VAE decoder for single frames (2D, see `vae_blocks.py`) that also takes the DiT's features and ends, at
+half the image's size, in a convolution with 2 x 38 channels instead of RGB. `forward` is the network:
+tensors in, head maps out, suitable for export. `gaussians_from_maps` is the geometry: head maps and cameras to Gaussians.
 `GaussianDecoder.gaussians` does both.
 
 Numerics: body in the dtype of the weights (bfloat16 on CUDA). The last norm, SiLU, the head's convolution and all
 geometry run in float32 (`FLOAT32_PARTS` keep float32 weights); a CUDA convolution in float32 uses TF32 where PyTorch's
 default allows it.
 
-Source: FlashWorld (arXiv 2510.13678). Its oddities are kept because the trained weights expect them: the pixel size
+Source: FlashWorld (arXiv 2510.13678). Its peculiarities are kept because the trained weights expect them: the pixel size
 multiplies by the focal length, the pixel offset counts in units of the principal point, `lrs_mul` scales the bias too.
 """
 
@@ -54,7 +54,7 @@ class _Decoder(nn.Module):
         self.conv_in = nn.Conv2d(vae.z_dim, widths[0], 3, padding=1)
         self.mid_block = MidBlock(widths[0])
         self.up_blocks = nn.ModuleList(
-            UpBlock(a, b, vae.num_res_blocks, double=i < last) for i, (a, b) in enumerate(pairwise(widths))
+            UpBlock(a, b, vae.num_res_blocks, upsample=i < last) for i, (a, b) in enumerate(pairwise(widths))
         )
         self.norm_out = ChannelNorm(widths[-1])
 
@@ -89,7 +89,7 @@ class GaussianDecoder(nn.Module):
         self.gs_head = GaussianHead(vae.decoder_base_dim * vae.dim_mult[0])
 
     def activations(self, features: torch.Tensor, raw_latents: torch.Tensor) -> torch.Tensor:
-        """What the head reads: after the last norm and SiLU, float32. (N, decoder_base_dim, 8h, 8w)"""
+        """The input of the head: after the last norm and SiLU, float32. (N, decoder_base_dim, 8h, 8w)"""
         dtype = self.post_quant_conv.weight.dtype
         features, raw_latents = (
             t.to(dtype).contiguous(memory_format=torch.channels_last) for t in (features, raw_latents)
@@ -140,7 +140,7 @@ class GaussianDecoder(nn.Module):
 
 
 def gaussians_from_maps(maps: torch.Tensor, cameras: Cameras) -> Gaussians:
-    """Shoot a ray through every pixel of the head maps and put the Gaussians on it. On a GPU one kernel does it all.
+    """Cast a ray through every pixel of the head maps and place the Gaussians on it. On a GPU this is a single kernel.
 
     Args:
         maps: Head maps, float32; channels are 2 points x (SH 27, uv 2, depth 1, opacity 1, scale 3, rotation 4).
@@ -172,12 +172,12 @@ def gaussians_from_maps(maps: torch.Tensor, cameras: Cameras) -> Gaussians:
 
 
 def repeat_points(per_camera: torch.Tensor) -> torch.Tensor:
-    """One row a camera to one row a (camera, point). (N, k) -> (2N, k)"""
+    """One row per camera to one row per (camera, point). (N, k) -> (2N, k)"""
     return per_camera.repeat_interleave(GAUSSIANS_PER_PIXEL, dim=0)
 
 
 def join(parts: list[Gaussians]) -> Gaussians:
-    """Scenes one after the other."""
+    """Concatenate scenes."""
     return Gaussians(
         means=torch.cat([p.means for p in parts]),
         quats_wxyz=torch.cat([p.quats_wxyz for p in parts]),
@@ -188,14 +188,14 @@ def join(parts: list[Gaussians]) -> Gaussians:
 
 
 def design_bias() -> torch.Tensor:
-    """The head's bias before training: every Gaussian one pixel wide, which rendering time depends on. (76,)"""
+    """The head's bias before training: every Gaussian is one pixel wide, because rendering time depends on it. (76,)"""
     one_point = torch.zeros(GAUSSIAN_HEAD_WIDTH)
     one_point[-7:-4] = -math.log(MAX_SCALE_PX - 1)  # sigmoid gives 1 / 16
     return one_point.repeat(GAUSSIANS_PER_PIXEL)
 
 
 def design_lrs_mul() -> torch.Tensor:
-    """The multipliers FlashWorld's head was designed with; a checkpoint brings its own. (76,)"""
+    """The default multipliers of FlashWorld's head; a checkpoint has its own. (76,)"""
     one_point = torch.ones(GAUSSIAN_HEAD_WIDTH)
     one_point[3:SH_VALUES] = 0.5  # SH above band 0
     one_point[SH_VALUES : SH_VALUES + 2] = 0.01  # uv

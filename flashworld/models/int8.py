@@ -1,10 +1,10 @@
-"""The text encoder with eight-bit weights, for hosts where moving its eleven gigabytes costs more than multiplying by them.
+"""The text encoder with int8 weights, for hosts where moving its eleven gigabytes takes longer than the computation.
 
-Each output channel of a linear layer keeps one scale; weights are whole numbers from -127 to 127. Inputs, products and
-everything else stay in the networks' dtype, so this halves bytes, not arithmetic. The embedding table stays as it is.
+Each output channel of a linear layer has one scale; weights are integers from -127 to 127. Inputs, products and
+everything else stay in the networks' dtype, so this halves bytes, not arithmetic. The embedding table is not quantised.
 
-Numerics: whole numbers up to 127 are exact in bfloat16; the product is rounded to the networks' dtype, the scale
-multiplied into it in float32, and that rounded again. Rounding the weights adds about 0.8 % to a layer's answer.
+Numerics: integers up to 127 are exact in bfloat16; the product is rounded to the networks' dtype, multiplied by the scale in
+float32, and rounded again. Quantising the weights adds a relative error of about 0.8 % to a layer's output.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ SMALLEST_AMAX = 1e-12
 
 
 class Int8Linear(nn.Module):
-    """A linear layer with whole-number weights.
+    """A linear layer with int8 weights.
 
     Args:
-        layer: The layer to round, with a floating weight (out, in).
+        layer: The layer to quantise, with a floating weight (out, in).
     """
 
     def __init__(self, layer: nn.Linear) -> None:
@@ -46,9 +46,9 @@ class Int8Linear(nn.Module):
 
 
 def shrink_text_encoder(networks: Networks) -> Networks:
-    """The same model with an eight-bit text encoder.
+    """The same model with an int8 text encoder.
 
-    The argument stays as it is and shares everything but the text encoder's linear weights; let go of it to free them.
+    The argument is not changed and shares everything but the text encoder's linear weights; delete it to free them.
     """
     encoder = shallow_copy(networks.text.encoder)
     for parent in list(encoder.modules()):

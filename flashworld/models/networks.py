@@ -32,11 +32,11 @@ FLOAT32_PARTS = {
     "gaussian_decoder": gaussian_decoder.FLOAT32_PARTS,
     "text_context": (),
 }
-"""Parts of tensor names, by network, that keep float32 whatever the rest is cast to."""
+"""Parts of tensor names, by network, that keep float32 whatever dtype the rest is cast to."""
 UNSCALED_QUERY = "SelfAttention.q.weight"
 """UMT5 does not divide its attention logits by the square root of a head's width; its query weights are that much
-smaller. Drawn without, logits of width 64 have a deviation of 8, attention picks single tokens, and 24 such layers
-multiply any rounding by a thousand: two right answers in bfloat16 then differ by 80 %.
+smaller. With unscaled random weights, logits of width 64 have a standard deviation of 8, attention selects single tokens, and 24
+such layers multiply any rounding error by a thousand: two correct results in bfloat16 then differ by 80 %.
 """
 CPU = torch.device("cpu")
 
@@ -48,12 +48,12 @@ class Networks:
     Attributes:
         config: Its sizes.
         text: Prompt to embedding.
-        vae_encoder: Pictures to latents.
+        vae_encoder: Images to latents.
         transformer: The denoiser, or something made from it (fused, quantised, compiled).
         gaussian_decoder: Features and latents to Gaussians.
         device: Where the networks run.
-        dtype: What the networks compute in and want their inputs in.
-        text_context: Text embedding to what `transformer` wants of it, called once a scene: nothing to do for the
+        dtype: What the networks compute in and expect their inputs in.
+        text_context: Text embedding to the text input of `transformer`, called once per scene: the identity for the
             plain transformer, a `fused.TextContext` for the fused one.
     """
 
@@ -80,7 +80,7 @@ class Networks:
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Networks:
         """Cast and move. As with `nn.Module.to`, the networks themselves move; use the returned `Networks`.
 
-        Casting happens where the weights are, before moving, so that half the bytes travel.
+        Casting happens before moving, so that half the bytes are transferred.
         """
         device = torch.device(device)
         for name, module in self.modules.items():
@@ -93,7 +93,7 @@ class Networks:
 def build_networks(
     config: ModelConfig, device: torch.device | str = "meta", tokenizer: Tokenizer | None = None
 ) -> Networks:
-    """Every network of `config` without weights worth anything, in eval mode.
+    """Every network of `config` with uninitialised weights, in eval mode.
 
     Assign state dicts (`still_frame_state`, `text_encoder_state`), then call `materialize_rope` and `tie_embedding`.
 
@@ -126,7 +126,7 @@ def weight_bytes(config: ModelConfig, dtype: torch.dtype) -> dict[str, int]:
 
 
 def cast_weights(module: nn.Module, dtype: torch.dtype, float32_parts: tuple[str, ...] = ()) -> None:
-    """Cast floating weights in place, but those with one of `float32_parts` in the name to float32.
+    """Cast floating-point weights in place; those with one of `float32_parts` in the name to float32.
 
     Eight-bit weights and their scales stay as they are; 4-D kernels become channels_last.
     """
@@ -150,13 +150,13 @@ def random_networks(
 ) -> Networks:
     """Every network with seeded random weights that keep activations of order one and scenes in view.
 
-    Weights are drawn on `device` (full size takes seconds on a GPU) in float32, then cast, so one seed gives the same
-    weights in every dtype; another kind of device draws others.
+    Weights are generated on `device` (full size takes seconds on a GPU) in float32, then cast, so one seed gives the same
+    weights in every dtype; another type of device gives different ones.
 
     Args:
         config: Sizes.
         seed: Of the weights.
-        device: Where to draw and keep them.
+        device: Where to generate and keep them.
         dtype: What the networks compute in.
         tokenizer: The model's own; None takes a byte tokenizer.
     """
@@ -180,10 +180,10 @@ def _random_state(
     float32_parts: tuple[str, ...],
     query_gain: float,
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """Draw every tensor of a module's state dict, in its order."""
+    """Random values for every tensor of a module's state dict, in its order."""
     seen: dict[int, torch.Tensor] = {}
     for name, tensor in module.state_dict(keep_vars=True).items():
-        if id(tensor) not in seen:  # a tied weight is drawn once
+        if id(tensor) not in seen:  # a tied weight is generated once
             value = _random_tensor(name, tensor.shape, generator)
             if name.endswith(UNSCALED_QUERY):
                 value.mul_(query_gain)
@@ -192,7 +192,7 @@ def _random_state(
 
 
 def _random_tensor(name: str, shape: torch.Size, generator: torch.Generator) -> torch.Tensor:
-    """One weight by what its name says it is, float32, on the generator's device."""
+    """A random weight of the kind that its name implies, float32, on the generator's device."""
     device = generator.device
     if name == "gs_head.lrs_mul":
         return design_lrs_mul().to(device)

@@ -1,6 +1,6 @@
-"""Run a network from the CPU's memory: onto the GPU for one call, back afterwards, for cards too small to hold all.
+"""Offload a network to CPU memory and move it to the GPU for each call, for GPUs too small to hold all networks.
 
-Weights keep their dtype. A parked network costs its weights' bytes over the bus at every call.
+Weights keep their dtype. Every call of an offloaded network transfers its weights over the bus.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from torch import nn
 
 Offload = Literal["text", "vae", "transformer"]
 WORKING_BYTES = 17 * 2**29
-"""What a scene of 24 x 480 x 704 needs beside the weights: 20 GiB at the most on an H200, with weights of 11.7 GiB."""
+"""Memory of a 24 x 480 x 704 scene in addition to the weights: the peak on an H200 is 20 GiB, with weights of 11.7 GiB."""
 
 
 def offload_that_fits(weight_bytes: Mapping[str, int], free_bytes: int) -> tuple[Offload, ...]:
-    """The networks to keep in the CPU's memory so that the rest and a scene of the usual size fit on the GPU.
+    """The networks to keep in CPU memory so that the rest and a scene of the default size fit on the GPU.
 
     Args:
         weight_bytes: Of each network, by its name in `Networks.modules`.
@@ -32,9 +32,9 @@ def offload_that_fits(weight_bytes: Mapping[str, int], free_bytes: int) -> tuple
 
 
 def visit_device_per_call(network: nn.Module, device: torch.device) -> nn.Module:
-    """Hook a network that lives on the CPU so that every forward call runs on `device`, then frees it.
+    """Hook a network on the CPU so that every forward call runs on `device`, whose memory is freed afterwards.
 
-    The CPU copy is pinned once and kept, so coming back copies nothing. The argument itself is hooked and returned.
+    The CPU copy is pinned once and kept, so moving back copies nothing. The argument itself is hooked and returned.
 
     Args:
         network: On the CPU, in its final dtype, for inference only.

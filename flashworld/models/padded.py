@@ -1,8 +1,8 @@
-"""The VAE encoder with channel counts that a GPU's convolutions are made for: the same numbers, plus zeros left out again.
+"""The VAE encoder with channel counts padded to the tile sizes of GPU convolutions: the same numbers, plus zeros that are dropped.
 
-Convolution kernels work on 64 output channels at a time and read 8 input channels at once. The encoder's first layer has
-12 inputs, for which the libraries fall back to a kernel without matrix units (4 ms of the encoder's 35 on an H200, 0.5
-padded); its 160-channel layers fill 2.5 of 3 tiles and are fastest when the third is filled up.
+Convolution kernels process 64 output channels at a time and read 8 input channels at once. The encoder's first layer has
+12 input channels, for which the libraries fall back to a kernel without tensor cores (4 ms of the encoder's 35 on an H200, 0.5
+padded); its 160-channel layers fill 2.5 of 3 tiles and are fastest when the third is padded.
 
 Numerics: zeros add nothing; which kernel runs may change the order of summation.
 """
@@ -25,7 +25,7 @@ MAX_PADDED_OUTPUTS = 256
 
 
 class PaddedConv(nn.Module):
-    """A convolution whose kernel has been filled up with zeros.
+    """A convolution whose kernel is padded with zeros.
 
     Args:
         conv: The convolution; its kernel is copied.
@@ -49,14 +49,14 @@ class PaddedConv(nn.Module):
 
 
 def padded_channels(conv: nn.Conv2d) -> tuple[int, int]:
-    """How many input and output channels of zeros a convolution gets."""
+    """How many input and output channels a convolution is padded to."""
     more_in = -conv.in_channels % INPUT_MULTIPLE
     more_out = -conv.out_channels % OUTPUT_MULTIPLE
     return more_in, more_out if conv.out_channels + more_out <= MAX_PADDED_OUTPUTS else 0
 
 
 def pad_convolutions(encoder: StillFrameEncoder) -> StillFrameEncoder:
-    """An encoder whose 3x3 convolutions are padded where that pays; the argument stays as it is."""
+    """An encoder whose 3x3 convolutions are padded where that is faster. The argument is not changed."""
     padded = shallow_copy(encoder)
     for parent in list(padded.modules()):
         for name, child in parent.named_children():

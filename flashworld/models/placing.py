@@ -1,4 +1,4 @@
-"""Head maps to Gaussians by one kernel on a GPU: each number is read and written once. See `gaussian_decoder.py`."""
+"""Head maps to Gaussians by a single GPU kernel: each value is read and written once. See `gaussian_decoder.py`."""
 
 from __future__ import annotations
 

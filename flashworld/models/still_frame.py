@@ -1,7 +1,7 @@
-"""Video-VAE weights for one-frame videos: 3-D causal kernels become 2-D ones.
+"""Video-VAE weights for one-frame videos: 3D causal kernels become 2D ones.
 
-A causal convolution over a one-frame video sees only zeros in its past, so just the last time slice of its kernel ever
-meets data. Kernels lose their time axis, and the layers that only join frames (`time_conv`) are left out. Norm scales
+A causal convolution over a one-frame video sees only zeros in its past, so only the last time slice of its kernel
+receives data. Kernels lose their time axis, and the layers that only combine frames (`time_conv`) are omitted. Norm scales
 lose their trailing axes of size one. Names stay those of the checkpoint.
 """
 
@@ -16,7 +16,7 @@ ENCODER_PREFIXES = ("encoder.", "quant_conv.")
 
 
 def still_frame_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Cut a state dict for one-frame input; one that is cut already comes back as it is.
+    """Reduce a state dict to one-frame input; one that is already reduced is returned unchanged.
 
     Args:
         state: Checkpoint tensors: kernels (out, in, T, kh, kw) or (out, in, kh, kw), norm scales (C, 1, 1[, 1]) or (C,).

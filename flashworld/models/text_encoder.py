@@ -1,11 +1,11 @@
-"""The text side: prompt to the (1, tokens, text_dim) embedding the DiT attends to.
+"""Text conditioning: prompt to the (1, tokens, text_dim) embedding that the DiT attends to.
 
-The tokenizer is `tokenizer.json` verbatim through the `tokenizers` library; transformers 5 would rebuild it with other
-ids for unknown characters. Only the true tokens are encoded: padding is masked in the original, so it changes
-nothing but time, and its rows are replaced by zeros afterwards. The zero rows count: the DiT attends to all of them
-without a mask.
+The tokenizer is `tokenizer.json` verbatim through the `tokenizers` library; transformers 5 would rebuild it with different
+ids for unknown characters. Only the actual tokens are encoded: padding is masked in the original, so it affects only the
+running time, and its rows are replaced by zeros afterwards. The zero rows matter: the DiT attends to all of them without a
+mask.
 
-Numerics: dtype of the weights; the embedding comes back in that dtype.
+Numerics: dtype of the weights; the embedding is returned in that dtype.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from transformers import UMT5EncoderModel
 
 CACHED_TEXTS = 32
-"""Embeddings kept, true tokens only: at full size at most 4 MB each in bfloat16."""
+"""Cached embeddings, without padding: at full size at most 4 MB each in bfloat16."""
 PAD_ID, EOS_ID, UNKNOWN_ID = 0, 1, 2
 EMBEDDING, TIED_EMBEDDING = "shared.weight", "encoder.embed_tokens.weight"
 
 
 class TextReader(nn.Module):
-    """The encoder as one call without options: whole prompts in, no padding. Fit for export."""
+    """The encoder as one call without options or padding, suitable for export."""
 
     def __init__(self, encoder: nn.Module) -> None:
         super().__init__()
@@ -43,13 +43,13 @@ class TextReader(nn.Module):
 
 
 class TextConditioner:
-    """Tokenizer and encoder with a small memory of recent prompts.
+    """Tokenizer and encoder, with a small cache of recent prompts.
 
     Args:
         tokenizer: With a post-processor that appends </s>. Its truncation and padding are set here.
         encoder: A UMT5 encoder.
-        max_tokens: Rows of the embedding; longer prompts are cut, keeping </s>.
-        read_prompt: What the encoder is to read for a prompt; None: the prompt itself.
+        max_tokens: Rows of the embedding; longer prompts are truncated, keeping </s>.
+        read_prompt: The text to encode for a prompt; None: the prompt itself.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class TextConditioner:
         self._lock = threading.Lock()
 
     def __call__(self, text: str) -> torch.Tensor:
-        """Embed a prompt; an empty one is legal.
+        """Embed a prompt, which may be empty.
 
         Args:
             text: The prompt without the "[Static] " prefix, which is added here.
@@ -78,7 +78,7 @@ class TextConditioner:
         Returns:
             Embedding on the encoder's device, zero rows after the last token. (1, max_tokens, text_dim)
         """
-        if torch.is_grad_enabled():  # a remembered tensor must not carry a graph, nor come from inference mode
+        if torch.is_grad_enabled():  # a cached tensor must not carry a graph or come from inference mode
             return self.encode_ids(self.token_ids(text))
         with self._lock:
             found = self._recent.get(text)
@@ -93,7 +93,7 @@ class TextConditioner:
         return self._pad(found)
 
     def token_ids(self, text: str) -> list[int]:
-        """Ids of "[Static] " + what is read of a text, ending in </s>, at most `max_tokens`."""
+        """Ids of "[Static] " + the text to encode, ending in </s>, at most `max_tokens`."""
         read = text if self.read_prompt is None else self.read_prompt(text)
         return self.tokenizer.encode(TEXT_PREFIX + read).ids
 
@@ -102,11 +102,11 @@ class TextConditioner:
         return self._pad(self._encode(ids))
 
     def with_encoder(self, encoder: nn.Module) -> TextConditioner:
-        """The same with another encoder, and nothing remembered."""
+        """The same with another encoder and an empty cache."""
         return TextConditioner(self.tokenizer, encoder, self.max_tokens, self.read_prompt)
 
     def forget(self) -> None:
-        """Drop remembered embeddings, for when the encoder has moved or changed."""
+        """Clear the cache, after the encoder has moved or changed."""
         with self._lock:
             self._recent.clear()
 
@@ -119,7 +119,7 @@ class TextConditioner:
 
 
 def build_text_encoder(config: TextConfig, device: torch.device | str = "meta") -> UMT5EncoderModel:
-    """The UMT5 encoder without weights worth anything; see `tie_embedding` after assigning a state dict."""
+    """The UMT5 encoder with uninitialised weights; see `tie_embedding` after assigning a state dict."""
     from transformers import UMT5Config, UMT5EncoderModel
 
     sizes = UMT5Config(
@@ -141,7 +141,7 @@ def build_text_encoder(config: TextConfig, device: torch.device | str = "meta") 
 
 
 def text_encoder_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """A state dict with both names of the one embedding, whichever of them the file stored."""
+    """A state dict with both names of the one embedding, whichever of them the file contains."""
     full = dict(state)
     for stored, other in ((EMBEDDING, TIED_EMBEDDING), (TIED_EMBEDDING, EMBEDDING)):
         if stored in full:
@@ -155,7 +155,7 @@ def tie_embedding(encoder: UMT5EncoderModel) -> None:
 
 
 def tiny_tokenizer(vocab_size: int) -> Tokenizer:
-    """A byte tokenizer for networks with random weights: specials, then as many bytes as fit; </s> is appended."""
+    """A byte tokenizer for networks with random weights: special tokens, then as many bytes as fit; </s> is appended."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     specials = {"<pad>": PAD_ID, "</s>": EOS_ID, "<unk>": UNKNOWN_ID}

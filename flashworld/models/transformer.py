@@ -1,7 +1,7 @@
-"""The DiT: diffusers' Wan transformer with FlashWorld's channel counts, and the one way this project calls it.
+"""The DiT: diffusers' Wan transformer with FlashWorld's channel counts, and the only function that calls it.
 
 Numerics: block linears and attention in the dtype of the weights (bfloat16 on CUDA); time embedding, modulation tables,
-layer norms and RoPE tables stay float32 (`FLOAT32_PARTS`), as diffusers does it. The residual stream has the dtype
+layer norms and RoPE tables stay float32 (`FLOAT32_PARTS`), as in diffusers. The residual stream has the dtype
 of the input.
 """
 
@@ -27,7 +27,7 @@ NORM_EPS = 1e-6
 
 
 def build_transformer(config: ModelConfig, device: torch.device | str = "meta") -> WanTransformer3DModel:
-    """The transformer without weights worth anything; assign a state dict, then call `materialize_rope`.
+    """The transformer with uninitialised weights; assign a state dict, then call `materialize_rope`.
 
     Args:
         config: Sizes.
@@ -85,7 +85,7 @@ def velocity_and_features(
         hidden_states: Noisy latent, raymap, condition, fed-back features, fed-back latent. (B, in_channels, T, h, w)
         timestep: Model clock 0-1000, float32. (B,)
         text: Text embedding (B, tokens, text_dim), or for a fused transformer its context; dtype of `hidden_states`.
-        latent_channels: How many of the output channels are the velocity.
+        latent_channels: Number of output channels that hold the velocity.
 
     Returns:
         Velocity (B, latent_channels, T, h, w) and features (B, feature_dim, T, h, w), dtype of `hidden_states`.

@@ -1,4 +1,4 @@
-"""Copies of a network that share its tensors, for making a changed network without touching the first."""
+"""Copies of a network that share its tensors, so that modules can be replaced without changing the original."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether Triton kernels can be used: tried once a device, because without a C compiler, for one, none can start."""
+"""Whether Triton kernels can be used. Tried once per device, because they cannot start without a C compiler, for example."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ logger = logging.getLogger(__name__)
 
 
 def kernels_run(x: torch.Tensor) -> bool:
-    """Whether a kernel may take this tensor: on CUDA, in bfloat16, without gradients; in a graph being made, or where one
-    has run.
+    """Whether a kernel may take this tensor: on CUDA, in bfloat16, without gradients; during export, or on a device where
+    one has run.
     """
     if not x.is_cuda or x.dtype != torch.bfloat16 or (torch.is_grad_enabled() and x.requires_grad):
         return False
@@ -21,16 +21,16 @@ def kernels_run(x: torch.Tensor) -> bool:
 
 @cache
 def kernels_start(device: torch.device) -> bool:
-    """Run one small kernel and look at its answer."""
+    """Run one small kernel and check its result."""
     try:
         from flashworld.models.block_kernels import quantize
 
         _, scale = quantize(torch.full((4, 64), 448.0, device=device, dtype=torch.bfloat16), False)
         right = bool((scale == 1).all())
     except Exception:
-        # Whatever Triton raises (compilers, drivers): the same in torch still works, slower.
-        logger.warning("Triton kernels do not run here, torch's operations do", exc_info=True)
+        # Triton may raise anything (compilers, drivers); the torch implementation still works, more slowly.
+        logger.warning("Triton kernels cannot run on this machine; using torch operations instead", exc_info=True)
         return False
     if not right:
-        logger.warning("Triton kernels give wrong numbers here, torch's operations are used")
+        logger.warning("Triton kernels give wrong results on this machine; using torch operations instead")
     return right

@@ -1,13 +1,13 @@
-"""Blocks of the still-frame VAE: residual, attention, halving and doubling, as 2-D networks.
+"""Blocks of the still-frame VAE: residual, attention, downsampling and upsampling, as 2D networks.
 
 They compute what the Wan 2.2 video VAE computes for a one-frame video, with the checkpoint's names. Activations are
-kept channels_last: the norm runs over the last memory axis and hands that layout on to the convolutions.
+kept channels_last: the norm runs over the last memory axis and passes that layout on to the convolutions.
 
 Numerics: everything in the dtype of the weights; norms and SiLU compute in float32 inside and round once each.
 
 Source: arithmetic of diffusers' `autoencoder_kl_wan.py` (Apache-2.0), rewritten for one frame. Deviations:
-1. Convolutions are 2-D (last time slice of each causal kernel, see `still_frame.py`).
-2. The shortcuts around halving and doubling are written for one frame and for the channel ratios of this VAE only.
+1. Convolutions are 2D (last time slice of each causal kernel, see `still_frame.py`).
+2. The shortcuts around down- and upsampling are written for one frame and for the channel ratios of this VAE only.
 3. Under bfloat16 the norm's scale is applied before its result is rounded, not after.
 """
 
@@ -21,7 +21,7 @@ from einops import rearrange
 from torch import nn
 
 SPREAD = {1: (1, 1), 2: (2, 1), 4: (2, 2)}
-"""Rows and columns that a doubling's shortcut alternates over, by how many channels become one."""
+"""Rows and columns that the shortcut of an upsampling alternates over, by how many channels become one."""
 NORM_EPS = 1e-24
 """Added to the mean square; the original divides by max(length, 1e-12)."""
 
@@ -88,7 +88,7 @@ class MidBlock(nn.Module):
         return self.resnets[1](self.attentions[0](self.resnets[0](x)))
 
 
-class Halving(nn.Module):
+class Downsample2x(nn.Module):
     """3x3 convolution of stride 2, padded at the right and at the bottom only."""
 
     def __init__(self, channels: int) -> None:
@@ -100,20 +100,20 @@ class Halving(nn.Module):
         return self.resample(x)
 
 
-class RepeatPixels(nn.Module):
-    """Every pixel becomes a 2x2 square."""
+class NearestUpsample2x(nn.Module):
+    """Nearest-neighbour upsampling: every pixel becomes a 2x2 square."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) -> (N, C, 2H, 2W), channels_last"""
         return spread_channels(x, x.shape[1])
 
 
-class Doubling(nn.Module):
-    """Every pixel becomes a 2x2 square, then a 3x3 convolution."""
+class Upsample2x(nn.Module):
+    """Nearest-neighbour upsampling, then a 3x3 convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.resample = nn.Sequential(RepeatPixels(), nn.Conv2d(channels, channels, 3, padding=1))
+        self.resample = nn.Sequential(NearestUpsample2x(), nn.Conv2d(channels, channels, 3, padding=1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) -> (N, C, 2H, 2W)"""
@@ -121,9 +121,9 @@ class Doubling(nn.Module):
 
 
 def spread_channels(x: torch.Tensor, out_channels: int) -> torch.Tensor:
-    """Double the size without arithmetic: out_channels equal to C repeats pixels, C / 2 and C / 4 spread channels.
+    """Double the size by copying: out_channels equal to C repeats pixels, C / 2 and C / 4 rearrange channels into space.
 
-    Of the C / out_channels input channels that share an output channel, two make alternate rows, four also alternate
+    Of the C / out_channels input channels that share an output channel, two become alternate rows, four also alternate
     columns.
 
     Args:
@@ -141,50 +141,52 @@ def spread_channels(x: torch.Tensor, out_channels: int) -> torch.Tensor:
 
 
 class DownBlock(nn.Module):
-    """Residual blocks, then a halving; the shortcut averages 2x2 squares.
+    """Residual blocks, then downsampling; the shortcut averages 2x2 squares.
 
-    A block that would also halve time averages a frame of zeros in, which for one frame means: every input channel
+    A block that also downsamples time averages with a frame of zeros. For one frame this means that every input channel
     gives an output channel of zeros, then one of averages.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, blocks: int, *, halve: bool, halve_time: bool) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, blocks: int, *, downsample: bool, downsample_time: bool
+    ) -> None:
         super().__init__()
         widths = [in_channels] + [out_channels] * blocks
         self.resnets = nn.ModuleList(ResidualBlock(a, b) for a, b in pairwise(widths))
-        self.downsampler = Halving(out_channels) if halve else None
-        self.halve_time = halve_time
-        if out_channels != in_channels * (2 if halve_time else 1):
+        self.downsampler = Downsample2x(out_channels) if downsample else None
+        self.downsample_time = downsample_time
+        if out_channels != in_channels * (2 if downsample_time else 1):
             raise ValueError(
-                f"down block: {in_channels} channels must become {in_channels * (2 if halve_time else 1)}, "
+                f"down block: {in_channels} channels must become {in_channels * (2 if downsample_time else 1)}, "
                 f"got {out_channels}; use channel multipliers 1, 2, 4, 4"
             )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, in, H, W) -> (N, out, H / 2, W / 2), or the same size without a halving"""
+        """(N, in, H, W) -> (N, out, H / 2, W / 2), or the same size without downsampling"""
         shortcut = x
         for block in self.resnets:
             x = block(x)
         if self.downsampler is None:
             return x + shortcut
         shortcut = F.avg_pool2d(shortcut, 2)
-        if self.halve_time:
+        if self.downsample_time:
             pairs = torch.stack([torch.zeros_like(shortcut), shortcut], dim=-1)
             shortcut = rearrange(pairs, "n c h w t -> n (c t) h w")
         return self.downsampler(x) + shortcut
 
 
 class UpBlock(nn.Module):
-    """Residual blocks, then a doubling; the shortcut spreads channels over 2x2 squares."""
+    """Residual blocks, then upsampling; the shortcut rearranges channels into 2x2 squares."""
 
-    def __init__(self, in_channels: int, out_channels: int, blocks: int, *, double: bool) -> None:
+    def __init__(self, in_channels: int, out_channels: int, blocks: int, *, upsample: bool) -> None:
         super().__init__()
         widths = [in_channels] + [out_channels] * (blocks + 1)
         self.resnets = nn.ModuleList(ResidualBlock(a, b) for a, b in pairwise(widths))
-        self.upsampler: nn.Module | None = Doubling(out_channels) if double else None
+        self.upsampler: nn.Module | None = Upsample2x(out_channels) if upsample else None
         self.out_channels = out_channels
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, in, H, W) -> (N, out, 2H, 2W), or the same size without a doubling (then there is no shortcut)"""
+        """(N, in, H, W) -> (N, out, 2H, 2W), or the same size without upsampling (then there is no shortcut)"""
         shortcut = x
         for block in self.resnets:
             x = block(x)

@@ -1,6 +1,6 @@
-"""The still-frame VAE encoder: pictures to the mean and log variance of their latents.
+"""The still-frame VAE encoder: images to the mean and log variance of their latents.
 
-Each frame is encoded as a one-frame video, so frames are independent and the network is 2-D (see `vae_blocks.py`).
+Each frame is encoded as a one-frame video, so frames are independent and the network is 2D (see `vae_blocks.py`).
 Numerics: dtype of the weights (bfloat16 on CUDA, float32 on CPU); mean and log variance come back in float32.
 """
 
@@ -18,9 +18,9 @@ from flashworld.models.vae_blocks import ChannelNorm, DownBlock, MidBlock
 from flashworld.types import Images
 
 PATCH = 2
-"""The picture enters as 2x2 patches: 3 x 4 = 12 channels."""
-HALVES_TIME = (False, True, True, False)
-"""Which stages halve time in a video; for one frame it only shapes the shortcut."""
+"""The input is divided into 2x2 patches: 3 x 4 = 12 channels."""
+DOWNSAMPLES_TIME = (False, True, True, False)
+"""Which stages downsample time in a video; for one frame this affects only the shortcut's channels."""
 LOGVAR_RANGE = (-30.0, 20.0)
 
 
@@ -33,7 +33,7 @@ class _Encoder(nn.Module):
         last = len(config.dim_mult) - 1
         self.conv_in = nn.Conv2d(3 * PATCH**2, widths[0], 3, padding=1)
         self.down_blocks = nn.ModuleList(
-            DownBlock(a, b, config.num_res_blocks, halve=i < last, halve_time=HALVES_TIME[i])
+            DownBlock(a, b, config.num_res_blocks, downsample=i < last, downsample_time=DOWNSAMPLES_TIME[i])
             for i, (a, b) in enumerate(pairwise(widths))
         )
         self.mid_block = MidBlock(widths[-1])

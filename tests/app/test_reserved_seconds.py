@@ -111,5 +111,5 @@ def test_compiled_networks_are_the_fused_ones_in_the_precision_the_gpu_has(monke
     model._pipeline, model._error = SimpleNamespace(networks=Networks("full")), None
     model._compile()
     assert model._pipeline.networks.name == "rearranged full"
-    assert (asked[0].fused, asked[0].folded, asked[0].fp8, asked[0].text_int8) == (True, True, "tensor", True)
+    assert (asked[0].fused, asked[0].sub_pixel, asked[0].fp8, asked[0].text_int8) == (True, True, "tensor", True)
     assert model.compiled and model.note == "compiled graphs active"

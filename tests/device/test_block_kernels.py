@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from flashworld.models import block_ops, folded
+from flashworld.models import block_ops, sub_pixel
 from flashworld.models.triton_use import kernels_start
 
 pytestmark = pytest.mark.requires_cuda
@@ -61,8 +61,8 @@ def test_weave(monkeypatch, spread):
     squares = torch.randn(3, 4 * 96, 8, 12, device="cuda").bfloat16().contiguous(**layout)
     shortcut = torch.randn(3, spread * 96, 7, 11, device="cuda").bfloat16().contiguous(**layout)
     bias = torch.randn(4 * 96, device="cuda").bfloat16()
-    found = folded.weave(squares, bias, shortcut)
-    monkeypatch.setattr(folded, "kernels_run", lambda x: False)
-    wanted = folded.weave(squares.float(), bias.float(), shortcut.float())
+    found = sub_pixel.interleave(squares, bias, shortcut)
+    monkeypatch.setattr(sub_pixel, "kernels_run", lambda x: False)
+    wanted = sub_pixel.interleave(squares.float(), bias.float(), shortcut.float())
     assert found.is_contiguous(**layout)
     torch.testing.assert_close(found.float(), wanted, rtol=8e-3, atol=1e-6)

@@ -7,12 +7,12 @@ import torch
 from safetensors.torch import load_file
 
 from flashworld.cameras import Cameras
-from flashworld.models.folded import fold_doublings
+from flashworld.models.sub_pixel import use_sub_pixel_upsampling
 
 
 @pytest.mark.parametrize("case", ["landscape", "portrait"])
 @pytest.mark.parametrize("frames_per_chunk", [None, 2])
-@pytest.mark.parametrize("prepare", [lambda decoder: decoder, fold_doublings], ids=["plain", "folded"])
+@pytest.mark.parametrize("prepare", [lambda decoder: decoder, use_sub_pixel_upsampling], ids=["plain", "sub-pixel"])
 def test_scene_matches_original(case, frames_per_chunk, prepare, golden_dir, golden_networks, close):
     data = load_file(golden_dir / "b_recon_decoder.safetensors")
     decoder = prepare(golden_networks.gaussian_decoder)

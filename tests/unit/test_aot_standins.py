@@ -26,7 +26,7 @@ DEEP = replace(
     height=64,
     width=96,
 )
-VARIANTS = (Variant(), Variant(fused=False, folded=False), Variant(text_int8=True))
+VARIANTS = (Variant(), Variant(fused=False, sub_pixel=False), Variant(text_int8=True))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

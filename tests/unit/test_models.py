@@ -125,7 +125,7 @@ def test_up_shortcut_is_diffusers(case, rows, columns):
 def test_down_shortcut_is_diffusers(channels, out, time):
     from diffusers.models.autoencoders.autoencoder_kl_wan import AvgDown3D
 
-    block = DownBlock(channels, out, 1, halve=True, halve_time=time)
+    block = DownBlock(channels, out, 1, downsample=True, downsample_time=time)
     torch.nn.init.zeros_(block.downsampler.resample[1].weight)
     torch.nn.init.zeros_(block.downsampler.resample[1].bias)
     x = torch.randn(2, channels, 4, 6)

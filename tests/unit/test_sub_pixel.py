@@ -1,4 +1,4 @@
-"""Folded doublings equal plain ones."""
+"""Sub-pixel upsampling equals the plain one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flashworld.models.folded import FoldedDoubling, fold_doublings
+from flashworld.models.sub_pixel import SubPixelUpsample2x, use_sub_pixel_upsampling
 from flashworld.models.networks import random_networks
-from flashworld.models.vae_blocks import Doubling, spread_channels
+from flashworld.models.vae_blocks import Upsample2x, spread_channels
 
 
 def relative(actual, expected):
@@ -22,27 +22,27 @@ def relative(actual, expected):
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 3), st.sampled_from([1, 2, 4]))
-def test_folded_doubling_is_the_plain_one_and_the_shortcut_at_every_pixel(rows, columns, frames, spread):
-    plain = Doubling(6)
+def test_sub_pixel_upsampling_is_the_plain_one_plus_the_shortcut_at_every_pixel(rows, columns, frames, spread):
+    plain = Upsample2x(6)
     x, shortcut = torch.randn(frames, 6, rows, columns), torch.randn(frames, 6 * spread, rows, columns)
     wanted = plain(x) + spread_channels(shortcut, 6)
-    torch.testing.assert_close(FoldedDoubling(plain)(x, shortcut), wanted, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(SubPixelUpsample2x(plain)(x, shortcut), wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_the_kernel_weaves_as_torch_does():
+def test_the_kernel_interleaves_as_torch_does():
     """Under Triton's interpreter, which must be chosen before Triton is imported."""
     pytest.importorskip("triton")
     code = """
 import torch
 torch.library.wrap_triton = lambda kernel: kernel
 torch.library.triton_op = lambda name, function, mutates_args: function
-from flashworld.models import folded, folded_kernels
-folded_kernels.CHANNELS_AT_ONCE = 4  # more than one block of channels
+from flashworld.models import sub_pixel, sub_pixel_kernels
+sub_pixel_kernels.CHANNELS_AT_ONCE = 4  # more than one block of channels
 torch.manual_seed(0)
 for spread in (1, 2, 4):
     squares, shortcut, bias = torch.randn(2, 24, 4, 6), torch.randn(2, 6 * spread, 3, 5), torch.randn(24)
-    found = folded_kernels.weave(squares, bias, shortcut, *folded.SPREAD[spread])
-    torch.testing.assert_close(found, folded.weave(squares, bias, shortcut))
+    found = sub_pixel_kernels.interleave(squares, bias, shortcut, *sub_pixel.SPREAD[spread])
+    torch.testing.assert_close(found, sub_pixel.interleave(squares, bias, shortcut))
     assert found.is_contiguous(memory_format=torch.channels_last)
 """
     environment = os.environ | {"TRITON_INTERPRET": "1"}
@@ -50,23 +50,23 @@ for spread in (1, 2, 4):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_folding_is_no_coarser_in_bfloat16_and_leaves_the_original_alone(tiny_config, tiny_networks):
+def test_sub_pixel_upsampling_is_no_coarser_in_bfloat16_and_leaves_the_original_alone(tiny_config, tiny_networks):
     inputs = torch.randn(2, 64, 4, 6), torch.randn(2, 48, 4, 6)
     plain = random_networks(tiny_config, seed=0, dtype=torch.bfloat16).gaussian_decoder
     names = set(plain.state_dict())
-    folded = fold_doublings(plain)
+    sub_pixel = use_sub_pixel_upsampling(plain)
     with torch.inference_mode():
         exact = tiny_networks.gaussian_decoder(*inputs)
-        assert relative(folded(*inputs), exact) < 1.3 * relative(plain(*inputs), exact) < 0.03
+        assert relative(sub_pixel(*inputs), exact) < 1.3 * relative(plain(*inputs), exact) < 0.03
     assert set(plain.state_dict()) == names
-    assert folded.gs_head.gs_proj.weight is plain.gs_head.gs_proj.weight
+    assert sub_pixel.gs_head.gs_proj.weight is plain.gs_head.gs_proj.weight
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_folded_decoder_exports_with_free_sizes(tiny_config, dtype):
+def test_sub_pixel_decoder_exports_with_free_sizes(tiny_config, dtype):
     from torch.export import Dim, export
 
-    decoder = fold_doublings(random_networks(tiny_config, dtype=dtype).gaussian_decoder)
+    decoder = use_sub_pixel_upsampling(random_networks(tiny_config, dtype=dtype).gaussian_decoder)
     sizes = {0: Dim("frames", min=2, max=32), 2: 2 * Dim("r", min=2, max=32), 3: 2 * Dim("c", min=2, max=32)}
 
     def inputs(frames, rows, columns):

@@ -1,12 +1,12 @@
-"""The Gaussian decoder with cheaper doublings: the same pictures from 4/9 of the products.
+"""The Gaussian decoder with sub-pixel convolutions: the same output from 4/9 of the multiplications.
 
-A 3x3 convolution after every pixel became a 2x2 square reads each pixel up to four times with the same value. Summing
-the kernel's taps that meet the same pixel leaves, for each of the four places in a square, a 2x2 kernel on the small
-picture. All four run as one 2x2 convolution with four times the channels; their answers are then woven together, and the
-shortcut added in the same pass (on CUDA by a kernel, `folded_kernels.py`).
+A 3x3 convolution after nearest-neighbour upsampling reads each input pixel up to four times. Summing the kernel's taps that
+read the same pixel leaves, for each of the four output positions, a 2x2 kernel on the low-resolution input. All four run as
+one 2x2 convolution with four times the channels; their outputs are then interleaved (pixel shuffle), and the shortcut is
+added in the same pass (on CUDA by a kernel, `sub_pixel_kernels.py`).
 
 Numerics: taps are summed in float32 and rounded once to the dtype of the weights. Equal to the plain decoder up to
-rounding; a doubling's convolution is 36 of every 127 products of the decoder, so a fifth of the work goes.
+rounding. The upsampling convolutions are 36/127 of the decoder's multiplications, so a fifth of the work is saved.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from torch import nn
 from flashworld.models.gaussian_decoder import GaussianDecoder
 from flashworld.models.trees import shallow_copy
 from flashworld.models.triton_use import kernels_run
-from flashworld.models.vae_blocks import SPREAD, Doubling, UpBlock, spread_channels
+from flashworld.models.vae_blocks import SPREAD, Upsample2x, UpBlock, spread_channels
 
 try:  # a name, not the module: what a compiled graph was made from is found through it
-    from flashworld.models.folded_kernels import weave as weave_kernel
+    from flashworld.models.sub_pixel_kernels import interleave as interleave_kernel
 except ImportError:  # no Triton: macOS, or a torch without CUDA
-    weave_kernel = None
+    interleave_kernel = None
 
 TAP_SUMS = (((1.0, 0.0, 0.0), (0.0, 1.0, 1.0)), ((1.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
-"""(place in the square, tap of the small kernel, tap of the 3-tap kernel), along one axis."""
+"""(output position, tap of the 2-tap kernel, tap of the 3-tap kernel), along one axis."""
 
 
-class FoldedDoubling(nn.Module):
-    """What `Doubling` computes, plus the block's shortcut, without making the large picture first."""
+class SubPixelUpsample2x(nn.Module):
+    """What `Upsample2x` computes, plus the block's shortcut, without storing the upsampled input."""
 
-    def __init__(self, doubling: Doubling) -> None:
+    def __init__(self, doubling: Upsample2x) -> None:
         super().__init__()
         conv = cast(nn.Conv2d, doubling.resample[1])
         sums = torch.tensor(TAP_SUMS, device=conv.weight.device)
@@ -46,16 +46,16 @@ class FoldedDoubling(nn.Module):
     def forward(self, x: torch.Tensor, shortcut: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W), (N, shortcut's, H, W) -> (N, C, 2H, 2W), channels_last"""
         squares = nn.functional.conv2d(x, self.weight, None, padding=1)  # one row and column more than x
-        return weave(squares, self.bias, shortcut)
+        return interleave(squares, self.bias, shortcut)
 
 
-class FoldedUpBlock(nn.Module):
-    """An `UpBlock` with a folded doubling; its parts and their names."""
+class SubPixelUpBlock(nn.Module):
+    """An `UpBlock` with sub-pixel upsampling; parts and names are those of the block it is made from."""
 
     def __init__(self, block: UpBlock) -> None:
         super().__init__()
         self.resnets = block.resnets
-        self.upsampler = FoldedDoubling(cast(Doubling, block.upsampler))
+        self.upsampler = SubPixelUpsample2x(cast(Upsample2x, block.upsampler))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, in, H, W) -> (N, out, 2H, 2W)"""
@@ -65,11 +65,11 @@ class FoldedUpBlock(nn.Module):
         return self.upsampler(x, shortcut)
 
 
-def weave(squares: torch.Tensor, bias: torch.Tensor, shortcut: torch.Tensor) -> torch.Tensor:
-    """Weave four pictures into one of twice the size, add a bias and the shortcut.
+def interleave(squares: torch.Tensor, bias: torch.Tensor, shortcut: torch.Tensor) -> torch.Tensor:
+    """Interleave four images into one of twice the size, add a bias and the shortcut.
 
     Args:
-        squares: Place in the square after place, C channels each, a row and a column more than the shortcut.
+        squares: One output position after another, C channels each, a row and a column more than the shortcut.
             (N, 4C, H + 1, W + 1)
         bias: (4C,)
         shortcut: C, 2C or 4C channels, see `spread_channels`. (N, ..., H, W)
@@ -79,19 +79,19 @@ def weave(squares: torch.Tensor, bias: torch.Tensor, shortcut: torch.Tensor) -> 
     """
     height, width = shortcut.shape[-2:]
     channels = len(bias) // 4
-    if weave_kernel is not None and kernels_run(squares):
-        return weave_kernel(squares, bias, shortcut, *SPREAD[shortcut.shape[1] // channels])
+    if interleave_kernel is not None and kernels_run(squares):
+        return interleave_kernel(squares, bias, shortcut, *SPREAD[shortcut.shape[1] // channels])
     squares = rearrange(squares + bias[:, None, None], "n (a b c) h w -> a b n h w c", a=2, b=2)
     rows = [torch.stack([squares[a, b, :, a : a + height, b : b + width] for b in range(2)], dim=3) for a in range(2)]
     large = rearrange(torch.stack(rows, dim=2), "n h a w b c -> n c (h a) (w b)")
     return large + spread_channels(shortcut, channels)
 
 
-def fold_doublings(decoder: GaussianDecoder) -> GaussianDecoder:
-    """A decoder whose doublings are folded; the argument stays as it is, everything else is shared with it."""
-    folded = shallow_copy(decoder)
-    blocks = (cast(UpBlock, block) for block in folded.decoder.up_blocks)
-    folded.decoder.up_blocks = nn.ModuleList(
-        block if block.upsampler is None else FoldedUpBlock(block) for block in blocks
+def use_sub_pixel_upsampling(decoder: GaussianDecoder) -> GaussianDecoder:
+    """A decoder with sub-pixel upsampling. The argument is not changed; all other tensors are shared with it."""
+    changed = shallow_copy(decoder)
+    blocks = (cast(UpBlock, block) for block in changed.decoder.up_blocks)
+    changed.decoder.up_blocks = nn.ModuleList(
+        block if block.upsampler is None else SubPixelUpBlock(block) for block in blocks
     )
-    return folded.eval()
+    return changed.eval()

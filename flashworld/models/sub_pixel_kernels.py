@@ -1,6 +1,6 @@
-"""Weaving the four pictures of a folded doubling together, as a Triton kernel: every number read once and written once.
+"""The interleaving step of sub-pixel upsampling as a Triton kernel: every value is read once and written once.
 
-`folded.py` has the same in torch and says what it computes. As an operator of torch's it can be exported.
+`sub_pixel.py` has the same in torch and documents it. Registered as a torch operator, it can be exported.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ CHANNELS_AT_ONCE = 512
 
 
 @triton.jit
-def _weave(
+def _interleave(
     squares, bias, shortcut, out, pixels, height, width,
     CHANNELS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, PIXELS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -36,7 +36,7 @@ def _weave(
     tl.store(out + pixel[:, None] * CHANNELS + channel[None, :], value.to(out.dtype.element_ty), mask=inside)
 
 
-def _launch_weave(
+def _launch_interleave(
     squares: torch.Tensor, bias: torch.Tensor, shortcut: torch.Tensor, rows: int, columns: int
 ) -> torch.Tensor:
     squares, shortcut = squares.permute(0, 2, 3, 1).contiguous(), shortcut.permute(0, 2, 3, 1).contiguous()
@@ -45,7 +45,7 @@ def _launch_weave(
     out = squares.new_empty((frames, 2 * height, 2 * width, channels))
     block = min(CHANNELS_AT_ONCE, 1 << (channels - 1).bit_length())
     pixels = frames * 4 * height * width
-    torch.library.wrap_triton(_weave)[
+    torch.library.wrap_triton(_interleave)[
         ((pixels + PIXELS_AT_ONCE - 1) // PIXELS_AT_ONCE, (channels + block - 1) // block)
     ](
         squares, bias, shortcut, out, pixels, height, width,
@@ -54,9 +54,11 @@ def _launch_weave(
     return out.permute(0, 3, 1, 2)
 
 
-_weave_op = torch.library.triton_op("flashworld::weave", _launch_weave, mutates_args=())
+_interleave_op = torch.library.triton_op("flashworld::interleave", _launch_interleave, mutates_args=())
 
 
-def weave(squares: torch.Tensor, bias: torch.Tensor, shortcut: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
-    """See `folded.weave`; `shortcut`'s channels spread over alternate `rows` and `columns`, 1 or 2 each."""
-    return _weave_op(squares, bias, shortcut, rows, columns)
+def interleave(
+    squares: torch.Tensor, bias: torch.Tensor, shortcut: torch.Tensor, rows: int, columns: int
+) -> torch.Tensor:
+    """See `sub_pixel.interleave`; `shortcut`'s channels spread over alternate `rows` and `columns`, 1 or 2 each."""
+    return _interleave_op(squares, bias, shortcut, rows, columns)
