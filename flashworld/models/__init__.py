@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 __all__ = [
-    "folded",
     "fp8",
     "fused",
     "gaussian_decoder",
@@ -12,6 +11,7 @@ __all__ = [
     "offload",
     "padded",
     "still_frame",
+    "sub_pixel",
     "text_encoder",
     "transformer",
     "vae_encoder",
