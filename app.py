@@ -1,9 +1,9 @@
-"""The app: a model, the page in front of it, and the one function that runs on the GPU.
+"""The app: a model, the page, and the one function that runs on the GPU.
 
     python app.py [--model full|nano|PATH] [--ckpt FILE] [--offload text,vae,transformer] [--host H] [--port P]
 
 On ZeroGPU the networks are moved to "cuda" here, when the module loads; each generation runs in a forked worker, which
-gets a checked request and sends back progress, a packed scene and the video's frames. Requests are checked before the
+receives a checked request and sends back progress, a packed scene and the video's frames. Requests are checked before the
 call and files are written after it, both in this process. Without a GPU the small model loads while the page is open.
 """
 
@@ -57,16 +57,16 @@ from ui.contract import Defaults, Result
 logger = logging.getLogger("flashworld.app")
 
 GPU_SHARE = 0.85
-"""Share of the progress bar that stands for the GPU's part."""
+"""Share of the progress bar for the GPU call."""
 NOT_STARTED = "flashworld: port {port} of {host} cannot be used, is another app running there? Choose one with --port"
 NO_CAP = 86400.0
-"""Seconds; whoever owns the GPU may use it."""
+"""Longest call in seconds on the user's own GPU."""
 PAGE_FIRST_S = 2.0
-"""Seconds that visitors' browsers have to fetch the page before a model is loaded beside it: both want the processor."""
+"""Seconds for browsers to load the page before a model is loaded in the background: both compete for the CPU."""
 TOTAL = "total"
 WORKER_START = "worker start"
 ABORTED = "aborted"
-"""In the title of the error that ZeroGPU shows when a call was cut short or its worker died."""
+"""Part of the title of ZeroGPU's error when a call was cut short or its worker died."""
 ZERO_GPU = on_zero_gpu()
 
 
@@ -74,13 +74,13 @@ def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     """Options of `python app.py`."""
     parser = argparse.ArgumentParser(description="Open the FlashWorld app.")
     add_model_options(parser)
-    parser.add_argument("--host", default=None, help="default: this machine only; 0.0.0.0 for everybody")
+    parser.add_argument("--host", default=None, help="default: this machine only; 0.0.0.0 for all interfaces")
     parser.add_argument("--port", type=int, default=None, help="default: 7860")
     return parser.parse_args(argv)
 
 
 def load_model(options: argparse.Namespace) -> Model:
-    """The model, or the end of the process in one sentence."""
+    """Load the model, or exit with a one-sentence error."""
     try:
         # Eight-bit text weights keep what a cold worker moves below 13 GB.
         return Model(model_options(options), spaces.GPU, text_int8=ZERO_GPU)
@@ -106,14 +106,14 @@ WORKERS = WorkerWatch()
 
 
 def work_of(frames: int, height: int, width: int, video: VideoSettings, *, cold: bool | None = None) -> Work:
-    """What a request makes the GPU do; `cold` None: whether it will have to start a worker, as far as can be known."""
+    """The GPU work of a request; `cold` None: predicted from the idle workers."""
     pictures = video.frame_count(frames) if video.enabled else 0
     cold = ZERO_GPU and WORKERS.expect_cold() if cold is None else cold
     return Work(frames, height, width, pictures, compiled=MODEL.compiled, cold=cold)
 
 
 def gpu_seconds(request: GenerationRequest, *_args: object, **_kwargs: object) -> int:
-    """What to reserve for a request; the page shows the same number."""
+    """GPU seconds to reserve for a request; the page shows the same number."""
     return DURATIONS.estimate_seconds(work_of(request.frames, request.height, request.width, request.video))
 
 
@@ -122,20 +122,23 @@ def generate_on_gpu(request: GenerationRequest, shared_memory: bool = False) -> 
     """Run the model; the only code that touches the GPU.
 
     Args:
-        request: What to make.
-        shared_memory: Hand the result's arrays over in shared memory, if this runs in a worker.
+        request: The request.
+        shared_memory: Pass the result's arrays in shared memory, if this runs in a worker.
 
     Yields:
         `WorkerStarted`, then `Progress`, and last `Finished`.
 
     Raises:
-        gr.Error: the only kind of error whose text leaves a ZeroGPU worker.
+        gr.Error: the only class of error whose text a ZeroGPU worker passes on.
     """
     startup_s = startup_seconds()
     use_shared_memory(shared_memory)
     try:
         yield WorkerStarted(os.getpid(), startup_s)
-        pipeline, start = MODEL.pipeline, time.perf_counter()  # waiting for a model that is still loading is no work
+        pipeline, start = (
+            MODEL.pipeline,
+            time.perf_counter(),
+        )  # waiting for a model that is still loading does not count
         for update in pipeline.stages(request):
             if isinstance(update, SceneResult):
                 yield Progress("render", DENOISED_FRACTION)
@@ -147,17 +150,17 @@ def generate_on_gpu(request: GenerationRequest, shared_memory: bool = False) -> 
     except (FlashWorldError, MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
         logger.exception("generation failed")
         sentence = escape(sentence_for(error), quote=False)
-    # Outside the handler: the error's traceback holds on to the tensors that filled the memory.
+    # Outside the handler: the traceback keeps the tensors that filled the memory alive.
     if MODEL.on_gpu:
         torch.cuda.empty_cache()
     raise gr.Error(sentence, print_exception=False)
 
 
 class Service:
-    """What the page asks for; see `ui.contract.Service`."""
+    """The service behind the page; see `ui.contract.Service`."""
 
     queue_size = 60
-    """At 8 GPU seconds a scene the last one waits eight minutes; who comes later is told to try again."""
+    """Queue size: at 8 GPU seconds per scene the last one waits eight minutes; further requests are refused."""
     concurrency = 1
     uses_gpu_quota = ZERO_GPU
 
@@ -174,12 +177,12 @@ class Service:
         )
 
     def estimate_seconds(self, frames: int, height: int, width: int, video: VideoSettings) -> float:
-        """Seconds such a request takes: what `duration=` asks for on ZeroGPU, what is expected elsewhere."""
+        """Seconds of such a request: those requested by `duration=` on ZeroGPU, otherwise those expected."""
         estimate = DURATIONS.estimate(work_of(frames, height, width, video))
         return float(estimate.request_s) if ZERO_GPU else estimate.expected_s
 
     def generate(self, request: GenerationRequest, *, session_dir: Path) -> Generator[Progress | Result, None, None]:
-        """Follow the GPU's part, then write the files."""
+        """Follow the GPU call, then write the files."""
         started, finished = None, None
         with WORKERS.call() as call:
             asked = work_of(request.frames, request.height, request.width, request.video)
@@ -202,7 +205,7 @@ class Service:
         try:
             result = finished.result.unpack(request)
         except TransferError:
-            use_shared_memory(False)  # this result is lost, the next ones come through the pipe
+            use_shared_memory(False)  # this result is lost; send the next ones through the pipe
             raise
         files = {}
         for name, path in deliver(result, session_dir, frames=finished.result.frames):
@@ -223,7 +226,7 @@ class Service:
 
 
 def square_like(height: int, width: int) -> tuple[int, int]:
-    """A square of about the same area, in whole steps."""
+    """A square of about the same area, with allowed sides."""
     side = round((height * width) ** 0.5 / SIZE_MULTIPLE) * SIZE_MULTIPLE
     side = min(max(side, MIN_SIDE_PX), MAX_SIDE_PX)
     return side, side

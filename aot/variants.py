@@ -10,12 +10,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from flashworld.models.sub_pixel import use_sub_pixel_upsampling
 from flashworld.models.fp8 import Fp8Mode, probe_fp8
 from flashworld.models.fused import fuse_networks
 from flashworld.models.int8 import shrink_text_encoder
 from flashworld.models.networks import Networks
 from flashworld.models.padded import pad_convolutions
+from flashworld.models.sub_pixel import use_sub_pixel_upsampling
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
-"""Numbers from visitors: accepted as what they say, or refused with the field's name. Nothing is converted by guess.
+"""Checks of input values: accepted exactly or refused with the field's name, never converted by guessing.
 
-A boolean, a string, NaN and infinity are never numbers. 24.0 is a whole number (JSON writers produce it), 24.5 is not.
+A boolean, a string, NaN and infinity are not numbers. 24.0 is a whole number (JSON writers produce it), 24.5 is not.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ MAX_NAME_CHARS = 80
 
 
 def echo(value: object) -> str:
-    """A visitor's value as it may stand in a message: escaped, on one line, short."""
+    """An input value for use in a message: escaped, on one line, short."""
     if isinstance(value, dict | list | tuple | set | bytes | bytearray):
         return f"{type(value).__name__} of {len(value)}"
     if isinstance(value, int) and abs(value) > 10**MAX_ECHO_CHARS:
-        return "a huge number"  # Python refuses to print it
+        return "a huge number"  # Python limits the digits it prints
     if isinstance(value, str):
         value = value[: MAX_ECHO_CHARS + 1]  # escaping all of it would cost ten times its size
     elif value is not None and not isinstance(value, int | float | np.generic):
-        return type(value).__name__  # how it prints itself may be long and of many lines
+        return type(value).__name__  # its repr may be long and span many lines
     text = ascii(value)
     return text if len(text) <= MAX_ECHO_CHARS else text[: MAX_ECHO_CHARS - 3] + "..."
 
 
 def file_name(path: str | Path) -> str:
-    """The last part of a path as it may stand in a message: without control characters, on one line, short."""
+    """The last part of a path for use in a message: without control characters, on one line, short."""
     return one_line(Path(path).name, MAX_NAME_CHARS)
 
 
@@ -48,11 +48,11 @@ def real_number(
     """A finite number between two limits.
 
     Args:
-        value: What came.
+        value: The input.
         name: The field's name, for the message.
         low: Smallest value allowed.
         high: Largest value allowed.
-        error: What to raise.
+        error: Exception class to raise.
         unit: Written after the limits, for example " degrees".
 
     Raises:
@@ -75,7 +75,7 @@ def whole_number(value: object, name: str, low: int, high: int, error: type[Inpu
 
 
 def true_or_false(value: object, name: str, error: type[InputError] = InputError) -> bool:
-    """A boolean and nothing that merely behaves like one.
+    """A boolean, and no value that merely converts to one.
 
     Raises:
         InputError: or the class given.
@@ -86,7 +86,7 @@ def true_or_false(value: object, name: str, error: type[InputError] = InputError
 
 
 def one_of(value: object, name: str, choices: tuple[str, ...], error: type[InputError] = InputError) -> str:
-    """One of a few words.
+    """One of several strings.
 
     Raises:
         InputError: or the class given; the message lists the choices.

@@ -16,22 +16,22 @@ from flashworld.errors import CheckpointError
 RAYMAP_CHANNELS = 6
 GAUSSIANS_PER_PIXEL = 2
 GAUSSIAN_HEAD_WIDTH = 38
-"""Raw channels a Gaussian: SH 27, uv 2, depth 1, opacity 1, scale 3, rotation 4."""
+"""Raw channels per Gaussian: SH 27, uv 2, depth 1, opacity 1, scale 3, rotation 4."""
 SPATIAL_FACTOR = 16
-"""Image pixels a latent pixel, per side: 2 (patchify) x 8 (three halvings)."""
+"""Image pixels per latent pixel and side: 2 (patchify) x 8 (three downsamplings)."""
 TEXT_PREFIX = "[Static] "
-"""The model was trained with it, also in front of an empty prompt."""
+"""The model was trained with this prefix, also before an empty prompt."""
 TEXT_TOKENS = 512
 DEFAULT_FPS = 24
 DEFAULT_VIDEO_SECONDS = 6.0
-"""Frame rate and length of a video where nobody says otherwise: page, command line, API and request files share them."""
+"""Default frame rate and length of a video, shared by page, command line, API and request files."""
 DEFAULT_FOV_Y_DEG = 60.0
-"""Vertical field of view where neither the request, the path nor the photo has one; the original's."""
+"""Vertical field of view if neither the request, the path nor the photo gives one; the original's value."""
 
 
 @dataclass(frozen=True)
 class TransformerConfig:
-    """The DiT, in the words of `diffusers.WanTransformer3DModel`."""
+    """The DiT, with the parameter names of `diffusers.WanTransformer3DModel`."""
 
     num_attention_heads: int = 24
     attention_head_dim: int = 128
@@ -44,7 +44,7 @@ class TransformerConfig:
 
 @dataclass(frozen=True)
 class VaeConfig:
-    """The still-frame VAE encoder and the Gaussian decoder grown from the VAE's decoder."""
+    """The still-frame VAE encoder and the Gaussian decoder derived from the VAE's decoder."""
 
     base_dim: int = 160
     decoder_base_dim: int = 256
@@ -57,7 +57,7 @@ class VaeConfig:
 
 @dataclass(frozen=True)
 class TextConfig:
-    """The UMT5 encoder, in the words of `transformers.UMT5Config`."""
+    """The UMT5 encoder, with the parameter names of `transformers.UMT5Config`."""
 
     vocab_size: int = 256384
     d_model: int = 4096
@@ -75,8 +75,8 @@ class ModelConfig:
     """One complete model.
 
     Attributes:
-        name: "full", "nano" or a name of your own; shown to visitors.
-        feature_dim: Width of the features the DiT hands to the Gaussian decoder and reads back at the next step.
+        name: "full", "nano" or a custom name; shown to visitors.
+        feature_dim: Width of the features that the DiT passes to the Gaussian decoder and reads back at the next step.
         frames: Default number of views.
         height: Default image height in pixels.
         width: Default image width in pixels.

@@ -1,4 +1,4 @@
-"""Which model runs where when nobody has said: the one place that asks for CUDA."""
+"""The default model and device: the only place that queries CUDA."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from flashworld.errors import DependencyError
 
 NANO = "nano"
 NO_GPU = ("Found no NVIDIA driver", "No CUDA GPUs are available", "Torch not compiled with CUDA")
-"""How torch says that a machine has no GPU, which is no fault."""
+"""Messages by which torch reports a machine without a GPU, which is not a fault."""
 
 
 def choose_source(wanted: str = "auto") -> str:
-    """The model that "auto" means: "full" where there is a CUDA device, else "nano"; any other name as it is."""
+    """The model for "auto": "full" with a CUDA device, else "nano"; any other name unchanged."""
     if wanted != "auto":
         return wanted
     return "full" if torch.cuda.is_available() else NANO
 
 
 def choose_device(wanted: str | torch.device | None = None, source: str | Path = "full") -> torch.device:
-    """The device wanted, or CUDA where there is one; nano runs on the CPU, where it is as fast.
+    """The requested device, by default CUDA if available; nano defaults to the CPU, where it is as fast.
 
     Raises:
-        DependencyError: CUDA is wanted and cannot be used.
+        DependencyError: CUDA is requested and cannot be used.
     """
     if wanted is not None:
         device = torch.device(wanted)
@@ -35,7 +35,7 @@ def choose_device(wanted: str | torch.device | None = None, source: str | Path =
 
 
 def cuda_fault() -> str | None:
-    """Why a GPU that is there cannot be used, in one sentence; None if it can, or if there is none."""
+    """Why an installed GPU cannot be used, in one sentence; None if it can, or if there is none."""
     if torch.cuda.is_available():
         return None
     try:
@@ -56,10 +56,10 @@ def cuda_fault() -> str | None:
 
 
 def _cuda_version(number: str) -> str:
-    """The driver's number, 11040, as people write it: 11.4."""
+    """The driver's version number, 11040, in the usual form: 11.4."""
     return f"{int(number) // 1000}.{int(number) % 1000 // 10}" if number.isdigit() else number
 
 
 def network_dtype(device: torch.device) -> torch.dtype:
-    """What the networks compute in: bfloat16 on CUDA, float32 on the CPU."""
+    """The networks' dtype: bfloat16 on CUDA, float32 on the CPU."""
     return torch.bfloat16 if device.type == "cuda" else torch.float32

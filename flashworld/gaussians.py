@@ -1,4 +1,4 @@
-"""A Gaussian scene after activation, and what can be done to one: prune, transform, measure.
+"""A Gaussian scene after activation, and operations on it: prune, scale, measure.
 
 Axes are OpenGL (right, up, back), units are scene units, SH is in world axes. Tensors are float32, on one device.
 """
@@ -15,7 +15,7 @@ from flashworld.cameras import Cameras, to_opencv
 from flashworld.errors import SceneError
 
 VECTOR_WIDTH = 38
-"""Numbers a Gaussian in the model's flat form: xyz 3, opacity 1, scale 3, rotation wxyz 4, SH 27 (9 x RGB)."""
+"""Numbers per Gaussian in the model's flat form: xyz 3, opacity 1, scale 3, rotation wxyz 4, SH 27 (9 x RGB)."""
 SH_C0 = 0.28209479177387814
 
 
@@ -81,7 +81,7 @@ class Gaussians:
         return Gaussians(*(field.to(*args) for field in fields))
 
     def scaled(self, factor: float) -> Gaussians:
-        """Grow positions and sizes about the origin."""
+        """Scale positions and sizes about the origin."""
         return Gaussians(self.means * factor, self.quats_wxyz, self.scales * factor, self.opacities, self.sh)
 
 
@@ -99,19 +99,19 @@ def require_finite(scene: Gaussians, where: str) -> None:
 
 
 def prune_by_opacity(scene: Gaussians, threshold: float) -> Gaussians:
-    """Keep Gaussians with opacity >= threshold (0 keeps all); the scene itself if that is all of them."""
+    """Keep Gaussians with opacity >= threshold (0 keeps all); returns the scene itself if that is all of them."""
     if threshold <= 0:
         return scene
-    kept = torch.nonzero(scene.opacities >= threshold).squeeze(1)  # once, not once a field
+    kept = torch.nonzero(scene.opacities >= threshold).squeeze(1)  # once, not per field
     return scene if len(kept) == len(scene) else scene[kept]
 
 
 def prune_to_count(scene: Gaussians, count: int, cameras: Cameras) -> Gaussians:
-    """Keep the `count` Gaussians that matter most for the picture: opacity x projected area, best over the cameras.
+    """Keep the `count` Gaussians that contribute most to the images: opacity x projected area, maximum over the cameras.
 
     Args:
         scene: The scene, OpenGL axes.
-        count: How many to keep at the most.
+        count: Maximum number to keep.
         cameras: Views that count, same units as the scene.
     """
     if len(scene) <= count:
@@ -130,7 +130,7 @@ def picture_importance(scene: Gaussians, cameras: Cameras, near: float = 0.01) -
         local = scene.means @ view[:3, :3].T + view[:3, 3]
         depth = local[:, 2].clamp(min=near)
         u, v = fx * local[:, 0] / depth + cx, fy * local[:, 1] / depth + cy
-        margin = 0.1  # a centre a little outside the frame still paints into it
+        margin = 0.1  # a Gaussian with its centre slightly outside the frame still contributes
         seen = (local[:, 2] > near) & (u > -margin) & (u < 1 + margin) & (v > -margin) & (v < 1 + margin)
         best = torch.maximum(best, torch.where(seen, areas * fx * fy / depth**2, torch.zeros_like(areas)))
     return best

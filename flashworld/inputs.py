@@ -1,11 +1,11 @@
-"""One checked request: what a visitor wants, complete, before any GPU second is spent.
+"""A checked, complete request, before any GPU time is spent.
 
-`build_request` is the only door: page, API, command line and request files all come through it. A `GenerationRequest`
-that exists is valid, and `dataclasses.replace` checks again. Cameras come out as float32, quaternions of unit length,
-one camera a frame, with intrinsics relative to the output picture.
+`build_request` is the only entry point: page, API, command line and request files all use it. A `GenerationRequest`
+that exists is valid, and `dataclasses.replace` checks again. Cameras are float32 with quaternions of unit length,
+one camera per frame, and intrinsics relative to the output image.
 
-Text: line breaks and tabs become spaces; other control characters, lone surrogates and direction overrides are taken
-out (they are invisible and often hostile); spaces around are cut; the rest reaches the tokenizer as it is.
+Text: line breaks and tabs become spaces; other control characters, lone surrogates and direction overrides are
+removed (they are invisible and often hostile); surrounding spaces are stripped; the rest is passed to the tokenizer unchanged.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ from flashworld.types import Frame
 
 VideoQuality = Literal["low", "medium", "high"]
 DEFAULT_TRAJECTORY = "orbit_right"
-"""15 degrees to the right: shows depth, and stays where the model has seen the scene."""
+"""15 degrees to the right: shows depth, and stays within the part of the scene that the model has seen."""
 _SPACES = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029]")
 _INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
 class VideoSettings:
-    """How the scene is filmed along its path.
+    """How the video along the path is rendered.
 
     Attributes:
-        fps: Frames a second.
-        seconds: Length; None means one second an interval between cameras.
+        fps: Frames per second.
+        seconds: Length; None means one second per interval between cameras.
         quality: H.264 quality.
         depth: Also write a depth video.
         enabled: False writes no video at all.
@@ -82,25 +82,25 @@ class VideoSettings:
             object.__setattr__(self, name, value)
 
     def frame_count(self, cameras: int) -> int:
-        """Pictures in the video of a path of so many cameras."""
+        """Number of frames in the video of a path with this number of cameras."""
         return (cameras - 1) * self.fps + 1 if self.seconds is None else max(2, round(self.seconds * self.fps))
 
 
 @dataclass(frozen=True, eq=False)
 class GenerationRequest:
-    """A complete, valid wish for one scene.
+    """A complete, valid request for one scene.
 
     Attributes:
-        picture: What the model sees, RGB uint8 (height, width, 3), read-only; None for text only.
+        picture: The model's input image, RGB uint8 (height, width, 3), read-only; None for text only.
         text: Cleaned text, may be empty when there is a picture.
-        cameras: One camera a frame, float32, any world frame; intrinsics relative to the output picture.
+        cameras: One camera per frame, float32, any world frame; intrinsics relative to the output image.
         image_index: The frame that the picture belongs to.
         frames: Number of views.
         height: Rows of the output, a multiple of 32.
         width: Columns of the output, a multiple of 32.
         seed: Seed of all noise.
-        video: How to film the result.
-        path: Where the cameras come from, for display and for files.
+        video: How to render the video.
+        path: Origin of the cameras, for display and for files.
 
     Raises:
         InputError: or a subclass: a field is outside its limits, or two fields contradict each other.
@@ -156,7 +156,7 @@ def build_request(
     video: VideoSettings | None = None,
     defaults: ModelConfig = FULL,
 ) -> GenerationRequest:
-    """Check everything a visitor gave and fill in the rest.
+    """Check all inputs and fill in defaults.
 
     Args:
         image: A picture of any size and kind (see `read_picture`); its centre is cropped to the output.
@@ -166,12 +166,12 @@ def build_request(
         trajectory_params: Parameters of the preset, plus `loop` and `easing`; for keyframes `mode` and `loop`.
         image_index: The frame that the picture belongs to.
         frames: Number of views; the model's default when None.
-        height: Rows of the output; with `width` None the model's default, turned as the picture is.
+        height: Rows of the output; with `width` None the model's default, portrait or landscape like the picture.
         width: Columns of the output.
-        fov_y_deg: Vertical field of view where the path brings no intrinsics of its own. None: the photo's own
+        fov_y_deg: Vertical field of view if the path has no intrinsics. None: the photo's own
             (EXIF), or 60 degrees.
-        seed: Seed of all noise; None draws one.
-        video: How to film the result.
+        seed: Seed of all noise; None chooses one at random.
+        video: How to render the video.
         defaults: The model's frames and size.
 
     Raises:
@@ -209,10 +209,10 @@ def build_request(
 
 
 def clean_text(text: str | None) -> str:
-    """Take out what cannot be seen; see the module's description. Cleaning twice changes nothing more.
+    """Remove invisible characters; see the module's description. Idempotent.
 
     Raises:
-        PromptError: not a string, or longer than the encoder reads.
+        PromptError: not a string, or longer than the encoder's limit.
     """
     if text is None:
         return ""

@@ -1,9 +1,10 @@
-"""A light scene beside the full one: faint and unseen Gaussians left out, neighbours of one colour merged, to a stated count.
+"""Reduce a scene to a given number of Gaussians: faint and unseen ones are dropped, neighbours of similar colour are merged.
 
 Two neighbours (next to each other along a Z-order curve) become one with the same first two moments: the centre and the
-covariance of both, weighted by what each paints, and the colour likewise; its opacity paints what both painted. Each round
-merges the pairs whose picture changes least, by what they paint in the views that count and by how their places, sizes and
-colours differ; where leaving one out costs less than merging, it is left out. Rounds go on until the count is reached.
+covariance of both, weighted by their contributions to the image, and the mean colour; its opacity preserves their joint
+contribution. Each round merges the pairs that change the images least, by their contributions to the given views and the
+differences of their positions, sizes and colours; where dropping a Gaussian costs less than merging, it is dropped. Rounds
+repeat until the count is reached.
 
 Source: moment matching of Gaussian mixtures (Runnalls 2007, "Kullback-Leibler approach to Gaussian mixture reduction").
 """
@@ -19,17 +20,17 @@ from flashworld.cameras import Cameras, matrix_to_quat, quat_to_matrix
 from flashworld.gaussians import SH_C0, Gaussians, picture_importance, prune_by_opacity, prune_to_count
 
 LIGHT_GAUSSIANS = 500_000
-"""What phones open without trouble: 16 MB of SPZ."""
+"""A size that phones can display: 16 MB of SPZ."""
 FAINTEST = 1 / 255
 MERGED_A_ROUND = 0.25
-"""Share of the scene that one round may take away: later rounds see what earlier ones made."""
+"""Share of the scene that one round may remove: later rounds work on the result of earlier ones."""
 MOST_ROUNDS = 40
 PRUNED_FIRST = 16
-"""Times the count: what is beyond matters so little that it is left out before anything is compared."""
+"""Times the count: Gaussians ranked beyond it contribute so little that they are dropped before any comparison."""
 PLACE_WEIGHT = 0.02
-"""Squared distance in units of the pair's own size, against a squared difference of colour in [0, 1]."""
+"""Weight of the squared distance in units of the pair's size, against a squared difference of colour in [0, 1]."""
 LEFT_OUT = 0.5
-"""What leaving a Gaussian out costs, on the same scale: nearly a change from black to white."""
+"""Cost of dropping a Gaussian, on the same scale: nearly a change from black to white."""
 
 
 def lighten(scene: Gaussians, count: int, cameras: Cameras) -> Gaussians:
@@ -37,8 +38,8 @@ def lighten(scene: Gaussians, count: int, cameras: Cameras) -> Gaussians:
 
     Args:
         scene: OpenGL axes, any device.
-        count: At the most; a smaller scene comes back as it is.
-        cameras: Views that count, same units as the scene; some along the path are enough.
+        count: Maximum number; a smaller scene is returned unchanged.
+        cameras: Views to optimise for, same units as the scene; a few along the path are enough.
     """
     if len(scene) <= count:
         return scene
@@ -53,13 +54,13 @@ def lighten(scene: Gaussians, count: int, cameras: Cameras) -> Gaussians:
 
 
 def psnr_along(scene: Gaussians, other: Gaussians, cameras: Cameras, height: int, width: int) -> float:
-    """How alike two scenes look along a path: peak signal-to-noise ratio over all views, dB; infinite when equal.
+    """Peak signal-to-noise ratio between two scenes over all views of a path, dB; infinite if equal.
 
     Args:
-        scene: The one that is right.
-        other: The one to judge, on the same device.
+        scene: The reference.
+        other: The scene to evaluate, on the same device.
         cameras: The views.
-        height: Rows of the pictures compared.
+        height: Rows of the compared images.
         width: Columns.
     """
     from flashworld.rendering import render
@@ -73,7 +74,7 @@ def psnr_along(scene: Gaussians, other: Gaussians, cameras: Cameras, height: int
 
 
 def _round(scene: Gaussians, fewer: int, cameras: Cameras, *, odd: bool) -> Gaussians:
-    """Take `fewer` Gaussians away, or as many as there are pairs. Rounds pair by turns (0 1) (2 3) and (1 2) (3 4)."""
+    """Remove `fewer` Gaussians, or as many as there are pairs. Rounds alternate between the pairs (0 1) (2 3) and (1 2) (3 4)."""
     scene = scene[_z_order(scene.means)]
     importance = picture_importance(scene, cameras)
     first = torch.arange(int(odd), len(scene) - 1, 2, device=scene.means.device)
@@ -84,7 +85,7 @@ def _round(scene: Gaussians, fewer: int, cameras: Cameras, *, odd: bool) -> Gaus
     out = LEFT_OUT * importance[weaker]
     chosen = torch.topk(torch.minimum(cost, out), min(fewer, len(first)), largest=False).indices
     merging = chosen[cost[chosen] < out[chosen]]
-    leaving = weaker[chosen[cost[chosen] >= out[chosen]]]  # one that no view sees, above all
+    leaving = weaker[chosen[cost[chosen] >= out[chosen]]]  # mainly those that no view sees
     gone = torch.zeros(len(scene), dtype=torch.bool, device=scene.means.device)
     gone[a[merging]] = gone[b[merging]] = gone[leaving] = True
     return _joined(scene[torch.nonzero(~gone).squeeze(1)], merged(scene[a[merging]], scene[b[merging]]))
@@ -98,7 +99,7 @@ def _z_order(means: torch.Tensor) -> torch.Tensor:
 
 
 def _difference(a: Gaussians, b: Gaussians) -> torch.Tensor:
-    """How unlike two Gaussians are: colour, place, size. (n,)"""
+    """Difference of two Gaussians in colour, position and size. (n,)"""
     colour = ((a.sh[:, 0] - b.sh[:, 0]) * SH_C0).square().mean(dim=1)
     size = (a.scales.square() + b.scales.square()).amax(dim=1)
     place = (a.means - b.means).square().sum(dim=1) / size.clamp(min=1e-20)

@@ -1,28 +1,28 @@
-"""Every limit on what a visitor may ask for. The README's table is made from this file."""
+"""Every limit on requests and input files. `docs/limits.md` is generated from this file."""
 
 from __future__ import annotations
 
 MIN_FRAMES = 2
-"""One camera has no path; the model was trained on several views."""
+"""A single camera is not a path, and the model was trained on several views."""
 MAX_FRAMES = 32
 SIZE_MULTIPLE = 32
 """16 for the VAE times 2 for the DiT's patches."""
 MIN_SIDE_PX = 64
 MAX_SIDE_PX = 1024
 MAX_SCENE_PIXELS = 32 * 480 * 704
-"""frames x height x width: what fits beside the weights on a 48 GB slice."""
+"""frames x height x width: what fits next to the weights on a 48 GB slice."""
 
 MAX_PROMPT_CHARS = 2000
-"""About what 512 tokens hold; the encoder would cut the rest silently."""
+"""About 512 tokens; the encoder would silently truncate the rest."""
 
 MIN_IMAGE_SIDE_PX = 16
 MAX_IMAGE_PIXELS = 64_000_000
 MAX_IMAGE_BYTES = 32 * 2**20
 MAX_IMAGE_ASPECT = 20.0
 MAX_JPEG_SCANS = 1000
-"""A progressive JPEG has about ten; each may cost a whole pass over the picture for 30 bytes of file."""
+"""A progressive JPEG has about ten scans; each may cost a full pass over the image for 30 bytes of file."""
 MAX_JPEG_SCAN_PIXELS = 2_000_000_000
-"""scans x pixels: about 3 s. A bomb of 32 MB would keep a processor busy for hours."""
+"""scans x pixels: about 3 s. A decompression bomb of 32 MB would occupy a core for hours."""
 
 MIN_CAMERAS = 2
 MAX_CAMERAS = 1000
@@ -31,13 +31,13 @@ MAX_COORDINATE = 1e6
 MIN_FOV_DEG = 5.0
 MAX_FOV_DEG = 150.0
 MAX_PRINCIPAL_POINT = 10.0
-"""cx / W and cy / H: farther off the picture no photograph was cut from."""
+"""cx / W and cy / H: no crop of a photograph lies farther from the optical axis."""
 MAX_LENS_SIDE_PX = 100_000
-"""Largest picture side that a path may give its lens in pixels of."""
+"""Largest image side in whose pixels a path may give its lens."""
 MAX_JSON_BYTES = 48 * 2**20
 """A request with the largest image as base64 still fits."""
 MAX_JSON_VALUES = 200_000
-"""Numbers, lists and objects in one text; 1000 cameras as matrices are 30,000. Empty lists cost 30 times their text."""
+"""Numbers, lists and objects in one text; 1000 cameras as matrices are 30,000. Empty lists take 30 times the memory of their text."""
 
 MAX_COLMAP_BYTES = 512 * 2**20
 """One file of a COLMAP model; most of `images` is points, which are skipped."""
@@ -54,11 +54,11 @@ MAX_RENDER_SIDE_PX = 8192
 
 MAX_SCENE_FILE_BYTES = 2 * 2**30
 MAX_GAUSSIANS = 16_000_000
-"""A scene file with more is refused before memory is taken."""
+"""A scene file with more is refused before memory is allocated."""
 MAX_SPZ_RATIO = 50
-"""An SPZ file of more than 64 MiB unpacked may not have shrunk more than this: scenes shrink 2 to 6 times, bombs 1000."""
+"""Largest compression ratio of an SPZ file of more than 64 MiB unpacked: scenes have 2 to 6, decompression bombs 1000."""
 MAX_ANIMATION_PIXELS = 64_000_000
 """frames x height x width of a GIF or WebP preview: Pillow holds them all, 4 bytes each."""
 
 ANONYMOUS_GPU_SECONDS = 120
-"""ZeroGPU seconds a day of a visitor without an account: a call that asks for more is refused."""
+"""Daily ZeroGPU quota in seconds of a visitor without an account: a call that requests more is refused."""

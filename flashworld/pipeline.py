@@ -1,7 +1,7 @@
-"""The whole way from a checked request to a scene, in named stages that can be watched and stopped.
+"""From a checked request to a scene, in named stages that report progress and can be cancelled.
 
 Numerics: networks in bfloat16 on CUDA and float32 on the CPU, everything between them in float32 (see `sampling.loop`).
-One generator on the CPU, seeded from the request, draws all noise, so that a seed means one scene on every device up
+One generator on the CPU, seeded by the request, produces all noise, so that a seed gives one scene on every device up
 to the networks' rounding.
 """
 
@@ -27,23 +27,23 @@ from flashworld.sampling import STEPS, Conditioning, SeededNoise, StepResult, sa
 from flashworld.types import Frame, Images
 
 TEXT_FRACTION = 0.06
-"""Of the whole job when the text is encoded."""
+"""Share of the whole generation that is done when the text is encoded."""
 DENOISED_FRACTION = 0.8
-"""Of the whole job when the scene is made; the rest is filming it."""
+"""Share that is done when the scene is complete; the rest is rendering the video."""
 PREVIEW_HEIGHT = 240
-"""Rows of the small picture shown while the model works."""
+"""Rows of the preview shown while the model runs."""
 FRAMES_PER_CHUNK = 24
-"""Frames that go through VAE and Gaussian decoder together on a GPU."""
+"""Frames per batch of VAE and Gaussian decoder on a GPU."""
 CPU_FRAMES_PER_CHUNK = 4
 
 
 class FlashWorldPipeline:
-    """A loaded model, ready to make scenes.
+    """A loaded model, ready to generate scenes.
 
     Args:
         networks: The four networks, on their device.
-        name: Shown to people; says "untrained" when the weights are random.
-        frames_per_chunk: Frames that go through VAE and Gaussian decoder together; None: by device.
+        name: Name for display; says "untrained" if the weights are random.
+        frames_per_chunk: Frames per batch of VAE and Gaussian decoder; None: by device.
     """
 
     def __init__(self, networks: Networks, *, name: str | None = None, frames_per_chunk: int | None = None) -> None:
@@ -62,14 +62,14 @@ class FlashWorldPipeline:
         offload: Iterable[Offload] = (),
         on_progress: Callable[[str, int, int], None] | None = None,
     ) -> FlashWorldPipeline:
-        """Load a model, downloading its pinned files if need be.
+        """Load a model, downloading its pinned files if necessary.
 
         Args:
             source: "full", "nano", a `model.ckpt`, or a folder written by `flashworld weights convert`.
-            wan: Folder with the Wan parts, for a `model.ckpt` beside which they are not cached.
-            device: "cuda" or "cpu"; None takes CUDA where there is one, except for nano.
-            offload: Networks that live in the CPU's memory and visit the GPU for their calls; "text" runs on the CPU.
-            on_progress: Called with (what, bytes done, bytes in all) while downloading and reading.
+            wan: Folder with the Wan parts, for a `model.ckpt`, if they are not in the Hub's cache.
+            device: "cuda" or "cpu"; None for CUDA if available, except for nano.
+            offload: Networks kept in CPU memory and moved to the GPU for each call; "text" runs on the CPU.
+            on_progress: Called with (what, bytes done, total bytes) while downloading and reading.
 
         Raises:
             CheckpointError: weights are missing, damaged or of another shape.
@@ -103,15 +103,15 @@ class FlashWorldPipeline:
         on_stage: Callable[[Progress], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
     ) -> SceneResult:
-        """Make one scene.
+        """Generate one scene.
 
         Args:
             request: From `flashworld.inputs`.
             on_stage: Called at the start of every stage and step.
-            should_stop: Asked there, after `on_stage`.
+            should_stop: Called at the same points, after `on_stage`.
 
         Raises:
-            Cancelled: `should_stop` said yes.
+            Cancelled: `should_stop` returned True.
             NumericalError: a stage produced NaN or infinity.
         """
         for stage in self.stages(request):
@@ -169,9 +169,9 @@ class FlashWorldPipeline:
 
 
 def place(networks: Networks, device: torch.device, offload: set[str]) -> Networks:
-    """Move networks from the CPU to `device`, but leave those in `offload` on the CPU.
+    """Move networks from the CPU to `device`, except those in `offload`.
 
-    "text" runs on the CPU; "vae" (encoder and Gaussian decoder) and "transformer" visit `device` for every call.
+    "text" runs on the CPU; "vae" (encoder and Gaussian decoder) and "transformer" are moved to `device` for every call.
     """
     from dataclasses import replace
 
@@ -187,21 +187,21 @@ def place(networks: Networks, device: torch.device, offload: set[str]) -> Networ
 
 
 def render_white(scene: Gaussians, cameras: Cameras, height: int, width: int) -> Images:
-    """The loop's renderer: white background, pictures in [-1, 1]."""
+    """The renderer of the sampling loop: white background, images in [-1, 1]."""
     from flashworld.rendering import render, to_signed
 
     return to_signed(render(scene, cameras, height, width).rgb)
 
 
 def to_image(picture: Frame | None) -> Images | None:
-    """An RGB uint8 picture (H, W, 3) as the networks want it: [-1, 1], (3, H, W)."""
+    """An RGB uint8 image (H, W, 3) in the networks' format: [-1, 1], (3, H, W)."""
     if picture is None:
         return None
     return torch.from_numpy(picture.copy()).permute(2, 0, 1).float() / 255 * 2 - 1
 
 
 def small_picture(images: Images | None, index: int) -> Frame | None:
-    """One of the loop's pictures, shrunk to at most `PREVIEW_HEIGHT` rows."""
+    """One of the loop's images, shrunk to at most `PREVIEW_HEIGHT` rows."""
     if images is None:
         return None
     every = max(1, round(images.shape[-2] / PREVIEW_HEIGHT))
@@ -210,11 +210,11 @@ def small_picture(images: Images | None, index: int) -> Frame | None:
 
 
 class StageClock:
-    """Seconds spent by stage name; waits for the GPU at the end of each stage only when told to.
+    """Seconds by stage name.
 
     Args:
-        device: Whose work is timed.
-        wait: Synchronise at every stage's end, for true times of asynchronous work.
+        device: The device whose work is timed.
+        wait: Synchronise at the end of every stage, for exact times of asynchronous work.
     """
 
     def __init__(self, device: torch.device, *, wait: bool = False) -> None:
@@ -224,7 +224,7 @@ class StageClock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time what happens inside."""
+        """Time the code inside the context."""
         start = time.perf_counter()
         yield
         if self.wait and self.device.type == "cuda":

@@ -14,19 +14,19 @@ STAGE_TITLES: dict[StageName, str] = {
     "render": "Rendering the video",
     "files": "Writing the files",
 }
-"""The stages in their order. `pipeline` reports the first two, whoever films the scene and writes its files the others."""
+"""The stages in order. `pipeline` reports the first two, the code that renders the video and writes the files the others."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What is being done now.
+    """The current state of a generation.
 
     Attributes:
         stage: One of `STAGE_TITLES`.
-        fraction: Of the whole job, 0 to 1, at the moment of the report.
-        step: Of the stage, counted from 1; 0 where it has no steps.
-        steps: How many steps the stage has, or 0.
-        preview: The scene so far from one camera, RGB uint8 (H, W, 3); None where there is no new one.
+        fraction: Share of the whole generation that is done, 0 to 1.
+        step: Current step of the stage, from 1; 0 if it has no steps.
+        steps: Number of steps of the stage, or 0.
+        preview: The scene so far from one camera, RGB uint8 (H, W, 3); None if there is no new one.
     """
 
     stage: StageName
@@ -37,5 +37,5 @@ class Progress:
 
     @property
     def message(self) -> str:
-        """For people, such as "Denoising the views: step 2 of 4"."""
+        """Text for display, such as "Denoising the views: step 2 of 4"."""
         return STAGE_TITLES[self.stage] + (f": step {self.step} of {self.steps}" if self.steps else "")

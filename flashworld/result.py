@@ -1,4 +1,4 @@
-"""What a generation gives back: the scene in scene units, the cameras it was made for, and how to write it all down.
+"""The result of a generation: the scene in scene units, its cameras, and the writing of its files.
 
 Axes are OpenGL, the frame is the first camera's, units are those of the request's path.
 """
@@ -33,7 +33,7 @@ FILE_NAMES: dict[OutputKind, str] = {
     "request": "request.json",
 }
 FILE_OPACITY = 1 / 255
-"""Gaussians fainter than one grey level never reach a pixel; files leave them out."""
+"""Gaussians of lower opacity than one grey level never affect a pixel and are left out of files."""
 JPEG_QUALITY = 92
 
 
@@ -44,9 +44,9 @@ class SceneResult:
     Attributes:
         scene: Gaussians in the first camera's axes and the request's units.
         cameras: The generated views, in the same frame.
-        request: What was asked for, with the seed that was used.
-        normalization: How the path was brought into the model's frame.
-        model: Name of the model that made it; says "untrained" when its weights are random.
+        request: The request, with the seed that was used.
+        normalization: The transform of the path into the model's frame.
+        model: Name of the model; says "untrained" if its weights are random.
         timings: Seconds by stage.
     """
 
@@ -58,13 +58,13 @@ class SceneResult:
     timings: dict[str, float] = field(default_factory=dict)
 
     def video_cameras(self) -> Cameras:
-        """The smooth path the video is filmed along, in the scene's frame."""
+        """The smooth path of the video, in the scene's frame."""
         video = self.request.video
         path = video_path(self.request.cameras, fps=video.fps, seconds=video.seconds)
         return self.normalization.to_scene_units(self.normalization.apply(path))
 
     def iter_video(self, *, depth: bool = False) -> Iterator[Frame]:
-        """Pictures along `video_cameras`, one at a time; `depth` films distance in place of colour."""
+        """Frames along `video_cameras`, one at a time; `depth` renders depth instead of colour."""
         from flashworld.rendering import iter_frames
 
         size = (self.request.height, self.request.width)
@@ -78,7 +78,7 @@ class SceneResult:
         return next(iter(iter_frames(self.scene, self.cameras[index], self.request.height, self.request.width)))
 
     def visible(self) -> Gaussians:
-        """The scene without Gaussians that never reach a pixel; what files hold."""
+        """The scene as written to files: without Gaussians that never affect a pixel."""
         return prune_by_opacity(self.scene, FILE_OPACITY)
 
     def save(
@@ -88,12 +88,12 @@ class SceneResult:
         *,
         frames: Iterable[Frame] | None = None,
     ) -> dict[OutputKind, Path]:
-        """Write files into a folder, which is made if need be.
+        """Write files into a folder, which is created if necessary.
 
         Args:
             folder: Where to write; files of the same names are replaced, each only once it is complete.
             outputs: Which files; "video" and "depth" are left out when the request disables its video.
-            frames: The video's pictures if they are rendered already.
+            frames: The video's frames, if they are already rendered.
 
         Returns:
             The path of each file written.
@@ -137,7 +137,7 @@ class SceneResult:
 
 
 def make_folder(folder: str | Path) -> Path:
-    """Make a folder and its parents.
+    """Create a folder and its parents.
 
     Raises:
         WriteError: it cannot be made.
@@ -145,14 +145,14 @@ def make_folder(folder: str | Path) -> Path:
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:  # ValueError: a name that no file system can hold
+    except (OSError, ValueError) as error:  # ValueError: an invalid file name
         reason = getattr(error, "strerror", None) or "impossible name"
         raise WriteError(f"folder {file_name(folder)!r} cannot be made: {reason}") from error
     return folder
 
 
 def write_jpeg(picture: Frame, path: str | Path) -> None:
-    """Write one picture, whole or not at all."""
+    """Write one image atomically."""
     from PIL import Image
 
     with replacing(path) as temporary:
@@ -160,6 +160,6 @@ def write_jpeg(picture: Frame, path: str | Path) -> None:
 
 
 def write_text(text: str, path: str | Path) -> None:
-    """Write a text file in UTF-8, whole or not at all."""
+    """Write a UTF-8 text file atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a scene holds, in numbers, and what is odd about it."""
+"""Statistics of a scene, and anything suspicious about it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ OPACITY_BINS = 10
 INVISIBLE = 1 / 255
 """Opacity below which no renderer draws a Gaussian."""
 STRETCHED = 1000.0
-"""Largest over second largest scale: needles that are seen as spikes."""
+"""Largest over second largest scale: such needles appear as spikes."""
 FAR_FACTOR = 20.0
 """Times the middle 98 % of the scene's extent."""
 LARGE_SHARE = 0.25
-"""Of the scene's extent: a Gaussian of that size hides or tints everything."""
+"""Share of the scene's extent: a Gaussian of that size hides or tints everything."""
 SHARE_TOLD = 0.05
-"""Of all Gaussians: fewer are not worth a sentence."""
+"""Smallest share of the Gaussians that is reported."""
 AXES_RATIO = 4.0
 
 Triple = tuple[float, float, float]
@@ -29,7 +29,7 @@ Bin = tuple[float, float, int]
 
 @dataclass(frozen=True)
 class SceneReport:
-    """A scene in numbers. Scene units, OpenGL axes (right, up, back).
+    """Statistics of a scene. Scene units, OpenGL axes (right, up, back).
 
     Attributes:
         count: Gaussians.
@@ -40,8 +40,8 @@ class SceneReport:
         middle_highest: The opposite corner.
         opacity_histogram: Ten bins from 0 to 1.
         scale_histogram: Of each Gaussian's largest standard deviation, in decades.
-        axes_hint: A guess about the axes from where the scene lies; empty when it looks as scenes here do.
-        odd: What is unusual, one sentence each.
+        axes_hint: A guess about the axes from the position of the scene; empty if it is where this project places scenes.
+        odd: Suspicious findings, one sentence each.
     """
 
     count: int
@@ -98,7 +98,7 @@ def _decades(sizes: torch.Tensor) -> list[Bin]:
 
 
 def _axes_hint(low: torch.Tensor, high: torch.Tensor) -> str:
-    """Scenes of this project lie ahead of their first camera, along -z; one that lies along +z was turned on its way."""
+    """Scenes of this project lie in front of their first camera, along -z; one along +z was rotated by some conversion."""
     ahead, behind = max(0.0, -float(low[2])), max(0.0, float(high[2]))
     if behind > AXES_RATIO * ahead and behind > 0:
         return "the scene lies behind the origin's camera: perhaps its file was written with other axes"

@@ -22,7 +22,7 @@ from flashworld.types import Intrinsics, Quaternions, Transforms
 SCALE_MARGIN = 0.01
 """Added to the largest camera distance before dividing by it; the trained weights expect it."""
 STATIC_EXTENT = 1e-5
-"""Paths that move less than this (scene units) only rotate: their scene keeps its own size."""
+"""Paths that move less than this (scene units) count as rotation only: their scene keeps its own size."""
 PARALLEL_ANGLE = 1e-5
 """Below this angle (radians) slerp returns its left end."""
 
@@ -98,7 +98,7 @@ class Cameras:
         return cls(vectors[:, :4], vectors[:, 4:7], vectors[:, 7:11])
 
     def to_vectors(self) -> torch.Tensor:
-        """The model's 11 numbers a camera. (N, 11)"""
+        """The model's 11 numbers per camera. (N, 11)"""
         return torch.cat([self.quats_wxyz, self.positions, self.intrinsics], dim=1)
 
     def to(self, *args: Any) -> Cameras:  # noqa: ANN401 - whatever Tensor.to takes
@@ -157,7 +157,7 @@ def quat_multiply(a: Quaternions, b: Quaternions) -> Quaternions:
 
 
 def quat_from_axis_angle(axis: Sequence[float] | torch.Tensor, angle_rad: torch.Tensor) -> Quaternions:
-    """Unit quaternions turning by `angle_rad` (...) about one unit axis (3). (..., 4)"""
+    """Unit quaternions of a rotation by `angle_rad` (...) about one unit axis (3). (..., 4)"""
     axis = torch.as_tensor(axis, dtype=angle_rad.dtype, device=angle_rad.device)
     half = angle_rad[..., None] / 2
     return torch.cat([half.cos(), half.sin() * axis / axis.norm()], dim=-1)
@@ -198,7 +198,7 @@ def matrix_to_quat(rotation: torch.Tensor) -> Quaternions:
 
 
 def slerp(left: Quaternions, right: Quaternions, fraction: torch.Tensor) -> Quaternions:
-    """Shortest-arc spherical interpolation, sign-blind; unit result; `fraction` (..., 1) from 0 to 1. (..., 4)"""
+    """Shortest-arc spherical interpolation, regardless of sign; unit result; `fraction` (..., 1) from 0 to 1. (..., 4)"""
     left = left / left.norm(dim=-1, keepdim=True)
     right = right / right.norm(dim=-1, keepdim=True)
     dot = (left * right).sum(-1, keepdim=True)
@@ -225,12 +225,12 @@ def fov_y_deg(intrinsics: Intrinsics) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Normalization:
-    """How a path was brought into the model's frame, and how to get back.
+    """The transform of a path into the model's frame, and its inverse.
 
     Attributes:
         reference_w2c: World to first camera, OpenGL axes. (4, 4)
-        divisor: What camera distances were divided by: largest distance from the first camera + SCALE_MARGIN.
-        scene_scale: What the scene is multiplied by on export. Equal to `divisor`, but 1 for a path that only rotates,
+        divisor: Divisor of camera distances: largest distance from the first camera + SCALE_MARGIN.
+        scene_scale: Factor of the scene on export. Equal to `divisor`, but 1 for a path that only rotates,
             whose scene has no size of its own.
     """
 

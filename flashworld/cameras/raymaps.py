@@ -1,4 +1,4 @@
-"""Cameras to per-pixel rays: the six raymap channels the DiT reads, and the rays the Gaussian head shoots.
+"""Cameras to per-pixel rays: the six raymap channels of the DiT's input, and the rays of the Gaussian head.
 
 Numerics: the dtype of the cameras (float32), never bfloat16. Pixel centres are at +0.5.
 Source: FlashWorld (arXiv 2510.13678); the second triple is the ray's point closest to the origin, not a Plücker moment.
@@ -25,7 +25,12 @@ def ray_directions(cameras: Cameras, height: int, width: int, uv_offset: torch.T
         Directions of length 1. (N, height, width, 3)
     """
     fx, fy, cx, cy = cameras.intrinsics[:, None, None, :].unbind(-1)
-    fx, fy, cx, cy = fx * width, fy * height, cx * width, cy * height  # a tensor of sizes would wait for the GPU
+    fx, fy, cx, cy = (
+        fx * width,
+        fy * height,
+        cx * width,
+        cy * height,
+    )  # a tensor of sizes would synchronise with the GPU
     columns = torch.arange(width, dtype=fx.dtype, device=fx.device) + 0.5
     rows = (torch.arange(height, dtype=fx.dtype, device=fx.device) + 0.5)[:, None]
     u, v = columns.expand(height, width), rows.expand(height, width)
@@ -38,7 +43,7 @@ def ray_directions(cameras: Cameras, height: int, width: int, uv_offset: torch.T
 
 
 def raymap(cameras: Cameras, height: int, width: int) -> Raymap:
-    """Six channels a pixel: direction, then the point of its line closest to the world origin. (N, 6, height, width)"""
+    """Six channels per pixel: direction, then the point of its line closest to the world origin. (N, 6, height, width)"""
     direction = ray_directions(cameras, height, width)
     origin = cameras.positions[:, None, None, :]
     along = (origin * direction).sum(-1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Weights: where they are published, what they must look like, how they are read and converted."""
+"""Weights: where they are published, their expected names and shapes, how they are read and converted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Converting and checking weights: what the command line's `weights` does."""
+"""Converting and checking weights, for the command `flashworld weights`."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class WeightsReport:
 
     Attributes:
         config: Sizes of the model.
-        tensors: How many it holds.
+        tensors: Number of tensors.
         bytes: Their size in the files.
         dtypes: Tensors by dtype.
-        hashes: "verified", or "not published" for files that came without a hash to compare with.
+        hashes: "verified", or "not published" for files without a published hash.
         trained: False for random weights.
     """
 
@@ -57,16 +57,16 @@ def convert_weights(
     config: ModelConfig = FULL,
     on_progress: FileCallback | None = None,
 ) -> None:
-    """Write a model as a converted folder: half the size in bfloat16, and opened in seconds.
+    """Write a model as a converted folder: half the size in bfloat16, and loaded within seconds.
 
     Args:
         source: As for `load_networks`.
         out_dir: An empty folder, or one that does not exist yet.
-        dtype: What block weights are stored in.
+        dtype: Dtype of block weights.
         shard_bytes: Largest shard.
         wan: As for `load_networks`.
         config: As for `load_networks`.
-        on_progress: Called with (what, bytes done, bytes in all).
+        on_progress: Called with (what, bytes done, total bytes).
 
     Raises:
         CheckpointError: the source is missing, damaged or does not fit.
@@ -98,7 +98,7 @@ def check_weights(
         source: As for `load_networks`.
         wan: As for `load_networks`.
         config: As for `load_networks`.
-        on_progress: Called with (what, bytes done, bytes in all) while hashing.
+        on_progress: Called with (what, bytes done, total bytes) while hashing.
 
     Raises:
         CheckpointError: what is wrong, with the first few names.
@@ -137,7 +137,7 @@ def _verify_hashes(
 
 
 def _check_published_names(files: PublishedFiles) -> None:
-    """Compare with the names and shapes as published, before any cutting."""
+    """Compare with the published names and shapes, before reduction to still frames."""
     manifest = full_manifest()
     checkpoint = open_checkpoint(files.checkpoint)
     for part in ("transformer", "recon_decoder"):

@@ -1,14 +1,14 @@
-"""A converted model: one folder of sharded safetensors in the names and shapes of our networks, opened in seconds.
+"""A converted model: one folder of sharded safetensors with the names and shapes of our networks, loaded within seconds.
 
     flashworld.json                 format, version, dtype, whether trained, and bytes and SHA-256 of every other file;
                                     written last
     config.json                     `ModelConfig.to_json()`
-    tokenizer.json                  as it came
+    tokenizer.json                  unchanged
     weights.safetensors.index.json  tensor name to shard
     weights-00001-of-00003.safetensors ...
 
-Tensor names are `<network>.<name in its state dict>`, with kernels already cut for still frames; the embedding that
-UMT5 stores under two names is stored once. Block weights are in the dtype asked for, each network's `FLOAT32_PARTS` in
+Tensor names are `<network>.<name in its state dict>`, with kernels already reduced to still frames; the embedding that
+UMT5 stores under two names is stored once. Block weights are in the requested dtype, each network's `FLOAT32_PARTS` in
 float32, so that reading back in that dtype copies nothing.
 """
 
@@ -71,18 +71,18 @@ def write_converted(
     """Write a folder; at most one shard is held in memory.
 
     Args:
-        folder: Made when it does not exist; must be empty.
+        folder: Created if it does not exist; must be empty.
         config: Sizes.
         tokenizer: Written as it is.
-        states: Tensors by network, fitting the networks.
-        dtype: What block weights are stored in.
+        states: Tensors by network, with the networks' names and shapes.
+        dtype: Dtype of block weights.
         shard_bytes: Largest shard, unless a single tensor is larger.
-        trained: Written down, so that whatever opens the folder can say *untrained*.
-        on_progress: Called with (what, bytes done, bytes in all).
+        trained: Recorded, so that whatever opens the folder can say *untrained*.
+        on_progress: Called with (what, bytes done, total bytes).
 
     Raises:
-        WriteError: the folder is not empty, the disk has too little room, or a file cannot be written; nothing
-            half-written is left behind.
+        WriteError: the folder is not empty, the disk has too little free space, or a file cannot be written; no
+            partial files are left.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -171,7 +171,7 @@ def _read_head(folder: Path) -> dict[str, Any]:
 
 
 def _shards(states: Mapping[str, LazyState], dtype: torch.dtype, shard_bytes: int) -> Iterator[list[_Entry]]:
-    """Tensors in order, cut into lists of at most `shard_bytes`."""
+    """Tensors in order, split into lists of at most `shard_bytes`."""
     shard: list[_Entry] = []
     size = 0
     for network, state in states.items():
@@ -212,7 +212,9 @@ def _write_all(
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")
     for name in set(index.values()):
-        (folder / name).chmod((folder / INDEX_NAME).stat().st_mode)  # safetensors lets nobody but the owner read
+        (folder / name).chmod(
+            (folder / INDEX_NAME).stat().st_mode
+        )  # safetensors makes files readable by their owner only
     files = {p.name: {"bytes": p.stat().st_size, "sha256": file_sha256(p)} for p in sorted(folder.iterdir())}
     (folder / MANIFEST_NAME).write_text(json.dumps(head | {"files": files}, indent=1), encoding="utf-8")
 

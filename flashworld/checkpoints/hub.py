@@ -1,8 +1,8 @@
 """Where the published weights are: pinned revisions on the Hub, only the files that are needed, from the cache first.
 
-A file that is in the cache is used without asking the network. The transformer of the Wan repository (20 GB) is never
-fetched: FlashWorld's checkpoint replaces every tensor of it. Tokens are left to `huggingface_hub`; nothing here reads,
-logs or repeats them.
+A cached file is used without network access. The transformer of the Wan repository (20 GB) is never
+downloaded: FlashWorld's checkpoint replaces every tensor of it. Tokens are left to `huggingface_hub`; nothing here reads,
+logs or shows them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FileCallback: TypeAlias = Callable[[str, int, int], None]
-"""Called with what is going on, bytes done, bytes in all."""
+"""Called with a description, bytes done and total bytes."""
 TOKENIZER_FILE = "tokenizer/tokenizer.json"
 TEXT_CONFIG_FILE = "text_encoder/config.json"
 TEXT_INDEX_FILE = "text_encoder/model.safetensors.index.json"
@@ -66,12 +66,12 @@ def resolve_files(
     """Find the full model's files, downloading what is neither given nor cached.
 
     Args:
-        checkpoint: A `model.ckpt` of this machine; None takes the published one.
-        wan: A folder laid out like the Wan repository; None takes the Hub's cache.
-        on_progress: Told about every download.
+        checkpoint: A local `model.ckpt`; None for the published one.
+        wan: A folder laid out like the Wan repository; None for the Hub's cache.
+        on_progress: Called for every download.
 
     Raises:
-        CheckpointError: a file is missing and cannot be fetched; the message says what to do.
+        CheckpointError: a file is missing and cannot be downloaded; the message says what to do.
     """
 
     def find(name: str) -> Path:
@@ -162,7 +162,7 @@ def _fetch(repository: Repository, name: str, on_progress: FileCallback | None) 
         raise CheckpointError(f"{what}: the Hub has no revision {repository.revision!r} of it") from error
     except EntryNotFoundError as error:
         raise _NotPublishedError(f"{what}: the repository has no such file") from error
-    except (OSError, RuntimeError, XetDownloadError) as error:  # HTTP errors, timeouts, a full disk
+    except (OSError, RuntimeError, XetDownloadError) as error:  # HTTP errors, timeouts, full disk
         raise CheckpointError(
             f"{what} cannot be downloaded ({type(error).__name__}): check the connection and the free disk space"
         ) from error
@@ -186,7 +186,7 @@ def _progress_bar(what: str, on_progress: FileCallback) -> type[tqdm]:
 
 
 class _Nowhere:
-    """A text stream that swallows everything."""
+    """A text stream that discards everything."""
 
     def write(self, text: str) -> int:
         return len(text)

@@ -1,8 +1,8 @@
 """The only reader of weights: a name or a path in, networks out.
 
-Tensors are read, cut, cast and moved one at a time, straight into modules that were built without memory, so that
-nothing is ever held twice. Block weights take the dtype asked for; the parts each network names in `FLOAT32_PARTS` stay
-float32. Names and shapes must fit exactly.
+Tensors are read, reduced to still frames, cast and moved one at a time, directly into modules built on the meta device, so that
+nothing is held twice. Block weights take the requested dtype; the parts that each network names in `FLOAT32_PARTS` stay
+float32. Names and shapes must match exactly.
 
 A path may be a `model.ckpt` (the Wan parts come from the Hub's cache or from `wan`), a folder written by
 `convert_weights`, or a folder in nano's format (see `flashworld.nano`).
@@ -59,7 +59,7 @@ class LoadedModel:
 
     Attributes:
         networks: In eval mode, on their device.
-        trained: False for seeded random weights: whatever shows a result says *untrained*.
+        trained: False for seeded random weights: every display of a result then says *untrained*.
     """
 
     networks: Networks
@@ -73,9 +73,9 @@ class OpenedModel:
     Attributes:
         config: Its sizes.
         tokenizer: Its tokenizer.
-        states: Tensors by network, with the names and shapes that the networks want.
+        states: Tensors by network, with the networks' names and shapes.
         trained: False for a folder of random weights.
-        read_prompt: What its text encoder reads for a prompt; None: the prompt itself.
+        read_prompt: The text to encode for a prompt; None: the prompt itself.
     """
 
     config: ModelConfig
@@ -99,11 +99,11 @@ def load_networks(
     Args:
         source: "full" (published files, downloaded when not cached), "nano" (the one inside the package), a
             `model.ckpt`, or a folder.
-        device: Where the networks go.
-        dtype: What they compute in; None takes bfloat16 on CUDA and float32 elsewhere.
+        device: Device of the networks.
+        dtype: Their dtype; None for bfloat16 on CUDA and float32 elsewhere.
         wan: A local copy of the Wan repository, for "full" and for a `model.ckpt`.
-        config: Sizes of a `model.ckpt`; folders bring their own.
-        on_progress: Called with (what, bytes done, bytes in all) while downloading and reading.
+        config: Sizes of a `model.ckpt`; folders contain their own.
+        on_progress: Called with (what, bytes done, total bytes) while downloading and reading.
 
     Raises:
         CheckpointError: weights are missing, damaged, or do not fit; the message says what to do.
@@ -119,10 +119,10 @@ def load_networks(
 def load_nano(
     folder: str | Path = NANO_DIR, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
 ) -> LoadedModel:
-    """The small model inside the package; seeded random weights while its weights file is not there.
+    """The small model inside the package, or seeded random weights if its weights file is missing.
 
     Raises:
-        CheckpointError: the files are damaged, of another version, or were changed.
+        CheckpointError: the files are damaged, modified or of another version.
     """
     folder = Path(folder)
     if (folder / WEIGHTS_NAME).is_file():
@@ -146,12 +146,12 @@ def model_config(source: str | Path = "full", *, config: ModelConfig = FULL) -> 
         if Path(source).is_file() or ((Path(source) / CHECKPOINT_FILE).is_file() and not path.is_file()):
             return config
         return ModelConfig.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:  # also names that no file can have
+    except (OSError, ValueError) as error:  # also invalid file names
         raise _unknown_source(source) from error
 
 
 def trained_weights(source: str | Path) -> bool:
-    """Whether a model's weights come from training, without opening them; what cannot be opened is not called untrained.
+    """Whether a model's weights come from training, without opening them; True for what cannot be opened.
 
     Raises:
         CheckpointError: a converted folder whose manifest is not readable.
@@ -175,7 +175,7 @@ def open_model(
     path = NANO_DIR if source == "nano" else Path(source)
     try:
         path = path / CHECKPOINT_FILE if (path / CHECKPOINT_FILE).is_file() else path
-    except OSError as error:  # a name that no file can have
+    except OSError as error:  # an invalid file name
         raise _unknown_source(source) from error
     if path.is_file():
         return _open_published(resolve_files(path, wan=wan, on_progress=on_progress), config)
@@ -222,7 +222,7 @@ def _open_published(files: PublishedFiles, config: ModelConfig) -> OpenedModel:
 
 
 def _check_text_config(path: Path, expected: TextConfig) -> None:
-    """Refuse a text encoder whose shapes would fit but whose heads are split otherwise."""
+    """Refuse a text encoder whose shapes match but whose heads are split differently."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -233,14 +233,14 @@ def _check_text_config(path: Path, expected: TextConfig) -> None:
 
 
 def checked_states(opened: OpenedModel, networks: Networks | None = None) -> dict[str, dict[str, LazyTensor]]:
-    """Every network's tensors under all of its names, after checking that they fit.
+    """Every network's tensors under all of their names, after checking names and shapes.
 
     Args:
         opened: The tensors.
-        networks: What they are to fit, if it is built already.
+        networks: The networks to check against, if they are already built.
 
     Raises:
-        CheckpointError: names or shapes differ; the first few are named.
+        CheckpointError: names or shapes differ; the message lists the first few.
     """
     modules = (networks or build_networks(opened.config, "meta", opened.tokenizer)).modules
     states = {}
@@ -278,7 +278,7 @@ def _assign(
     dtype: torch.dtype,
     on_progress: FileCallback | None,
 ) -> None:
-    """Read, cast and move tensor by tensor, then give them to the module."""
+    """Read, cast and move tensor by tensor, then assign them to the module."""
     total, done = sum(tensor.bytes for tensor in state.values()), 0
     values: dict[str, torch.Tensor] = {}
     for name, tensor in state.items():
@@ -291,4 +291,6 @@ def _assign(
     if TIED_EMBEDDING in state:
         values[TIED_EMBEDDING] = values[EMBEDDING]
     module.load_state_dict(values, strict=True, assign=True)
-    cast_weights(module, dtype, FLOAT32_PARTS[network])  # only lays kernels out: dtypes are right already
+    cast_weights(
+        module, dtype, FLOAT32_PARTS[network]
+    )  # only changes the memory layout of kernels: dtypes are already right

@@ -1,7 +1,7 @@
-"""What weights must look like: names, shapes and hashes, and how a difference is told.
+"""Expected names, shapes and hashes of weights, and the error messages for differences.
 
 `checkpoint_manifest.json.gz` holds the names and shapes of the published files of the full model: `transformer` and
-`recon_decoder` of FlashWorld's `model.ckpt`, and `vae` of the Wan repository, all before any cutting.
+`recon_decoder` of FlashWorld's `model.ckpt`, and `vae` of the Wan repository, all before reduction to still frames.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from flashworld.errors import CheckpointError
 Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 MANIFEST_FILE = Path(__file__).parent / "checkpoint_manifest.json.gz"
 SHOWN = 3
-"""Names of each kind that a message repeats."""
+"""Names of each kind that a message lists."""
 CHUNK_BYTES = 1 << 22
 
 
@@ -51,7 +51,7 @@ def require_same(expected: Shapes, found: Shapes, where: str) -> None:
 
 
 def file_sha256(path: Path, on_bytes: Callable[[int], None] | None = None) -> str:
-    """SHA-256 of a file, hexadecimal; `on_bytes` is told how many bytes were read each time.
+    """SHA-256 of a file, hexadecimal; `on_bytes` is called with the number of bytes read each time.
 
     Raises:
         CheckpointError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""A converted folder of random weights: what tests and benchmarks of the whole app open in place of a trained model."""
+"""A converted folder of random weights, which tests and benchmarks of the whole app use in place of a trained model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flashworld.nano.sizes import NANO, TINY
 
 
 def model_of_size(name: str) -> ModelConfig:
-    """Sizes by name: "full", "nano" or "tiny", with pictures no smaller than requests may have them."""
+    """Sizes by name: "full", "nano" or "tiny", with images no smaller than the limit for requests."""
     config = {"full": FULL, "nano": NANO, "tiny": TINY}[name]
     return replace(config, height=max(config.height, MIN_SIDE_PX), width=max(config.width, MIN_SIDE_PX))
 
@@ -35,17 +35,17 @@ def write_random_weights(
 ) -> None:
     """Write the weights of `random_networks` as `convert_weights` would, marked as untrained.
 
-    They are drawn once the folder is known to be empty and the disk to have room, and are held in the memory of
+    They are generated after the checks for an empty folder and enough disk space, and are held in the memory of
     `device` while they are written.
 
     Args:
         out_dir: An empty folder, or one that does not exist yet.
         config: Sizes.
         seed: Of the weights.
-        device: Where to draw them: full size takes seconds on a GPU, minutes on a CPU, which draws others.
-        dtype: What block weights are stored in.
+        device: Where to generate them: full size takes seconds on a GPU, minutes on a CPU, which gives different ones.
+        dtype: Dtype of block weights.
         shard_bytes: Largest shard.
-        on_progress: Called with (what, bytes done, bytes in all).
+        on_progress: Called with (what, bytes done, total bytes).
 
     Raises:
         WriteError: the folder cannot be written.

@@ -1,8 +1,8 @@
-"""Tensors in files, opened but not read: names, shapes and dtypes come from the header, values when asked for.
+"""Lazily read tensor files: names, shapes and dtypes come from the header, values are read on demand.
 
 Safetensors and `torch.load(mmap=True, weights_only=True)` only: nothing here runs code from a file, and opening 21 GB
-costs neither memory nor time. A tensor that keeps its dtype stays mapped to the file, so the file must stay in place
-(a deleted file lives on until the process ends).
+takes neither memory nor time. A tensor that keeps its dtype stays mapped to the file, so the file must stay in place
+(a deleted file remains readable until the process ends).
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def open_checkpoint(path: Path) -> dict[str, dict[str, LazyTensor]]:
     """
     try:
         data = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    except pickle.UnpicklingError as error:  # code, or anything else that is not plain tensors
+    except pickle.UnpicklingError as error:  # code, or anything other than plain tensors
         raise CheckpointError(f"{path.name} holds more than tensors and was not opened: it may run code") from error
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise _unreadable(path, error) from error
@@ -110,7 +110,7 @@ def open_checkpoint(path: Path) -> dict[str, dict[str, LazyTensor]]:
 
 
 def still_frames(state: LazyState) -> dict[str, LazyTensor]:
-    """The tensors as the still-frame networks want them (see `models.still_frame`), each cut when it is read."""
+    """The tensors of the still-frame networks (see `models.still_frame`), each reduced when it is read."""
     cut: dict[str, LazyTensor] = {}
     for name, tensor in state.items():
         for kept, meta in still_frame_state({name: torch.empty(tensor.shape, device="meta")}).items():

@@ -27,5 +27,5 @@ def read_tokenizer(path: Path) -> Tokenizer:
         raise CheckpointError(f"tokenizer {path.name} is not readable ({type(error).__name__})") from error
     try:
         return Tokenizer.from_str(text)
-    except Exception as error:  # the tokenizers package raises nothing more particular
+    except Exception as error:  # the tokenizers package raises nothing more specific
         raise CheckpointError(f"tokenizer {path.name} is not a tokenizer that this version can read") from error

@@ -15,7 +15,7 @@ COMMANDS = (generate, render, trajectory, convert, inspect, weights, info)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The whole command line's grammar."""
+    """The parser of all commands."""
     parser = Parser(prog="flashworld", description="One image and/or a sentence into a 3D scene.")
     parser.add_argument("--version", action="version", version=f"flashworld {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

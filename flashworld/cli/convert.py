@@ -1,4 +1,4 @@
-"""`flashworld convert`: PLY, compressed PLY, SPZ, SOG and .splat into each other."""
+"""`flashworld convert`: convert between PLY, compressed PLY, SPZ, SOG and .splat."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from flashworld.cli.output import Output
 from flashworld.limits import MAX_GAUSSIANS
 
 VIEWS_APART = 4
-"""Of 24 views every fourth is looked at: neighbours see nearly the same."""
+"""Every fourth of 24 views is evaluated: neighbouring views are nearly identical."""
 COMPARED = (240, 352)
-"""Rows and columns of the pictures that the stated PSNR compares."""
+"""Rows and columns of the images that the reported PSNR compares."""
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
     """Declare the command."""
-    parser = commands.add_parser("convert", help="turn scene files into other formats")
+    parser = commands.add_parser("convert", help="convert scene files between formats")
     parser.add_argument("source", metavar="SOURCE", help="ends in .ply, .compressed.ply, .spz, .sog or .splat")
-    parser.add_argument("target", metavar="TARGET", help="the same endings; its own says which format")
-    parser.add_argument("--min-opacity", type=float, default=0.0, metavar="X", help="leave out fainter Gaussians")
-    parser.add_argument("--count", type=int, metavar="N", help="merge and leave out until so many are left")
+    parser.add_argument("target", metavar="TARGET", help="one of the same endings, which selects the format")
+    parser.add_argument("--min-opacity", type=float, default=0.0, metavar="X", help="drop Gaussians of lower opacity")
+    parser.add_argument("--count", type=int, metavar="N", help="reduce to N Gaussians by merging and dropping")
     parser.add_argument(
-        "--trajectory", default="orbit_right", metavar="NAME|FILE", help="with --count: the views that matter"
+        "--trajectory", default="orbit_right", metavar="NAME|FILE", help="with --count: the views to optimise for"
     )
     parser.set_defaults(run=run, path=None, param=[], frames=24, size="480x704", fov=60.0)
 

@@ -1,4 +1,4 @@
-"""`flashworld generate`: requests, or a picture and/or a text with a path, into scene files."""
+"""`flashworld generate`: scene files from requests, or from an image and/or text with a path."""
 
 from __future__ import annotations
 
@@ -25,31 +25,33 @@ from flashworld.sampling import STEPS
 
 REQUEST_FILE = "request.json"
 REPORTS = STEPS + 2
-"""What `FlashWorldPipeline.stages` yields: the text, every step, the result."""
+"""Items that `FlashWorldPipeline.stages` yields: the text, every step, the result."""
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
     """Declare the command."""
-    parser = commands.add_parser("generate", help="make scenes from requests, or from a picture and/or a text")
+    parser = commands.add_parser("generate", help="generate scenes from requests, or from an image and/or text")
     parser.add_argument("requests", nargs="?", metavar="REQUEST.json|FOLDER",
                         help="one request, an example's folder, or a folder of request files")  # fmt: skip
     parser.add_argument("--input_dir", metavar="FOLDER", help="the same as FOLDER")
     parser.add_argument("--out", "--output_dir", default="out", metavar="DIR", help="default: out")
-    wish = parser.add_argument_group("request", "without a request file; with one, --seed and the video options win")
-    wish.add_argument("--image", metavar="FILE")
-    wish.add_argument("--text", metavar="TEXT")
-    wish.add_argument(
+    request = parser.add_argument_group(
+        "request", "without a request file; with one, only --seed and the video options apply, and override it"
+    )
+    request.add_argument("--image", metavar="FILE")
+    request.add_argument("--text", metavar="TEXT")
+    request.add_argument(
         "--trajectory",
         metavar="NAME|FILE",
         help="a preset (see `trajectory list`), a path JSON, .chan, or a COLMAP model",
     )
-    wish.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a knob of the preset")
-    wish.add_argument("--image-index", type=int, metavar="N", help="which frame the picture belongs to")
-    wish.add_argument("--frames", type=int, metavar="N")
-    wish.add_argument("--size", metavar="HxW", help="height x width in pixels, multiples of 32")
-    wish.add_argument("--fov", type=float, metavar="DEG", help="vertical field of view")
-    wish.add_argument("--seed", type=int, metavar="N", help="default: a fresh one, written to request.json")
-    files = parser.add_argument_group("files", "all but splat and depth, unless some are named")
+    request.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the preset")
+    request.add_argument("--image-index", type=int, metavar="N", help="index of the view that shows the image")
+    request.add_argument("--frames", type=int, metavar="N")
+    request.add_argument("--size", metavar="HxW", help="height x width in pixels, multiples of 32")
+    request.add_argument("--fov", type=float, metavar="DEG", help="vertical field of view")
+    request.add_argument("--seed", type=int, metavar="N", help="default: random, written to request.json")
+    files = parser.add_argument_group("files", "default: all but splat and depth")
     for name, text in (("ply", "scene.ply"), ("spz", "scene.spz"), ("splat", "scene.splat"), ("video", "video.mp4")):
         files.add_argument(f"--{name}", action="store_true", help=f"write {text}")
     files.add_argument("--depth", action="store_true", help="also write depth.mp4")
@@ -62,7 +64,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
 
 
 def run(args: argparse.Namespace, output: Output) -> None:
-    """Check every request first, then load the model once and make the scenes one after the other."""
+    """Check every request first, then load the model once and generate the scenes one after another."""
     options = model_options(args)
     jobs = list(_jobs(args, model_config(options.source)))
     for _, request in jobs:
@@ -99,7 +101,7 @@ def _make(pipeline: FlashWorldPipeline, request: GenerationRequest, output: Outp
 
 
 def _outputs(args: argparse.Namespace) -> list[OutputKind]:
-    """Files to write: those named, or the default ones."""
+    """Files to write: those selected by options, or the default ones."""
     named = [name for name in ("ply", "spz", "splat", "video") if getattr(args, name)]
     wanted: list[Any] = named or ["ply", "spz", "video"]
     if args.no_video:
@@ -108,7 +110,7 @@ def _outputs(args: argparse.Namespace) -> list[OutputKind]:
 
 
 def _jobs(args: argparse.Namespace, config: ModelConfig) -> Iterator[tuple[Path, GenerationRequest]]:
-    """Each request with the folder its files go to."""
+    """Each request with its output folder."""
     out = Path(args.out)
     changes = _video_changes(args)
     where = args.requests or args.input_dir
@@ -131,7 +133,7 @@ def _request_files(where: Path, out: Path) -> list[tuple[Path, Path]]:
     """Output folder and request file of every job under a path."""
     try:
         where.stat()
-    except (OSError, ValueError) as error:  # also names that no file system can hold
+    except (OSError, ValueError) as error:  # also invalid file names
         raise InputError(f"{file_name(where)}: expected a request file or a folder, found nothing there") from error
     if where.is_file():
         return [(out, where)]
@@ -161,16 +163,16 @@ def _path_and_size(args: argparse.Namespace) -> dict[str, Any]:
     """Arguments of `build_request` that need parsing."""
     from flashworld.cli.trajectory import parse_params, path_source
 
-    wish: dict[str, Any] = {}
+    request: dict[str, Any] = {}
     if args.trajectory:
-        wish["trajectory"] = path_source(args.trajectory)
+        request["trajectory"] = path_source(args.trajectory)
     if args.param:
-        wish["trajectory_params"] = parse_params(args.param)
+        request["trajectory_params"] = parse_params(args.param)
     if args.image_index is not None:
-        wish["image_index"] = args.image_index
+        request["image_index"] = args.image_index
     if args.size:
-        wish["height"], wish["width"] = parse_size(args.size)
-    return wish
+        request["height"], request["width"] = parse_size(args.size)
+    return request
 
 
 def parse_size(text: str) -> tuple[int, int]:

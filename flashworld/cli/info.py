@@ -20,7 +20,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
 
 
 def run(_args: argparse.Namespace, output: Output) -> None:
-    """Look around and print."""
+    """Collect and print the information."""
     import torch
 
     from flashworld import limits

@@ -1,4 +1,4 @@
-"""`flashworld inspect`: what a scene file holds, and what is odd about it."""
+"""`flashworld inspect`: the contents of a scene file, and anything suspicious about it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ BAR_CHARS = 24
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
     """Declare the command."""
-    parser = commands.add_parser("inspect", help="count, bounds, histograms and oddities of a scene file")
+    parser = commands.add_parser("inspect", help="count, bounds, histograms and suspicious values of a scene file")
     parser.add_argument("scene", metavar="SCENE", help="a file in any format that `convert` reads")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace, output: Output) -> None:
-    """Read the scene and print what it is."""
+    """Read the scene and print the report."""
     from flashworld.io.scenes import read_scene, scene_suffix
     from flashworld.scene_report import inspect_scene
 
@@ -46,7 +46,7 @@ def _triple(values: tuple[float, float, float]) -> str:
 
 
 def _bars(title: str, histogram: list[tuple[float, float, int]], edge: Any) -> list[str]:  # noqa: ANN401 - a function
-    """A histogram as text, a line a bin."""
+    """A histogram as text, one line per bin."""
     most, total = max(count for _, _, count in histogram), sum(count for _, _, count in histogram)
     lines = [f"{title}:"]
     for low, high, count in histogram:

@@ -1,4 +1,4 @@
-"""Options that choose and place a model, for the command line and the app alike; the original's spellings work too."""
+"""Options for model, device and offloading, shared by the command line and the app; the original's spellings work too."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("model")
     group.add_argument(
         "--model", default="auto", metavar="auto|full|nano|PATH",
-        help="auto: full where there is a CUDA device, else nano; PATH: a model.ckpt or a converted folder",
+        help="auto: full with a CUDA device, else nano; PATH: a model.ckpt or a converted folder",
     )  # fmt: skip
     group.add_argument("--ckpt", metavar="FILE", help="the same as --model FILE")
     group.add_argument("--wan", metavar="DIR", help="folder with the Wan parts, if they are not in the Hub's cache")
-    group.add_argument("--device", choices=("cuda", "cpu"), help="default: CUDA where there is one")
+    group.add_argument("--device", choices=("cuda", "cpu"), help="default: CUDA if available")
     group.add_argument(
         "--offload", default="", metavar="LIST",
-        help="comma-separated: text (runs on the CPU), vae, transformer (visit the GPU for each call)",
+        help="comma-separated: text (runs on the CPU), vae, transformer (moved to the GPU for each call)",
     )  # fmt: skip
     group.add_argument("--offload_t5", action="store_true", help="the same as --offload text")
     group.add_argument("--offload_vae", action="store_true", help="the same as --offload vae")
@@ -36,7 +36,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def model_options(args: argparse.Namespace) -> ModelOptions:
-    """What the options choose.
+    """The chosen model options.
 
     Raises:
         InputError: an unknown name in `--offload`.
@@ -55,6 +55,6 @@ def _offload(args: argparse.Namespace) -> tuple[Offload, ...]:
 
 
 def load_pipeline(options: ModelOptions, output: Output) -> FlashWorldPipeline:
-    """Load the chosen model, with a bar for every file."""
+    """Load the chosen model, with a progress bar per file."""
     with output.file_progress() as progress:
         return options.load(progress)

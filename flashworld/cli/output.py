@@ -1,4 +1,4 @@
-"""How the command line speaks: results on standard output, progress bars and errors on standard error."""
+"""Output of the command line: results on standard output, progress bars and errors on standard error."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ class Output:
     def result(self, data: dict[str, object], text: str) -> None:
         """Print a command's result, once: `data` with --json, `text` without."""
         text = json.dumps(data, indent=1) if self.json_wanted else text
-        print(text.encode("utf-8", "backslashreplace").decode("utf-8"))  # names of files need not be UTF-8
+        print(text.encode("utf-8", "backslashreplace").decode("utf-8"))  # file names need not be UTF-8
 
     def fail(self, error: FlashWorldError) -> None:
-        """Print one sentence about what went wrong."""
+        """Print an error in one sentence."""
         if self.json_wanted:
             print(json.dumps({"error": str(error), "kind": type(error).__name__}))
         print(f"flashworld: {error}", file=sys.stderr)
 
     def note(self, text: str) -> None:
-        """A line of progress."""
+        """Print a line of progress."""
         if not self.quiet:
             print(text, file=sys.stderr)
 
     def remarks(self, notes: Iterable[str]) -> None:
-        """What whoever gave a file should know, also with --quiet: it may be why a result looks wrong."""
+        """Print notes on an input file, even with --quiet: they may explain an unexpected result."""
         for note in notes:
             print(f"note: {note}", file=sys.stderr)
 
@@ -53,5 +53,5 @@ class Output:
         return iter(tqdm(items, total=total, desc=what, disable=self.quiet, file=sys.stderr, leave=False))
 
     def file_progress(self) -> FileProgress:
-        """A callback `(what, done, total)` that draws one bar a file."""
+        """A callback `(what, done, total)` that draws one bar per file."""
         return FileProgress(quiet=self.quiet)

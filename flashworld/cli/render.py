@@ -1,4 +1,4 @@
-"""`flashworld render`: film a scene file of any known format along a path."""
+"""`flashworld render`: render a video of a scene file along a path."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flashworld.errors import InputError
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
     """Declare the command."""
-    parser = commands.add_parser("render", help="film a scene file along a path")
+    parser = commands.add_parser("render", help="render a video of a scene file along a path")
     parser.add_argument("scene", metavar="SCENE", help="ends in .ply, .compressed.ply, .spz, .sog or .splat")
     parser.add_argument("--trajectory", default="orbit_right", metavar="NAME|FILE")
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
@@ -25,8 +25,8 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     parser.add_argument("--fps", type=int, default=DEFAULT_FPS)
     parser.add_argument("--seconds", type=float, default=DEFAULT_VIDEO_SECONDS)
     parser.add_argument("--quality", choices=("low", "medium", "high"), default="high")
-    parser.add_argument("--depth", action="store_true", help="film distance in place of colour")
-    parser.add_argument("--device", choices=("cuda", "cpu"), help="default: CUDA where there is one")
+    parser.add_argument("--depth", action="store_true", help="render depth instead of colour")
+    parser.add_argument("--device", choices=("cuda", "cpu"), help="default: CUDA if available")
     parser.set_defaults(run=run, path=None)
 
 

@@ -14,7 +14,7 @@ from flashworld.config import DEFAULT_FOV_Y_DEG, FULL
 from flashworld.errors import InputError, TrajectoryError
 
 FRAMES, HEIGHT, WIDTH, FOV_Y_DEG = FULL.frames, FULL.height, FULL.width, DEFAULT_FOV_Y_DEG
-"""What paths are built for when nothing else is said."""
+"""Defaults for building paths."""
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
@@ -22,14 +22,21 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     parser = commands.add_parser("trajectory", help="list, draw and convert camera paths")
     parser.add_argument("action", choices=("list", "preview", "convert"))
     parser.add_argument(
-        "path", nargs="?", metavar="NAME|FILE", help="a preset, a path JSON of any known form, .chan, or a COLMAP model"
+        "path",
+        nargs="?",
+        metavar="NAME|FILE",
+        help="a preset, a path JSON of any known format, .chan, or a COLMAP model",
     )
     parser.add_argument("--out", metavar="FILE", help="preview: .png, .webp or .gif; convert: .json")
-    parser.add_argument("--to", choices=("flashworld", "transforms"), default="flashworld", help="convert: which form")
-    parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a knob of the preset")
+    parser.add_argument(
+        "--to", choices=("flashworld", "transforms"), default="flashworld", help="convert: output format"
+    )
+    parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the preset")
     parser.add_argument("--frames", type=int, default=FRAMES)
     parser.add_argument("--size", default=f"{HEIGHT}x{WIDTH}", metavar="HxW")
-    parser.add_argument("--fov", type=float, default=FOV_Y_DEG, metavar="DEG", help="where the path has none")
+    parser.add_argument(
+        "--fov", type=float, default=FOV_Y_DEG, metavar="DEG", help="vertical field of view if the path has none"
+    )
     parser.set_defaults(run=run)
 
 
@@ -52,8 +59,8 @@ def _list(_args: argparse.Namespace, output: Output) -> None:
     }  # fmt: skip
     lines = []
     for preset in PRESETS.values():
-        knobs = ", ".join(f"{p.name}={p.default:g}" for p in preset.params)
-        lines.append(f"{preset.name:16} {preset.caption} ({knobs})")
+        params = ", ".join(f"{p.name}={p.default:g}" for p in preset.params)
+        lines.append(f"{preset.name:16} {preset.caption} ({params})")
     output.result({"presets": presets}, "\n".join(lines))
 
 
@@ -90,7 +97,7 @@ def _convert(args: argparse.Namespace, output: Output) -> None:
 
 
 def requested_cameras(args: argparse.Namespace, output: Output) -> Any:  # noqa: ANN401 - Cameras, imported late
-    """The camera path that the options name, one camera a frame; remarks on its file go to standard error."""
+    """The camera path given by the options, one camera per frame; notes on its file go to standard error."""
     from flashworld.cameras import intrinsics_from_fov
     from flashworld.checks import real_number
     from flashworld.cli.generate import parse_size
@@ -111,7 +118,7 @@ def requested_cameras(args: argparse.Namespace, output: Output) -> Any:  # noqa:
 
 
 def path_source(text: str) -> Any:  # noqa: ANN401 - what `build_path` takes
-    """A preset's name as it is, or what a path's file or a COLMAP model's folder of that name holds.
+    """A preset's name unchanged, or the contents of the path file or COLMAP folder of that name.
 
     Raises:
         TrajectoryError: a file that cannot be read or is not a path.
@@ -127,12 +134,12 @@ def path_source(text: str) -> Any:  # noqa: ANN401 - what `build_path` takes
 def _is_folder(text: str) -> bool:
     try:
         return len(text) > 0 and Path(text).is_dir()
-    except (OSError, ValueError):  # names that no file system can hold
+    except (OSError, ValueError):  # invalid file names
         return False
 
 
 def parse_params(pairs: Sequence[str]) -> dict[str, object]:
-    """Read NAME=VALUE pairs; values are JSON numbers, true, false or words.
+    """Read NAME=VALUE pairs; values are JSON numbers, true, false or strings.
 
     Raises:
         InputError: a pair without "=".
@@ -144,6 +151,6 @@ def parse_params(pairs: Sequence[str]) -> dict[str, object]:
             raise InputError(f"--param must look like NAME=VALUE, got {echo(pair)}")
         try:
             params[name] = json.loads(value)
-        except (ValueError, RecursionError):  # a word, or brackets without end
+        except (ValueError, RecursionError):  # a plain string, or unbounded nesting
             params[name] = value
     return params

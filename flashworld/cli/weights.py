@@ -1,4 +1,4 @@
-"""`flashworld weights`: convert the published weights to sharded bfloat16 safetensors, check files, or draw random ones."""
+"""`flashworld weights`: convert the published weights to sharded bfloat16 safetensors, check files, or generate random ones."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ SIZES = ("full", "nano", "tiny")
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
     """Declare the command and its three actions."""
-    parser = commands.add_parser("weights", help="convert or check a model's weights, or draw random ones for tests")
+    parser = commands.add_parser(
+        "weights", help="convert or check a model's weights, or generate random ones for tests"
+    )
     parser.add_argument("action", choices=("convert", "check", "random"))
     parser.add_argument("--model", default="full", metavar="full|nano|PATH", help="default: full")
     parser.add_argument("--ckpt", metavar="FILE", help="the same as --model FILE")
     parser.add_argument("--wan", metavar="DIR", help="folder with the Wan parts, if they are not in the Hub's cache")
     parser.add_argument("--out", metavar="DIR", help="convert, random: an empty or new folder")
-    parser.add_argument("--dtype", choices=DTYPES, default=DTYPES[0], help="what weights are stored in")
+    parser.add_argument("--dtype", choices=DTYPES, default=DTYPES[0], help="dtype of the stored weights")
     parser.add_argument("--shard-gb", type=float, default=4.0, metavar="GB", help="largest shard")
-    parser.add_argument("--size", choices=SIZES, default=SIZES[0], help="random: of the model; full is 21 GB")
-    parser.add_argument("--seed", type=int, default=0, help="random: of the weights")
+    parser.add_argument("--size", choices=SIZES, default=SIZES[0], help="random: size of the model; full takes 21 GB")
+    parser.add_argument("--seed", type=int, default=0, help="random: seed of the weights")
     parser.add_argument(
-        "--device", choices=("cuda", "cpu"), help="random: where to draw; default: CUDA where there is one"
+        "--device", choices=("cuda", "cpu"), help="random: where to generate; default: CUDA if available"
     )
     parser.set_defaults(run=run)
 
@@ -37,7 +39,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
 
 
 def _shard_bytes(args: argparse.Namespace) -> int:
-    """Checked, and the folder is named: both actions that write ask first."""
+    """The checked shard size; also checks that an output folder was given."""
     from flashworld.checks import real_number
 
     if not args.out:
@@ -61,7 +63,7 @@ def _random(args: argparse.Namespace, output: Output) -> None:
         )  # fmt: skip
     output.result(
         {"folder": args.out, "dtype": args.dtype, "size": args.size, "seed": seed, "trained": False},
-        f"{args.out}: written, random weights that have learned nothing; use it with --model {args.out}",
+        f"{args.out}: written, with random (untrained) weights; use it with --model {args.out}",
     )
 
 

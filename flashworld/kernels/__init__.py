@@ -1,6 +1,6 @@
-"""CUDA C++ of our own: `source/*.cu`, compiled by NVRTC when first used, and `program`, which compiles and launches it.
+"""Custom CUDA C++ kernels: `source/*.cu`, compiled by NVRTC at first use, and `program`, which compiles and launches them.
 
-What calls a kernel stands beside the same in torch: `rendering/splats.py`, `models/placing.py`.
+Their callers are `rendering/splats.py` and `models/placing.py`.
 """
 
 from __future__ import annotations

@@ -41,13 +41,13 @@ class CudaProgram:
         device: CUDA device.
 
     Raises:
-        DependencyError: NVRTC or the driver refuses, with its own words.
+        DependencyError: NVRTC or the driver fails; includes its message.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.driver = bindings("driver")
         with torch.cuda.device(device):
-            torch.cuda.current_stream().synchronize()  # a context to load into
+            torch.cuda.current_stream().synchronize()  # creates the context to load into
             major, minor = torch.cuda.get_device_capability(device)
             arch = f"sm_{major}{minor}"
             binary, names = _made.get(arch) or compiled(arch)
@@ -64,7 +64,7 @@ class CudaProgram:
 
 
 class Packed:
-    """Kernel arguments in C: an array of addresses of values, alive as long as this is."""
+    """Kernel arguments in C: an array of pointers to values, valid as long as this object exists."""
 
     def __init__(self, arguments: Sequence[Argument]) -> None:
         self.values = [_as_c(argument) for argument in arguments]
@@ -72,7 +72,7 @@ class Packed:
 
     @property
     def address(self) -> int:
-        """Of the array."""
+        """Address of the array."""
         return ctypes.addressof(self.pointers)
 
 
@@ -83,7 +83,7 @@ def _as_c(argument: Argument) -> ctypes.c_void_p | ctypes.c_float | ctypes.c_uin
 
 
 def kernels_on(device: torch.device) -> Program | None:
-    """The kernels on a device, asked for once a process; None on a CPU, and where they cannot be compiled."""
+    """The kernels on a device, loaded once per process; None on a CPU and where they cannot be compiled."""
     if device.type != "cuda":
         return None
     with _asking:
@@ -98,12 +98,12 @@ def _program_on(device: torch.device) -> Program | None:
     try:
         return CudaProgram(device)
     except DependencyError as error:
-        logger.warning("our own kernels are not used, others are slower: %s", error)
+        logger.warning("the custom CUDA kernels cannot be used, falling back to slower ones: %s", error)
         return None
 
 
 def prepare(device: torch.device | str) -> str | None:
-    """Compile for the architecture a device is said to have, before the first picture; why it cannot be done, or None.
+    """Compile for the reported architecture of a device, before the first request; returns why that failed, or None.
 
     Touches no GPU, so it works where a device is only promised; processes forked later inherit the result and can use the
     GPU (see `compilation`).

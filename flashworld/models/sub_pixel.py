@@ -20,7 +20,7 @@ from torch import nn
 from flashworld.models.gaussian_decoder import GaussianDecoder
 from flashworld.models.trees import shallow_copy
 from flashworld.models.triton_use import kernels_run
-from flashworld.models.vae_blocks import SPREAD, Upsample2x, UpBlock, spread_channels
+from flashworld.models.vae_blocks import SPREAD, UpBlock, Upsample2x, spread_channels
 
 try:  # a name, not the module: what a compiled graph was made from is found through it
     from flashworld.models.sub_pixel_kernels import interleave as interleave_kernel

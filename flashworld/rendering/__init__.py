@@ -1,6 +1,6 @@
 """Render Gaussian scenes: one interface, one renderer for NVIDIA GPUs (`cuda`), one for everything else (`cpu`).
 
-Both draw the same picture: 3D Gaussian Splatting as gsplat 1.5.3 "classic" does it. The scene's device decides.
+Both produce the same images, those of 3D Gaussian Splatting as in gsplat 1.5.3's "classic" mode. The scene's device selects one.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ def render(
     """Render a scene from every camera. On a GPU gradients flow to the scene; on the CPU there are none.
 
     Args:
-        scene: Gaussians, OpenGL axes; its device chooses the renderer. May be empty; broken Gaussians are left out.
+        scene: Gaussians, OpenGL axes; its device selects the renderer. May be empty; Gaussians with NaN or infinity are skipped.
         cameras: OpenGL axes, same units as the scene; on any device.
-        height: Rows of the pictures.
-        width: Columns of the pictures.
-        background: RGB where nothing covers it.
+        height: Rows of the images.
+        width: Columns of the images.
+        background: RGB behind the scene.
         near: Smallest depth drawn, scene units, above 0.
         far: Largest depth drawn.
         want_depth: Whether to return accumulated depth.
@@ -66,21 +66,21 @@ def iter_frames(
     depth: bool = False,
     workers: int | None = None,
 ) -> Iterator[Frame]:
-    """Render a video: frames in order, a few ahead of the caller, in memory that does not grow with their number.
+    """Render a video: frames in order, a few ahead of the caller, in constant memory.
 
     Args:
         scene: As for `render`.
-        cameras: One a frame.
+        cameras: One per frame.
         height: Rows.
         width: Columns.
-        background: RGB where nothing covers it.
+        background: RGB behind the scene.
         near: Smallest depth drawn.
         far: Largest depth drawn.
         depth: Show depth instead of colour: grey, near bright, on black; the scale is the first frame's.
-        workers: Threads on the CPU; None for one a core.
+        workers: Threads on the CPU; None for one per core.
 
     Returns:
-        An iterator of uint8 arrays (H, W, 3). What can be wrong is raised here, not at the first frame.
+        An iterator of uint8 arrays (H, W, 3). Errors in the arguments are raised at once, not at the first frame.
 
     Raises:
         InputError: as `render`.
@@ -97,7 +97,7 @@ def _frames(renderings: Iterator[Rendering], depth: bool) -> Iterator[Frame]:
 
 
 def to_signed(rgb: torch.Tensor) -> Images:
-    """Rendered colours (N, H, W, 3) as the networks want pictures: in [-1, 1], channel first. (N, 3, H, W)"""
+    """Rendered colours (N, H, W, 3) in the networks' image format: in [-1, 1], channel first. (N, 3, H, W)"""
     return rearrange((rgb * 2 - 1).clamp(-1, 1), "n h w c -> n c h w")
 
 

@@ -1,6 +1,6 @@
-"""The renderer without a GPU: the compiled kernels of `cpu_kernels`, one Python thread a frame.
+"""The CPU renderer: the compiled kernels of `cpu_kernels`, one Python thread per frame.
 
-The kernels release the GIL, so threads are enough. Pools live no longer than the call that needs them, and no step on
+The kernels release the GIL, so threads are enough. Thread pools last no longer than the call that needs them, and no step on
 a float32 scene uses torch's own thread pool, which a fork breaks: a process may render, fork, and render again in the
 child. Results do not depend on the number of threads. No gradients: tensors are detached.
 
@@ -23,14 +23,14 @@ from flashworld.gaussians import Gaussians
 from flashworld.rendering.views import Rendering, Views
 
 MAX_SH_DEGREE = 3
-"""The highest the kernels know; 3DGS files hold no more."""
+"""The highest degree that the kernels support; 3DGS files have no more."""
 MAX_WORK_BYTES = 2 * 2**30
-"""Work space of all threads together; 11 threads at 4 million Gaussians."""
+"""Workspace of all threads together; enough for 11 threads at 4 million Gaussians."""
 _WORK_BYTES_PER_GAUSSIAN = 48
 
 
 def render(scene: Gaussians, views: Views, *, want_depth: bool) -> Rendering:
-    """Draw every view, as many at a time as there are cores. Tensors are new, on the CPU, without gradients."""
+    """Draw every view, as many in parallel as there are cores. Tensors are new, on the CPU, without gradients."""
     shape = (len(views), views.height, views.width)
     rgb, alpha, depth = (np.empty(s, np.float32) for s in ((*shape, 3), shape, shape))
     artist = _Artist(scene, views)
@@ -46,7 +46,7 @@ def stream(scene: Gaussians, views: Views, workers: int | None) -> Iterator[Rend
     Args:
         scene: The scene.
         views: The views.
-        workers: Threads; None for one a core, fewer where a huge scene's work space asks for it.
+        workers: Threads; None for one per core, or fewer where the workspace of a huge scene requires it.
     """
     return _draw_ahead(_Artist(scene, views), len(views), min(len(views), _worker_count(len(scene), workers)))
 
@@ -68,7 +68,7 @@ def _draw_ahead(artist: _Artist, frames: int, workers: int) -> Iterator[Renderin
 
 
 class _WorkSpace(threading.local):
-    """What one thread projects into, made at its first frame. Pages are touched only as far as they are needed."""
+    """The buffers that one thread projects into, allocated at its first frame. Memory pages are touched only when needed."""
 
     def __init__(self, count: int, splat_floats: int, box_ints: int) -> None:
         self.splats = np.empty((count, splat_floats), np.float32)
@@ -76,7 +76,7 @@ class _WorkSpace(threading.local):
 
 
 class _Artist:
-    """A prepared scene, its views, and what each thread needs to draw."""
+    """A prepared scene, its views, and each thread's workspace."""
 
     def __init__(self, scene: Gaussians, views: Views) -> None:
         if scene.sh_degree > MAX_SH_DEGREE:
@@ -120,7 +120,7 @@ def _as_array(tensor: torch.Tensor) -> np.ndarray:
 
 
 def _worker_count(gaussians: int, workers: int | None) -> int:
-    """Threads to use: the number asked for or the cores of this process, within the memory allowed."""
+    """Threads to use: the number requested or the cores of this process, within the memory limit."""
     if workers is None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         workers = min(cores, MAX_WORK_BYTES // max(1, gaussians * _WORK_BYTES_PER_GAUSSIAN))

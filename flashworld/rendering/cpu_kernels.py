@@ -1,14 +1,14 @@
-"""Compiled kernels of the CPU rasterizer: `prepare` a scene once, then `draw` one frame a call.
+"""Compiled kernels of the CPU rasterizer: `prepare` a scene once, then `draw` one frame per call.
 
-Numerics: positions seen from the camera are float64, so that surfaces almost equally far keep their order and scenes
-far from the origin their sharpness; everything else is float32. The exponential is a polynomial (relative error 2e-6
-where anything is drawn). Constants and rules are those of gsplat 1.5.3 "classic": 0.3 px^2 of blur, alpha at most
+Numerics: positions in camera space are float64, so that surfaces at almost equal depth keep their order and scenes
+far from the origin stay sharp; everything else is float32. The exponential is a polynomial (relative error 2e-6
+over the range that is drawn). Constants and rules are those of gsplat 1.5.3 "classic": 0.3 px^2 of blur, alpha at most
 0.999, nothing below 1/255, a pixel stops before the Gaussian that would bring its transmittance to 1e-4 or less.
 
 Both kernels are serial and release the GIL: frames run in ordinary Python threads, and a process may fork at any
-time (numba's parallel mode starts an OpenMP pool, which kills forked children). They have one explicit signature
-each, so nothing is compiled twice, and their code is cached on disk and loaded when this module is imported. All
-their parts are in this file because that cache notices changes of this file only.
+time (numba's parallel mode starts an OpenMP pool, which kills forked children). Each has one explicit
+signature, so nothing is compiled twice, and the code is cached on disk and loaded when this module is imported. All
+of it is in this file because that cache only detects changes to this file.
 
 Source: the equations of 3D Gaussian Splatting (Kerbl et al. 2023) with the constants of gsplat 1.5.3.
 """
@@ -27,44 +27,44 @@ logger = logging.getLogger(__name__)
 TILE = 16
 """Side of a tile in pixels; a tile's row is one AVX-512 vector, or two AVX ones."""
 BATCH = 32
-"""Splats copied side by side and blended before looking which rows of the tile are finished."""
+"""Splats copied to contiguous memory and blended before checking which rows of the tile are finished."""
 LIST_ENTRIES = 1 << 24
-"""(Gaussian, tile) pairs listed at a time: 128 MiB. A frame with more is drawn in several runs of tiles."""
+"""(Gaussian, tile) pairs listed at a time: 128 MiB. A frame with more is drawn in several ranges of tiles."""
 SCENE_FLOATS = 11
-"""A prepared Gaussian: mean 3, covariance 6, opacity, ln(255 opacity) or -1 for one that is never drawn."""
+"""Floats of a prepared Gaussian: mean 3, covariance 6, opacity, ln(255 opacity) or -1 for one that is never drawn."""
 SPLAT_FLOATS = 10
-"""A projected Gaussian: centre 2, exponent's coefficients of dx^2, dxdy, dy^2, opacity, RGB, depth."""
+"""Floats of a projected Gaussian: centre 2, exponent's coefficients of dx^2, dxdy, dy^2, opacity, RGB, depth."""
 BOX_INTS = 4
 """Its pixels: first and past-the-end column, first and past-the-end row."""
 CAMERA_FLOATS = 16
 """Rotation 9 of the OpenCV world-to-camera transform, row by row, camera centre 3, fx fy cx cy in pixels; float64."""
 
 F = np.float32
-_U = nb.uint64  # indices of this type spare the test for negative ones, which would keep loops from vectorising
+_U = nb.uint64  # unsigned indices avoid the check for negative ones, which would prevent vectorisation
 _PLANE = TILE * TILE
 _BLUR = F(0.3)
 _ALPHA_CUT = F(1.0 / 255.0)
 _ALPHA_MAX = F(0.999)
 _T_STOP = F(1e-4)
-_FOV_MARGIN = F(0.15)  # of the image's side, beyond its border: where the slope of the projection stops growing
+_FOV_MARGIN = F(0.15)  # of the image's side, beyond its border: where the slope of the projection is clamped
 _EXP_SCALE = F(-1.0 / 8.0)  # exponents are kept as -sigma / 8
 _EXP_END = F(-0.7)  # sigma 5.6, a little above ln 255: nothing farther out is drawn
 _OPTIONS = {
     "nogil": True,
-    "error_model": "numpy",  # division by zero gives infinity, which the tests on it catch
+    "error_model": "numpy",  # division by zero gives infinity, which is checked for
     "fastmath": {"contract", "arcp", "nsz", "reassoc"},  # NaN and infinity keep their meaning
 }
-_part = nb.njit(**_OPTIONS)  # becomes part of the kernel that calls it
+_part = nb.njit(**_OPTIONS)  # inlined into the kernel that calls it
 
 
 def _kernel(signature: str) -> Callable[[Callable], Callable]:
-    """Compile for one signature, and keep the code on disk if any cache folder can be written."""
+    """Compile for one signature, and cache the code on disk if any cache folder is writable."""
 
     def compile_it(function: Callable) -> Callable:
         try:
             return nb.njit(signature, cache=True, **_OPTIONS)(function)
-        except (RuntimeError, OSError) as error:  # numba found no folder for its cache, or no room in it
-            logger.warning("the CPU renderer will be compiled anew in every process: %s", error)
+        except (RuntimeError, OSError) as error:  # numba found no folder for its cache, or the disk is full
+            logger.warning("the CPU renderer cannot be cached and will be compiled in every process: %s", error)
             return nb.njit(signature, **_OPTIONS)(function)
 
     return compile_it
@@ -231,7 +231,7 @@ def _sort_by_depth(ids, depths, spare_ids, spare_depths, histogram):  # noqa: AN
 
 @_part
 def _unfinished_rows(tile, begin, end):  # noqa: ANN001, ANN202
-    """First and past-the-end row of begin..end that still lets light through."""
+    """First and past-the-end row of begin..end that is not yet opaque."""
     first, last = end, begin
     for y in range(begin, end):
         light = F(0)
@@ -286,7 +286,7 @@ def _blend_tile(tile, columns_px, ids, splats, boxes, left, top, rows, columns, 
         if begin >= end:
             return
         count = min(BATCH, ids.shape[0] - start)
-        for j in range(count):  # reading them all before use hides the latency of memory
+        for j in range(count):  # reading them all before use hides memory latency
             g = ids[start + j]
             for k in range(SPLAT_FLOATS):
                 batch[j, k] = splats[g, k]
@@ -326,7 +326,7 @@ def draw(scene, sh, camera, background, near, far, splats, boxes, rgb, alpha, de
         depth: Result, accumulated: the sum of weight x depth. (H, W)
 
     Returns:
-        The number of Gaussians that reached the picture.
+        The number of Gaussians that contribute to the image.
     """
     height, width = alpha.shape
     tiles_x = (width + TILE - 1) // TILE

@@ -1,9 +1,9 @@
-"""The renderer on an NVIDIA GPU: our own kernels (`splats`), or gsplat where gradients are wanted.
+"""The renderer for NVIDIA GPUs: custom kernels (`splats`), or gsplat where gradients are needed.
 
-Views go through in batches: several in one call keep the GPU busy, and a bound on views x Gaussians bounds memory.
-Where our kernels cannot be compiled, and for scenes they do not know, gsplat draws the same pictures; the log says so.
+Views are rendered in batches: several per call keep the GPU busy, and a limit on views x Gaussians bounds memory.
+Where the custom kernels cannot be compiled, and for scenes they do not support, gsplat renders the same images; the log says so.
 
-Numerics: float32, fast math, so pictures differ from the CPU's by rounding and, where a value sits on a threshold, by
+Numerics: float32, fast math, so images differ from the CPU's by rounding and, where a value sits on a threshold, by
 one Gaussian's 1/255.
 """
 
@@ -22,16 +22,16 @@ from flashworld.rendering.with_gsplat import filled, load_gsplat, rasterize, sen
 MAX_PROJECTIONS = 8 * 4_055_040
 """Views x Gaussians in one call: batches of 8 for a full-size scene, which keep the GPU busy within a few GiB."""
 MAX_VIEWS = 32
-"""Views in one call, however small the scene: more bring no speed."""
+"""Views in one call, however small the scene: more are not faster."""
 Draw = Callable[[slice], Rendering]
-"""Some of the views."""
+"""Draws a slice of the views."""
 
 
 def render(scene: Gaussians, views: Views, *, want_depth: bool) -> Rendering:
-    """Rasterize every view. Gaussians that are not finite are left out. Gradients flow to all fields of the scene.
+    """Rasterize every view. Gaussians with NaN or infinity are skipped. Gradients flow to all fields of the scene.
 
     Raises:
-        DependencyError: neither our kernels nor gsplat's can be had.
+        DependencyError: neither the custom kernels nor gsplat's are available.
     """
     draw = _drawer(scene, views, want_depth)
     parts = [draw(batch) for batch in _batches(len(scene), len(views))]
@@ -64,7 +64,7 @@ def stream(scene: Gaussians, views: Views, *, want_depth: bool) -> Iterator[Rend
 
 
 def _drawer(scene: Gaussians, views: Views, want_depth: bool) -> Draw:
-    """What draws this scene."""
+    """The function that draws this scene."""
     if len(scene) == 0:
         return lambda batch: _nothing(views, batch, scene.means.device, want_depth)
     program = None if _wants_gradients(scene) or scene.sh_degree > MAX_SH_DEGREE else kernels_on(scene.means.device)
@@ -81,14 +81,14 @@ def _wants_gradients(scene: Gaussians) -> bool:
 
 
 def _plain(scene: Gaussians) -> Gaussians:
-    """The scene in contiguous float32 without a graph, its quaternions where 16 bytes can be read at once."""
+    """The scene in contiguous float32 without a graph, with quaternions aligned for 16-byte loads."""
     fields = (scene.means, scene.quats_wxyz, scene.scales, scene.opacities, scene.sh)
     means, quats, scales, opacities, sh = (field.detach().float().contiguous() for field in fields)
     return Gaussians(means, quats.clone() if quats.data_ptr() % 16 else quats, scales, opacities, sh)
 
 
 def _nothing(views: Views, batch: slice, device: torch.device, want_depth: bool) -> Rendering:
-    """Pictures of an empty scene."""
+    """Images of an empty scene."""
     alpha = torch.zeros((len(views.w2c[batch]), views.height, views.width), device=device)
     return Rendering(filled(views.background, alpha), alpha, torch.zeros_like(alpha) if want_depth else None)
 

@@ -1,4 +1,4 @@
-"""Pictures for people: 8-bit RGB, and depth as a grey picture (near is bright, nothing is black)."""
+"""Frames for display: 8-bit RGB, and depth as a grey image (near is bright, empty is black)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 from flashworld.rendering.views import Rendering
 
 COVERED = 0.5
-"""Pixels with at least this alpha have a depth worth measuring."""
+"""Pixels with at least this alpha have a meaningful depth."""
 RANGE_PERCENT = (2.0, 98.0)
-"""Ends of the grey scale: stray Gaussians before the lens or far away would leave the rest one grey."""
+"""Percentiles at the ends of the grey scale: a few Gaussians near the lens or far away would otherwise compress the rest to one grey."""
 HEADROOM = 1.25
-"""How much nearer than the first picture's near end still differs from white: paths tend to move forward."""
+"""How much nearer than the first frame's near end still differs from white: paths tend to move forward."""
 DARKEST = 0.08
-"""Grey of the far end, told apart from the black of nothing."""
+"""Grey level of the far end, distinct from the black of empty pixels."""
 
 
 def to_bytes(rgb: torch.Tensor) -> np.ndarray:
@@ -26,16 +26,16 @@ def to_bytes(rgb: torch.Tensor) -> np.ndarray:
 
 
 class DepthPainter:
-    """Paints depth as grey levels of inverse distance.
+    """Converts depth to grey levels of inverse distance.
 
-    The scale is set by the first picture that shows anything and kept, so that a video does not flicker.
+    The scale is set by the first non-empty frame and kept, so that a video does not flicker.
     """
 
     def __init__(self) -> None:
         self._ends: tuple[float, float] | None = None
 
     def paint(self, rendering: Rendering) -> np.ndarray:
-        """Grey RGB pictures of a rendering with depth. uint8, (N, H, W, 3)"""
+        """Grey RGB images of a rendering with depth. uint8, (N, H, W, 3)"""
         if rendering.depth is None:
             raise ValueError("depth pictures need a rendering made with want_depth=True")
         alpha, depth = (t.detach().float().cpu().numpy() for t in (rendering.alpha, rendering.depth))
@@ -49,7 +49,7 @@ class DepthPainter:
 
 
 def _grey_ends(alpha: np.ndarray, inverse: np.ndarray) -> tuple[float, float] | None:
-    """Inverse distances shown darkest and white, from one picture; None if it shows nothing."""
+    """Inverse distances of the darkest and the white level, from one frame; None if it is empty."""
     seen = inverse[alpha >= COVERED]
     if not len(seen):
         return None

@@ -1,11 +1,11 @@
-"""Views of a scene by our own kernels: project, sort by depth, list by tile, blend.
+"""Views of a scene by custom kernels: project, sort by depth, list by tile, blend.
 
-Compared with gsplat 1.5.3 the pictures are the same up to rounding, the work is less: a Gaussian is read once for all
-views of a batch and shaded only where it is seen; splats are sorted by depth before they are multiplied
-over tiles, and their lists by tile afterwards, instead of 47 bits of both together; a splat is listed for the tiles
-its ellipse touches, not for its bounding box, and not for tiles that nearer splats have made opaque. What is not finite is left out. There are no gradients.
+The images are those of gsplat 1.5.3 up to rounding, with less work: a Gaussian is read once for all views of a batch and shaded
+only where it is visible; splats are sorted by depth before they are duplicated per tile, and the tile lists by tile afterwards,
+instead of by 47 bits of both together; a splat is listed for the tiles that its ellipse touches rather than its bounding box, and
+not for tiles that nearer splats have made opaque. Gaussians with NaN or infinity are skipped. There are no gradients.
 
-Numerics: float32, fast math. Splats are drawn in the order of their float32 depths; equal ones in that of the Gaussians.
+Numerics: float32, fast math. Splats are drawn in the order of their float32 depths; equal depths in the order of the Gaussians.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from flashworld.rendering.views import Rendering, Views
 
 TILE = 16
 CHUNK = 4096
-"""Entries that one block of the sorting kernels takes."""
+"""Entries that one block of the sorting kernels processes."""
 THREADS = 256
 RASTER_THREADS = 128
 PARTS = 256
 DIGITS = 256
 KEY_BITS = 32
 SLABS = ((0, 32), (32, 96), (96, 256))
-"""Parts of 256 of a view's splats, nearest first, that are listed and drawn together: most tiles are opaque after the first,
+"""Slabs of a view's splats in 256ths, nearest first, that are listed and drawn together: most tiles are opaque after the first,
 and what lies behind an opaque tile is neither listed nor sorted."""
 MAX_SH_DEGREE = 3
 MAX_BATCH_VIEWS = 32
-"""Cameras that the projecting kernel keeps at hand."""
+"""Cameras that the projection kernel keeps in shared memory."""
 MAX_HITS = 2**27
-"""Splats times tiles listed at once, over several views: 1.6 GB. One view alone may have more."""
+"""(Splat, tile) pairs listed at a time, over several views: 1.6 GB. A single view may have more."""
 CAMERA_NUMBERS = 19
 SPLAT_NUMBERS = 8
 
 
 @dataclass(frozen=True)
 class Projected:
-    """A batch of views before lists are made. V views, N Gaussians.
+    """A batch of views after projection, before tile lists. V views, N Gaussians.
 
     Attributes:
         splats: See `Splat` in common.cuh. (V, N, 8)
@@ -84,7 +84,7 @@ class Renderer:
         finished: torch.Tensor | None = None
         for slab in SLABS:
             hits, totals = self._count(projected, slab, finished)
-            counts = totals.tolist()  # waits: how much memory the lists need is not known before
+            counts = totals.tolist()  # synchronises: the size of the lists is not known earlier
             first = finished is None
             if finished is None:
                 finished = self._new(torch.uint8, len(cameras), self.tiles_y * self.tiles_x)
@@ -131,10 +131,10 @@ class Renderer:
         """Sort rows of keys stably.
 
         Args:
-            keys: int16 or int32, read as unsigned. (rows, n); used up
-            values: What goes with them, int32, used up; None for positions, hidden keys left out.
-            bits: Of the keys.
-            lengths: Written: how many of each row are not hidden. (rows,) Only without values.
+            keys: int16 or int32, read as unsigned, overwritten. (rows, n)
+            values: Payload, int32, overwritten; None for positions, with hidden keys dropped.
+            bits: Number of significant bits of the keys.
+            lengths: Output: how many of each row are not hidden. (rows,) Only without values.
             want_keys: Whether sorted keys are needed.
         """
         rows, n = keys.shape
@@ -160,7 +160,7 @@ class Renderer:
     def _count(
         self, projected: Projected, slab: tuple[int, int], finished: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """How many open tiles the splats of a slab touch: before each chunk, (V, chunks), and in all, (V,) int64."""
+        """How many unfinished tiles the splats of a slab touch: before each chunk, (V, chunks), and in total, (V,) int64."""
         views, n = projected.tiles.shape
         chunks = slab_chunks(n, slab)
         hits, totals = self._new(torch.int32, views, chunks), self._new(torch.int64, views)
@@ -203,7 +203,7 @@ def slab_chunks(n: int, slab: tuple[int, int]) -> int:
 
 
 def camera_table(views: Views) -> torch.Tensor:
-    """What the kernels want of each view: rotation, translation, centre, fx, fy, cx, cy; float32. (V, 19)"""
+    """The kernels' parameters of each view: rotation, translation, centre, fx, fy, cx, cy; float32. (V, 19)"""
     lens = torch.stack([views.K_px[:, 0, 0], views.K_px[:, 1, 1], views.K_px[:, 0, 2], views.K_px[:, 1, 2]], dim=1)
     table = torch.cat([views.w2c[:, :3, :3].flatten(1), views.w2c[:, :3, 3], views.centers, lens], dim=1)
     return table.float()

@@ -1,6 +1,6 @@
-"""What both renderers are given and give back: views in OpenCV axes and pixels, and the pictures.
+"""Input and output of both renderers: views in OpenCV axes and pixels, and the rendered images.
 
-The one place where OpenGL cameras become OpenCV ones. Matrices are made in float64, so that neither renderer starts
+The only place where OpenGL cameras become OpenCV ones. Matrices are computed in float64, so that neither renderer starts
 from rounded ones.
 """
 
@@ -24,13 +24,13 @@ FAR = 1000.0
 
 @dataclass(frozen=True)
 class Rendering:
-    """Pictures of N views, on the scene's device, float32.
+    """Images of N views, on the scene's device, float32.
 
     Attributes:
         rgb: Colours over the background, not clamped: light may exceed 1. (N, H, W, 3)
         alpha: How much of the background is covered, 0 to 1. (N, H, W)
         depth: Accumulated depth along the optical axis, the sum of weight x z, not divided by alpha; None unless
-            asked for. (N, H, W)
+            requested. (N, H, W)
     """
 
     rgb: torch.Tensor

@@ -1,10 +1,10 @@
-"""gsplat, where gradients are wanted or our own kernels cannot run; the only file that imports it.
+"""gsplat, where gradients are needed or the custom kernels cannot run; the only file that imports it.
 
-One rasterization call for several views keeps the GPU busy. Colours are computed view by view from the one table of
-coefficients: gsplat itself would first write a copy of the table for every view (3.5 GB for 8 views of 4 million
-Gaussians). Differentiable with respect to the scene; callers that want no gradients say so themselves.
+One rasterization call for several views keeps the GPU busy. Colours are computed view by view from one table of
+coefficients: gsplat itself would first copy the table for every view (3.5 GB for 8 views of 4 million Gaussians).
+Differentiable with respect to the scene; callers that need no gradients disable them.
 
-Numerics: float32 throughout; gsplat compiles with fast math, so pictures differ from the CPU's by rounding and, where
+Numerics: float32 throughout; gsplat compiles with fast math, so images differ from the CPU's by rounding and, where
 a value sits on a threshold, by one Gaussian's 1/255.
 """
 
@@ -78,20 +78,20 @@ def rasterize(
         near_plane=views.near,
         far_plane=views.far,
         backgrounds=filled(views.background, w2c[:, 0, 0]),
-        packed=False,  # faster here, and the packed path refuses backgrounds of this shape
-        render_mode="RGB+D" if want_depth else "RGB",  # gsplat gives depth no background
+        packed=False,  # faster, and the packed path does not accept backgrounds of this shape
+        render_mode="RGB+D" if want_depth else "RGB",  # gsplat adds no background to depth
         rasterize_mode="classic",
     )
     return Rendering(colors[..., :3], alpha[..., 0], colors[..., 3] if want_depth else None)
 
 
 def colors_from(gsplat: Any, scene: Gaussians, center: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
-    """What each Gaussian looks like from a camera centre, as gsplat has it: not below 0. (N, 3)"""
+    """The colour of each Gaussian from a camera centre, clamped at 0 as in gsplat. (N, 3)"""
     return (gsplat.spherical_harmonics(scene.sh_degree, scene.means - center, scene.sh) + 0.5).clamp_min(0.0)
 
 
 def sent(matrices: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Float32 on the device, without waiting for what the device is doing, as a copy from ordinary memory would."""
+    """Float32 on the device, copied asynchronously: a copy from pageable memory would wait for the device."""
     matrices = matrices.to(torch.float32)
     return (
         matrices.pin_memory().to(device, non_blocking=True)
@@ -101,5 +101,5 @@ def sent(matrices: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def filled(color: Sequence[float], like: torch.Tensor) -> torch.Tensor:
-    """One colour for every element of `like`, made where it is. (..., 3)"""
+    """One colour for every element of `like`, on its device. (..., 3)"""
     return torch.stack([torch.full_like(like, value) for value in color], dim=-1)

@@ -1,4 +1,4 @@
-"""What any server of the model needs: cost and duration estimates, workers, transfer between processes, deliverables."""
+"""Parts shared by servers of the model: cost and duration estimates, workers, transfer between processes, result files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a GPU call costs, stage by stage, from its sizes: the prior of the estimates in `durations.py`.
+"""The cost of a GPU call by stage, from its sizes: the prior of the estimates in `durations.py`.
 
 Numbers are seconds on one H200 (sm_90, torch 2.11). Nothing here touches a GPU.
 """
@@ -17,16 +17,16 @@ RENDERED_STEPS = STEPS - 1
 
 @dataclass(frozen=True)
 class Work:
-    """What decides how long a call takes.
+    """Everything that determines how long a call takes.
 
     Attributes:
         frames: Views of the scene.
-        height: In pixels.
-        width: In pixels.
-        video_frames: Pictures of the video, 0 for none.
+        height: Pixels.
+        width: Pixels.
+        video_frames: Frames of the video, 0 for none.
         compiled: Whether the networks run as compiled graphs.
         cold: Whether a new worker must first load the weights.
-        cold_bytes: How many bytes that is.
+        cold_bytes: Size of these weights.
     """
 
     frames: int
@@ -39,14 +39,14 @@ class Work:
 
     @property
     def bucket(self) -> str:
-        """Calls of one bucket have nearly one ratio: scene in half octaves, video in octaves, cold or warm."""
+        """Key of calls with nearly the same ratio: scene size in half octaves, video in octaves, cold or warm."""
         size = round(2 * math.log2(self.frames * self.height * self.width))
         video = round(math.log2(self.video_frames)) if self.video_frames else "no"
         return f"{size} {video} {self.kind}"
 
     @property
     def kind(self) -> str:
-        """What calls of other sizes must share to say anything about this one."""
+        """Key that calls of other sizes must share to be informative about this one."""
         return f"{'cold' if self.cold else 'warm'} {'compiled' if self.compiled else 'eager'}"
 
 
@@ -54,12 +54,12 @@ class Work:
 class StageCosts:
     """Seconds on one H200 (sm_90, torch 2.11), each divided by what the stage is proportional to.
 
-    Measured with random full-size weights at 24 x 480 x 704, compiled, FP8 block linears; what is assumed says so and
-    is put right by observation.
+    Measured with random full-size weights at 24 x 480 x 704, compiled, FP8 block linears; values marked as assumed
+    are corrected by observation.
     """
 
     fixed: float = 0.15
-    """Fork or queue, pickling of arguments, a preview a step."""
+    """Fork or queue, pickling of arguments, one preview per step."""
     text: float = 0.036
     per_token: float = 89e-3 / 7920
     """DiT without self-attention: 69.8 TFLOP at 7,920 tokens."""
@@ -72,7 +72,7 @@ class StageCosts:
     per_video_pixel: float = 3e-9
     """Turning a video frame into bytes on the host (assumed)."""
     per_result_byte: float = 1 / 1.5e9
-    """Packing the scene and carrying it to the main process (assumed)."""
+    """Packing the scene and transferring it to the main process (assumed)."""
     per_cold_byte: float = 1 / 2.5e9
     """From the pack file to the GPU (assumed)."""
     cold_fixed: float = 2.0
@@ -81,7 +81,7 @@ class StageCosts:
     """Networks without compiled graphs."""
     bytes_per_gaussian: float = 82.0
     visible_share: float = 0.75
-    """Of the Gaussians, after pruning."""
+    """Share of the Gaussians that remain after pruning."""
 
     def seconds(self, work: Work) -> dict[str, float]:
         """Seconds by stage."""
@@ -109,7 +109,7 @@ class StageCosts:
 
 H200_COSTS = StageCosts()
 CPU_SLOWNESS = 60.0
-"""How many times the H200's seconds two CPU cores need, until calls have been seen."""
+"""Factor from an H200 to two CPU cores, until calls have been observed."""
 CPU_COSTS = replace(
     H200_COSTS,
     **{

@@ -1,7 +1,7 @@
-"""The files a visitor gets of one scene, in one folder: downloads, what the two viewers show, and a poster.
+"""The files of one scene for a visitor, in one folder: downloads, the files of the two viewers, and a poster.
 
-The full scene goes into the downloads. Viewers get less: a phone opens 600,000 Gaussians (about 20 MB of SPZ), the
-plain viewer 300,000 (see `plain_preview`); what is left out is what matters least for the picture.
+Downloads contain the full scene. Viewers get fewer Gaussians: 600,000 work on a phone (about 20 MB of SPZ), 300,000 in the
+plain viewer (see `plain_preview`); those that contribute least to the images are dropped.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ POSTER_QUALITY = 85
 def deliver(
     result: SceneResult, folder: str | Path, *, frames: Iterable[Frame] | None = None
 ) -> Iterator[tuple[DeliveredFile, Path]]:
-    """Write every file, yielding each as soon as it is there; the video and what needs no scene come first.
+    """Write every file and yield each as soon as it is complete; the video and files that need no scene come first.
 
     Args:
         result: The scene.
-        folder: Made if need be.
-        frames: The video's pictures if they are rendered already.
+        folder: Created if necessary.
+        frames: The video's frames, if they are already rendered.
 
     Raises:
         SceneError: the scene is empty or not finite.
@@ -78,17 +78,17 @@ def deliver(
 
 
 def focus_distance(scene: Gaussians, camera: Cameras) -> float:
-    """How far ahead of a camera the near part of the scene is, scene units."""
+    """Distance from a camera to the near part of the scene, scene units."""
     return float(torch.linalg.norm(focus_point(scene, camera).cpu() - camera.positions[0].cpu()))
 
 
 def path_json(cameras: Cameras, height: int, width: int) -> str:
-    """The path in this project's own form."""
+    """The path in this project's JSON format."""
     return json.dumps(trajectory_to_json(cameras, height=height, width=width), indent=1)
 
 
 def write_poster(picture: Frame, path: Path) -> None:
-    """The picture shown until the video plays."""
+    """The image shown until the video plays."""
     from PIL import Image
 
     with replacing(path) as temporary:
@@ -96,7 +96,7 @@ def write_poster(picture: Frame, path: Path) -> None:
 
 
 def write_zip(files: list[Path], path: Path) -> None:
-    """Put files into one archive, not compressed again: scenes and videos hardly shrink.
+    """Write files into one archive without compression: scenes and videos hardly shrink.
 
     Raises:
         WriteError: it cannot be written.

@@ -1,15 +1,15 @@
-"""How many GPU seconds to ask for: a cost model, corrected by what calls really took.
+"""How many GPU seconds to request: a cost model, corrected by measured durations.
 
-ZeroGPU kills a call that runs longer than it asked for, and refuses one that asks for more than the visitor has left;
-whoever asks for less also waits less. So the request should be a little above what the call needs.
+ZeroGPU kills a call that runs longer than it requested, and refuses one that requests more than the visitor's remaining quota;
+shorter requests also wait less in the queue. So the request should be slightly above what the call needs.
 
     prior      seconds of one call on an H200, stage by stage, from its sizes (figures measured there)
-    ratio      used / prior, kept for every kind of GPU, shape and cold or warm, newest first; the median of the newest
-               ones, old ones counting less and far ones not at all, turns the prior into what this GPU needs
-    request    expected seconds x margin, whole seconds, at most what an anonymous visitor may ask for
+    ratio      used / prior, stored by GPU model, shape and cold or warm, newest first; the median of the newest
+               ones, with older ones weighted less and outliers ignored, scales the prior to this GPU
+    request    expected seconds x margin, whole seconds, at most the limit for an anonymous visitor
 
-The platform multiplies requests by a factor that depends on the GPU (`duration_factor`); the reserve this gives is
-counted in. Nothing here touches a GPU: it runs in the main process, before the call.
+The platform multiplies requests by a factor that depends on the GPU (`duration_factor`); the resulting reserve is
+taken into account. Nothing here touches a GPU: it runs in the main process, before the call.
 """
 
 from __future__ import annotations
@@ -33,35 +33,35 @@ logger = logging.getLogger(__name__)
 FILE_NAME = "durations.json"
 FORMAT = 1
 KEPT_RATIOS = 64
-"""Per kind of call; older ones say nothing about today's driver and code."""
+"""Observations kept per kind of call; older ones are no longer valid for the present driver and code."""
 HALF_LIFE = 16
-"""Calls after which an observation counts half."""
+"""Calls after which the weight of an observation is halved."""
 OUTLIER_FACTOR = 3.0
-"""A call that took this many times the median, or a third of it, is another story (a debugger, a sleeping disk)."""
+"""A call that took this many times the median, or less than its inverse, is an outlier (a debugger, a slow disk)."""
 ENOUGH_RATIOS = 3
-"""With fewer, the other shapes of the same GPU are asked as well."""
+"""With fewer observations, other shapes on the same GPU are used as well."""
 MARGIN = 1.45
-"""Request over expected seconds, at most: calls scatter by about 8 %, and nobody should reserve half as much again."""
+"""Largest ratio of requested to expected seconds: calls vary by about 8 %, so reserving 50 % more is never needed."""
 STRAGGLER_MULTIPLE = 1.9
-"""Granted over expected seconds that even a call 1.5 times as long as usual survives: 1.5 x three deviations of 8 %."""
+"""Granted over expected seconds with which even a call 1.5 times as long as expected completes: 1.5 x three deviations of 8 %."""
 NEW_SHAPE_MARGIN = 1.8
-"""Granted over expected while only other shapes have been seen on this GPU."""
+"""Granted over expected seconds while only other shapes have been observed on this GPU."""
 NEW_GPU_MARGIN = 3.5
-"""Granted over the prior, which is an H200's, while nothing has been seen: half an RTX Pro 6000 has 40 % of its speed."""
+"""Granted seconds over the prior, which is for an H200, before any observation: half an RTX Pro 6000 has 40 % of its speed."""
 ABORTED_BACKOFF = 1.6
-"""Asked for more, by this factor, after each call of a kind in a row that was cut short."""
+"""Factor on the request for each consecutive call of a kind that was cut short."""
 MAX_ABORTED = 3
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What to ask for and why.
+    """How many seconds to request, and why.
 
     Attributes:
-        expected_s: What the call will probably take.
-        request_s: What to return from `duration`: whole seconds.
-        granted_s: What the platform makes of it.
-        observations: How many calls the expectation rests on.
+        expected_s: Expected seconds of the call.
+        request_s: Return value of `duration`, whole seconds.
+        granted_s: Seconds that the platform grants for it.
+        observations: Number of calls behind the expectation.
     """
 
     expected_s: float
@@ -72,20 +72,20 @@ class Estimate:
 
 @dataclass
 class _Observed:
-    """Ratios used / prior, oldest first, and how often in a row the platform has cut calls short."""
+    """Ratios used / prior, oldest first, and the number of consecutive calls that the platform cut short."""
 
     ratios: list[float] = field(default_factory=list)
     aborted: int = 0
 
 
 class DurationModel:
-    """Estimates that learn. Safe to use from several threads.
+    """Estimates that learn from observations. Thread-safe.
 
     Args:
-        gpu: Kind of GPU, e.g. "NVIDIA RTX PRO 6000 Blackwell Server Edition"; observations are kept apart by it.
+        gpu: Kind of GPU, e.g. "NVIDIA RTX PRO 6000 Blackwell Server Edition"; observations are stored separately by it.
         folder: Where to keep observations between restarts; None keeps them in memory.
-        factor: What the platform multiplies requests with on this GPU.
-        cap_s: Most seconds a visitor without an account may have reserved, after the factor.
+        factor: The platform's factor on requests on this GPU.
+        cap_s: Most seconds that a visitor without an account may reserve, after the factor.
         costs: The prior.
     """
 
@@ -108,7 +108,7 @@ class DurationModel:
         self._observed = self._everything.setdefault(gpu, {})
 
     def estimate(self, work: Work) -> Estimate:
-        """What to ask for."""
+        """The estimate for a call."""
         with self._lock:
             own = self._observed.get(work.bucket, _Observed())
             alike = [r for name, o in self._observed.items() if name.endswith(work.kind) for r in o.ratios]
@@ -122,14 +122,14 @@ class DurationModel:
         return Estimate(expected, min(request, most), self._granted(min(request, most)), len(ratios))
 
     def estimate_seconds(self, work: Work) -> int:
-        """What `duration` returns, and what the page shows."""
+        """The return value of `duration`, which the page also shows."""
         return self.estimate(work).request_s
 
     def record(self, work: Work, seconds: float) -> None:
-        """Learn from a call that came to its end.
+        """Learn from a completed call.
 
         Args:
-            work: What it did.
+            work: The call.
             seconds: How long the GPU was held.
         """
         if not math.isfinite(seconds) or seconds <= 0:
@@ -141,24 +141,24 @@ class DurationModel:
             self._write()
 
     def record_aborted(self, work: Work) -> None:
-        """Learn from a call that the platform cut short: the next one of its kind asks for more, until one succeeds."""
+        """Learn from a call that the platform cut short: the next of its kind requests more, until one succeeds."""
         with self._lock:
             own = self._observed.setdefault(work.bucket, _Observed())
             own.aborted = min(own.aborted + 1, MAX_ABORTED)
             self._write()
 
     def _granted(self, request_s: int) -> int:
-        """What the platform makes of a request."""
+        """Seconds that the platform grants for a request."""
         return round(request_s * self.factor)
 
     def _reserve(self, own: int, alike: int) -> float:
-        """Granted over expected seconds, by how much is known."""
+        """Granted over expected seconds, by the number of observations."""
         if own >= ENOUGH_RATIOS:
             return min(STRAGGLER_MULTIPLE, MARGIN * self.factor)
         return max(NEW_SHAPE_MARGIN, self.factor) if alike else NEW_GPU_MARGIN
 
     def _write(self) -> None:
-        """Keep everything on disk; a disk that fails costs nothing but a line in the log."""
+        """Store everything on disk; a failure is only logged."""
         if self._path is None:
             return
         data = {
@@ -168,11 +168,11 @@ class DurationModel:
         try:
             write_atomically(self._path, json.dumps({"format": FORMAT, "gpus": data}))
         except OSError as error:
-            logger.warning("%s: durations are not kept: %s", self._path, error)
+            logger.warning("%s: durations cannot be stored: %s", self._path, error)
 
 
 def weighted_median(ratios: Iterable[float]) -> float:
-    """The median of the newest ratios, without those far from it.
+    """The weighted median of the newest ratios, without outliers.
 
     Args:
         ratios: Oldest first, at least one.
@@ -193,7 +193,7 @@ def weighted_median(ratios: Iterable[float]) -> float:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace a file by a whole one."""
+    """Replace a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
@@ -206,7 +206,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def _read(path: Path | None) -> dict[str, dict[str, _Observed]]:
-    """What was kept; a file that is damaged is renamed to `.bad` and forgotten."""
+    """The stored observations; a damaged file is renamed to `.bad` and ignored."""
     if path is None or not path.exists():
         return {}
     try:
@@ -218,11 +218,11 @@ def _read(path: Path | None) -> dict[str, dict[str, _Observed]]:
             for gpu, buckets in data["gpus"].items()
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        logger.warning("%s is set aside and forgotten: %s", path, error)
+        logger.warning("%s is damaged; renamed to .bad and ignored: %s", path, error)
         try:
             path.replace(path.with_name(path.name + ".bad"))
         except OSError as problem:
-            logger.warning("%s cannot be set aside: %s", path, problem)
+            logger.warning("%s is damaged and cannot be renamed: %s", path, problem)
         return {}
 
 

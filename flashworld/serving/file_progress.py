@@ -7,7 +7,7 @@ from typing import Self
 
 
 class FileProgress:
-    """One bar for whichever file is being read or downloaded now; a context manager that removes the last one.
+    """A progress bar for the file that is being read or downloaded; a context manager that removes the bar at the end.
 
     Args:
         quiet: Draw nothing.
@@ -19,7 +19,7 @@ class FileProgress:
         self._bar = None
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        """Show that `done` of `total` bytes of `what` are there."""
+        """Show that `done` of `total` bytes of `what` are complete."""
         from tqdm import tqdm
 
         if self.quiet:

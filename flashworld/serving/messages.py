@@ -1,4 +1,4 @@
-"""What a GPU worker sends while it generates: its process, progress, and last the packed result."""
+"""Messages of a GPU worker during a generation: its process, progress, and finally the packed result."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class WorkerStarted:
     """The first message.
 
     Attributes:
-        pid: Process of the worker.
-        startup_s: Seconds the worker took to start; 0 for one that was waiting, or where there is no worker.
+        pid: Process ID of the worker.
+        startup_s: Seconds the worker took to start; 0 for an idle one, or without workers.
     """
 
     pid: int
@@ -26,8 +26,8 @@ class Finished:
     """The last message.
 
     Attributes:
-        result: `unpack` it; it raises where the arrays were lost on the way.
-        gpu_s: Seconds the call held the GPU, the worker's start included.
+        result: `unpack` it; that raises if the arrays were lost in transfer.
+        gpu_s: Seconds that the call held the GPU, including the start of the worker.
     """
 
     result: PackedResult

@@ -1,8 +1,8 @@
-"""A private folder for what a running app keeps for a while: uploads and results. Gone with the process.
+"""A private folder for the uploads and results of a running app, deleted with the process.
 
-The folder is locked as long as its process lives (the system drops the lock, however the process ends; forked workers,
-which may outlive it, let go of their copy). So the next app to start can tell which folders were left behind by one that
-was killed, and removes them.
+The folder is locked while its process is alive (the system releases the lock, however the process ends; forked workers,
+which may outlive it, close their copy). So the next app to start can tell which folders were left behind by a killed
+process, and removes them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 PREFIX = "flashworld-app-"
 LOCK_NAME = ".lock"
 YOUNG_SECONDS = 60.0
-"""A folder so young may belong to a process that has not locked it yet."""
+"""A folder younger than this may belong to a process that has not locked it yet."""
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +31,10 @@ def private_folder() -> Path:
 
 
 def make_private_folder(parent: str | Path | None = None) -> Path:
-    """Make a folder that only this user can read, and remove those of dead processes.
+    """Create a folder that only this user can read, and remove those of dead processes.
 
     Args:
-        parent: Where to make it; the system's temporary folder when None.
+        parent: Parent folder; None for the system's temporary folder.
     """
     parent = Path(parent or tempfile.gettempdir())
     remove_abandoned(parent)
@@ -46,7 +46,7 @@ def make_private_folder(parent: str | Path | None = None) -> Path:
 
 
 def remove_abandoned(parent: Path, now: float | None = None) -> list[Path]:
-    """Delete the folders in `parent` whose process is gone; returns them."""
+    """Delete the folders in `parent` whose process has ended; returns them."""
     now = time.time() if now is None else now
     gone = []
     for folder in parent.glob(f"{PREFIX}*"):
@@ -56,12 +56,12 @@ def remove_abandoned(parent: Path, now: float | None = None) -> list[Path]:
                 status.st_uid == os.getuid() and now - status.st_mtime > YOUNG_SECONDS and not _is_locked(folder)
             )
         except OSError:
-            continue  # another process was faster, or it is not a folder of ours
+            continue  # another process was faster, or it is not one of our folders
         if abandoned:
             shutil.rmtree(folder, ignore_errors=True)
             gone.append(folder)
     if gone:
-        logger.info("removed %d temporary folders of apps that did not end by themselves", len(gone))
+        logger.info("removed %d temporary folders of apps that were killed", len(gone))
     return gone
 
 

@@ -1,4 +1,4 @@
-"""What a user reads of an error that is not theirs: one sentence each, without details of the machine. The log has those."""
+"""Messages for errors that are not the user's fault: one sentence each, without internal details, which the log has."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NOT_LOADED = "The model failed to load; see the app log."
 
 
 def sentence_for(error: Exception) -> str:
-    """The sentence for an error of a generation: an `InputError`'s own, a fixed one for anything else."""
+    """The message for an error during a generation: an `InputError`'s own, a fixed one for anything else."""
     import torch
 
     if isinstance(error, InputError):

@@ -1,8 +1,8 @@
-"""Arrays from one process to another through shared memory: only a few numbers go through the pipe between them.
+"""Transfer of arrays between processes through shared memory: only a handle goes through the pipe.
 
-The sender writes the arrays once, into memory without a name (memfd); the receiver maps it by way of the sender's entry
-in /proc, and copies nothing. No folder is used: /dev/shm is often limited to 64 MB in containers, this is not. The
-sender must live, and keep the memory open, until the receiver has mapped it; the memory is freed when both let go.
+The sender writes the arrays once, into anonymous memory (memfd); the receiver maps it through the sender's entry
+in /proc, without a copy. No folder is used: /dev/shm is often limited to 64 MB in containers, this is not. The
+sender must stay alive and keep the memory open until the receiver has mapped it; it is freed when both have closed it.
 
 Linux only. Source: man pages memfd_create(2), proc_pid_fd(5), mmap(2).
 """
@@ -26,7 +26,7 @@ from flashworld.errors import TransferError
 ALIGNMENT = 64
 """Bytes; arrays begin at multiples of it."""
 HOLD_S = 10.0
-"""How long the sender keeps the memory open for the receiver, who maps it at once; never longer than until it shares again."""
+"""How long the sender keeps the memory open for the receiver, at most until it shares again."""
 PROBE_S = 20.0
 _held: dict[int, threading.Timer] = {}
 _PROBE = "import os; fd = os.memfd_create('probe'); os.write(fd, b'ok'); print(fd, flush=True); input()"
@@ -38,10 +38,10 @@ class Handle:
 
     Attributes:
         pid: The sender.
-        fd: Its descriptor of the memory.
-        token: The memory's last bytes: a descriptor can be closed, and its number given to something else.
-        size: Bytes of the memory.
-        layout: dtype, shape and first byte of each array.
+        fd: The sender's file descriptor of the memory.
+        token: The last bytes of the memory: a descriptor can be closed and its number reused.
+        size: Size in bytes.
+        layout: dtype, shape and offset of each array.
     """
 
     pid: int
@@ -52,10 +52,10 @@ class Handle:
 
 
 def share(arrays: Sequence[np.ndarray], hold_s: float = HOLD_S) -> Handle:
-    """Copy arrays into shared memory that this process keeps open for a while, or until it shares others.
+    """Copy arrays into shared memory that this process keeps open for `hold_s`, or until it shares others.
 
     Raises:
-        OSError: there is no such memory, or not enough of it.
+        OSError: shared memory is unavailable or exhausted.
     """
     layout, end = [], 0
     for array in arrays:
@@ -67,21 +67,21 @@ def share(arrays: Sequence[np.ndarray], hold_s: float = HOLD_S) -> Handle:
         for array, (_, _, offset) in zip(arrays, layout, strict=True):
             if array.nbytes:
                 _write(fd, np.ascontiguousarray(array).data.cast("B"), offset)
-        _write(fd, memoryview(token), end)  # written, never mapped here: a lack of memory is an error, not a signal
+        _write(fd, memoryview(token), end)  # written, not mapped: a lack of memory is then an error instead of a signal
     except OSError:
         os.close(fd)
         raise
     for earlier in list(_held):
-        _let_go(earlier)
-    _held[fd] = timer = threading.Timer(hold_s, _let_go, [fd])
+        _close(earlier)
+    _held[fd] = timer = threading.Timer(hold_s, _close, [fd])
     timer.daemon = True
     timer.start()
     return Handle(os.getpid(), fd, token, end + len(token), tuple(layout))
 
 
-def _let_go(fd: int) -> None:
+def _close(fd: int) -> None:
     timer = _held.pop(fd, None)
-    if timer is not None:  # nobody else was faster
+    if timer is not None:  # not yet closed by another thread
         timer.cancel()
         os.close(fd)
 
@@ -93,23 +93,23 @@ def _write(fd: int, data: memoryview, offset: int) -> None:
 
 
 def receive(handle: Handle) -> list[np.ndarray]:
-    """The arrays, writable, without a copy; what is written stays in this process.
+    """The arrays, writable, without a copy; changes stay in this process.
 
     Raises:
-        TransferError: the sender is gone or has let go of the memory.
+        TransferError: the sender has ended or closed the memory.
     """
     try:
         fd = os.open(f"/proc/{handle.pid}/fd/{handle.fd}", os.O_RDONLY | os.O_CLOEXEC)
         try:
             if os.fstat(fd).st_size != handle.size:
-                raise TransferError("another process's arrays are gone")
+                raise TransferError("the other process has closed its shared memory")
             memory = mmap.mmap(fd, handle.size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
         finally:
             os.close(fd)
     except (OSError, ValueError) as error:
-        raise TransferError(f"another process's arrays cannot be read: {error}") from error
+        raise TransferError(f"the other process's shared memory cannot be read: {error}") from error
     if memory[-len(handle.token) :] != handle.token:
-        raise TransferError("another process's arrays are gone")
+        raise TransferError("the other process has closed its shared memory")
     return [
         np.frombuffer(memory, np.dtype(dtype), int(np.prod(shape, dtype=np.int64)), offset).reshape(shape)
         for dtype, shape, offset in handle.layout
@@ -117,7 +117,7 @@ def receive(handle: Handle) -> list[np.ndarray]:
 
 
 def works() -> bool:
-    """Whether this process can read a child's memory that way: containers may forbid it. Starts a short-lived child."""
+    """Whether this process can map a child's memory like this: containers may forbid it. Starts a short-lived child."""
     try:
         with subprocess.Popen(
             [sys.executable, "-c", _PROBE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL

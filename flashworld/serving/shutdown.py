@@ -1,4 +1,4 @@
-"""End an app at once, whatever is running, and leave nothing behind."""
+"""Exit immediately, whatever is running, and clean up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OWNER_PID = os.getpid()
 
 
 def leave(code: int) -> NoReturn:
-    """End this process with an exit code, its workers and its private folder with it.
+    """Exit with a code, after ending the workers and deleting the private folder.
 
     Not `sys.exit`: it waits for threads, and one may be in the middle of a scene, or abort the process while it is
     still loading the model.
@@ -31,7 +31,7 @@ def leave(code: int) -> NoReturn:
 
 
 def leave_on_signals() -> None:
-    """Make SIGTERM and SIGINT end this process that way."""
+    """Make SIGTERM and SIGINT call `leave`."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _on_signal)
 

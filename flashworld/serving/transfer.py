@@ -1,12 +1,12 @@
-"""Requests and scenes as plain arrays, small enough to hand from one process to another.
+"""Requests and scenes as plain arrays, compact enough to transfer between processes.
 
-A ZeroGPU call runs in a worker process: what it takes and returns is pickled through a pipe. Requests go as they are
-(a picture and some cameras); scenes are pruned of what no pixel shows and packed, 82 bytes a Gaussian of degree 2
-against 152 in float32. The pipe is slow for that much, and the GPU waits: after `use_shared_memory` a pickled result
-holds the place of its arrays in shared memory, and the arrays themselves only where there is no such memory left.
+A ZeroGPU call runs in a worker process: its arguments and results are pickled through a pipe. Requests are sent unchanged
+(an image and some cameras); scenes are pruned of invisible Gaussians and packed into 82 bytes per Gaussian of degree 2
+instead of 152 in float32. The pipe is slow for that size, and the GPU waits: after `use_shared_memory` a pickled result
+holds a handle of its arrays in shared memory, and the arrays themselves only if shared memory is exhausted.
 
 Numerics: centres stay float32; rotations, log scales, opacity logits and SH become float16. Opacities move by less than
-1/2000, sizes by less than 0.4 %, colours by less than 1/1000 of full scale: below what SPZ keeps, and below a grey level.
+1/2000, sizes by less than 0.4 %, colours by less than 1/1000 of full scale: below SPZ's resolution, and below a grey level.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from flashworld.serving import shared_arrays
 logger = logging.getLogger(__name__)
 
 OPACITY_MARGIN = 1e-4
-"""Opacities are kept this far from 0 and 1, so that their logits are finite in float16."""
+"""Smallest distance of opacities from 0 and 1, so that their logits are finite in float16."""
 SMALLEST_SCALE = 1e-7
 
 
@@ -53,22 +53,22 @@ class PackedScene:
 
     @property
     def nbytes(self) -> int:
-        """Bytes that cross the border."""
+        """Bytes to transfer."""
         return sum(array.nbytes for array in self.arrays)
 
     @property
     def arrays(self) -> list[np.ndarray]:
-        """All of them, in the order of the fields."""
+        """All arrays, in the order of the fields."""
         return [getattr(self, field.name) for field in fields(self)]
 
 
 @dataclass(frozen=True, eq=False)
 class PackedResult:
-    """A `SceneResult` without what the other side knows already, plus the video's pictures.
+    """A `SceneResult` without what the receiver already has, plus the video's frames.
 
     Attributes:
-        scene: What a pixel may show of the scene, in scene units.
-        frames: The video, uint8 (F, H, W, 3); None when the request wants none.
+        scene: The visible part of the scene, in scene units.
+        frames: The video, uint8 (F, H, W, 3); None if the request disables it.
         model: Name of the model.
         timings: Seconds by stage.
         lost: Why the arrays did not arrive, or None; then `scene` and `frames` are None.
@@ -82,17 +82,17 @@ class PackedResult:
     shared_memory: ClassVar[bool] = False
 
     def __reduce__(self) -> tuple[Callable, tuple]:
-        """How it is pickled: with the arrays, or with their place."""
+        """Pickle with the arrays, or with their handle."""
         if self.shared_memory and self.scene is not None:
             arrays = self.scene.arrays if self.frames is None else [*self.scene.arrays, self.frames]
             try:
                 return _received, (shared_arrays.share(arrays), self.model, self.timings)
             except OSError as error:
-                logger.warning("no shared memory for a result, it goes through the pipe: %s", error)
+                logger.warning("no shared memory for a result, sending it through the pipe: %s", error)
         return PackedResult, (self.scene, self.frames, self.model, self.timings, self.lost)
 
     def unpack(self, request: GenerationRequest) -> SceneResult:
-        """The result of `request` again, on the CPU.
+        """Restore the result of `request`, on the CPU.
 
         Raises:
             TransferError: the arrays did not arrive.
@@ -111,11 +111,11 @@ class PackedResult:
 
 
 def use_shared_memory(on: bool) -> None:
-    """Whether results that are pickled from now on, here and in processes forked from here, leave their arrays behind.
+    """Whether results pickled from now on, in this process and its forks, pass their arrays through shared memory.
 
-    Whoever unpickles one must do so within `shared_arrays.HOLD_S` and before the next, on the same machine. Where the
-    arrays are gone by then, `PackedResult.unpack` raises: an error while unpickling would be lost in the thread that
-    reads the pipe.
+    A receiver must unpickle one within `shared_arrays.HOLD_S` and before the next, on the same machine. If the arrays
+    are gone by then, `PackedResult.unpack` raises: an error while unpickling would be lost in the thread that reads the
+    pipe.
     """
     PackedResult.shared_memory = on
 
@@ -131,13 +131,13 @@ def _received(handle: shared_arrays.Handle, model: str, timings: dict[str, float
 
 
 def pack_result(result: SceneResult) -> PackedResult:
-    """Film the video where the scene is, then pack both."""
+    """Render the video on the scene's device, then pack both."""
     frames = np.stack(list(result.iter_video())) if result.request.video.enabled else None
     return PackedResult(pack(result.visible()), frames, result.model, result.timings)
 
 
 def pack(scene: Gaussians) -> PackedScene:
-    """Pack a scene on its own device, then bring it to the CPU."""
+    """Pack a scene on its own device, then copy it to the CPU."""
     opacities = scene.opacities.clamp(OPACITY_MARGIN, 1 - OPACITY_MARGIN)
     half = {
         "rotations": torch.nn.functional.normalize(scene.quats_wxyz, dim=1),
@@ -152,7 +152,7 @@ def pack(scene: Gaussians) -> PackedScene:
 
 
 def unpack(packed: PackedScene) -> Gaussians:
-    """The scene again, float32 on the CPU."""
+    """Restore the scene, float32 on the CPU."""
     return Gaussians(
         means=torch.from_numpy(packed.means),
         quats_wxyz=torch.from_numpy(packed.rotations).float(),

@@ -1,6 +1,6 @@
-"""Which GPU workers are waiting, as far as the main process can know: will the next call start cold?
+"""Which GPU workers are idle, as far as the main process can tell: will the next call be a cold start?
 
-spaces keeps a worker for the next call of the same function if it is alive and its GPU is still ours; the platform
+spaces keeps a worker for the next call of the same function if it is alive and its GPU is still allocated; the platform
 kills idle workers when it needs their GPU. A worker whose call raised an error is never used again. So the next call is
 warm if a process that finished a call is still alive and no other call is using it.
 """
@@ -16,13 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _begun: set[int] = set()
-"""Workers whose first call has begun; a forked one inherits its parent's entry, not its own."""
+"""Process IDs of workers whose first call has begun; a forked worker inherits its parent's entry, not its own."""
 
 
 def startup_seconds() -> float:
-    """In a GPU function, first thing: how long this worker needed to be born and to load the weights.
+    """Start-up time of this worker: forking and loading the weights. Call it first in a GPU function.
 
-    The platform counts that against the call, whose own clock starts later. 0 in a worker that has run a call before,
+    The platform counts it towards the call, whose own timer starts later. 0 in a worker that has run a call before,
     and outside workers.
     """
     if multiprocessing.parent_process() is None or os.getpid() in _begun:
@@ -39,12 +39,12 @@ class CallWatch:
         self.pid: int | None = None
 
     def ran_in(self, pid: int) -> None:
-        """Note the process a call runs in, which the GPU function reports."""
+        """Record the process that a call runs in, as reported by the GPU function."""
         self.pid = pid
 
 
 class WorkerWatch:
-    """Processes that may take the next call. Safe to use from several threads."""
+    """Processes that may take the next call. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ class WorkerWatch:
 
     @contextmanager
     def call(self) -> Iterator[CallWatch]:
-        """Wrap a call of the GPU function, from before its duration is asked for until it has ended."""
+        """Context of a call of the GPU function, from before its duration is estimated until it has ended."""
         watch = CallWatch()
         with self._lock:
             self._in_flight += 1
@@ -63,7 +63,7 @@ class WorkerWatch:
             raise  # the visitor left; the worker stays
         except BaseException:
             with self._lock:
-                # Without a report it could have been any of them; asking for a cold start too often is harmless.
+                # Without a report it could have been any of them; expecting a cold start too often is harmless.
                 self._known = self._known - {watch.pid} if watch.pid else set()
             watch.pid = None
             raise

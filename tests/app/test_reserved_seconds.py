@@ -80,7 +80,7 @@ def test_result_that_cannot_be_read_costs_one_call_and_the_next_comes_through_th
     def on_gpu(_request, shared_memory):
         asked.append(shared_memory)
         yield WorkerStarted(os.getpid(), 0.0)
-        yield Finished(PackedResult(None, None, "", {}, lost="another process's arrays are gone"), 1.0)
+        yield Finished(PackedResult(None, None, "", {}, lost="the other process has closed its shared memory"), 1.0)
 
     monkeypatch.setattr(app_module, "generate_on_gpu", on_gpu)
     monkeypatch.setattr(PackedResult, "shared_memory", True)

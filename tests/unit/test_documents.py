@@ -21,6 +21,7 @@ from flashworld.cli import build_parser, main
 from flashworld.config import FULL
 from flashworld.io.request_json import load_request_file, request_from_json
 from flashworld.nano.sizes import NANO
+from flashworld.serving import sentences
 from flashworld.trajectories import PRESETS
 from flashworld.trajectories.json_forms import parse_trajectory
 from tests.documents import (
@@ -221,6 +222,12 @@ def test_moving_picture_is_small_loops_and_shows_the_shipped_results():
     shown, wanted = (image.convert("L").resize((60, 27)).tobytes() for image in (picture, expected))
     error = sum(abs(a - b) for a, b in zip(shown, wanted, strict=True)) / len(wanted)
     assert error < 4, "examples changed: python -m docs.make_moving_picture"
+
+
+def test_faults_quote_the_messages_of_the_app():
+    page = text_of(ROOT / "docs/faults.md")
+    for message in (sentences.BROKEN, sentences.OUT_OF_MEMORY, sentences.NOT_FINITE, sentences.NOT_LOADED):
+        assert f"`{message}`" in page, message
 
 
 def test_counts_in_the_text_are_real():

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flashworld.models.sub_pixel import SubPixelUpsample2x, use_sub_pixel_upsampling
 from flashworld.models.networks import random_networks
+from flashworld.models.sub_pixel import SubPixelUpsample2x, use_sub_pixel_upsampling
 from flashworld.models.vae_blocks import Upsample2x, spread_channels
 
 

@@ -107,7 +107,7 @@ def test_receiver_of_what_is_gone_is_told_and_reads_nothing_else(shared_memory, 
     try:
         os.ftruncate(other, handle.size)
         again = replace(handle, fd=other)  # another memory of the same size, as if the number were given anew
-        with pytest.raises(TransferError, match="gone"):
+        with pytest.raises(TransferError, match="closed its shared memory"):
             shared_arrays.receive(again)
     finally:
         os.close(other)
@@ -134,7 +134,7 @@ def test_without_shared_memory_the_arrays_go_along(shared_memory, monkeypatch, c
     monkeypatch.setattr(os, "pwrite", full)
     result = a_result()
     assert_same(pickle.loads(pickle.dumps(result)), result)
-    assert "goes through the pipe" in caplog.text
+    assert "sending it through the pipe" in caplog.text
 
 
 def test_this_machine_shares_memory_with_its_children():
