@@ -1,4 +1,4 @@
-"""Files and text, in and out: scenes, images, videos, request JSON. Bounded reading and atomic writing."""
+"""Reading and writing of files and text: scenes, images, videos, request JSON. Bounded reading and atomic writing."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Whole files or none: write under a temporary name in the same folder, then rename.
+"""Atomic file writing: write under a temporary name in the same folder, then rename.
 
 Temporary names are `.flashworld-<random>.part<suffix>`, so that what a killed process left behind can be found.
-Nothing is synced to disk: this guards against failures of the program and full disks, not against power cuts.
+Nothing is synced to disk: this protects against failures of the program and full disks, not against power failures.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from flashworld.errors import WriteError
 TEMPORARY_PATTERN = ".flashworld-*.part*"
 """Glob for leftovers of processes that were killed while writing."""
 MAX_SUFFIX_CHARS = 20
-"""Pillow and the encoder look at the suffix; a longer one is none that they know."""
+"""Pillow and the encoder evaluate the suffix; a longer one is none that they know."""
 
 
 @contextmanager
@@ -41,7 +41,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def temporary_beside(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; it becomes `path` when the block ends well and is removed when not.
 
-    A link at `path` is replaced itself; what it points to stays as it is. Errors inside the block pass through.
+    A symbolic link at `path` is replaced; its target is not changed. Errors inside the block pass through.
 
     Raises:
         WriteError: `path` names no file, or the finished file cannot be moved there.
@@ -73,7 +73,7 @@ def new_file(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def cannot_write(path: str | Path, error: OSError) -> WriteError:
-    """The one wording for a file that cannot be written."""
+    """The error for a file that cannot be written."""
     return WriteError(f"{file_name(path)}: the file cannot be written: {error.strerror or type(error).__name__}")
 
 

@@ -1,7 +1,7 @@
-"""Text from visitors to JSON values, without letting the text cost more than it is worth.
+"""Decoding of untrusted JSON text with bounded time and memory.
 
 Refused before decoding: too many bytes, too many values. Refused while decoding: NaN and Infinity (they are not JSON),
-the same key twice in one object (readers disagree on which one counts), nesting that Python's decoder gives up on.
+the same key twice in one object (readers disagree on which one applies), nesting beyond the limit of Python's decoder.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from flashworld.errors import InputError
 from flashworld.limits import MAX_JSON_BYTES, MAX_JSON_VALUES
 
 MAX_DIGITS = 400
-"""A whole number with more is beyond every float; Python itself gives up at 4300."""
+"""An integer with more digits is beyond every float; Python's own limit is 4300."""
 
 
 def read_json(data: str | bytes, what: str, error: type[InputError] = InputError) -> object:
@@ -21,8 +21,8 @@ def read_json(data: str | bytes, what: str, error: type[InputError] = InputError
 
     Args:
         data: The text, or its UTF-8 bytes.
-        what: What is being read, for the message, for example "camera path".
-        error: What to raise.
+        what: Name of the input for messages, for example "camera path".
+        error: Exception class to raise.
 
     Raises:
         InputError: or the class given: too large, not UTF-8, not JSON, or one of the refusals above.

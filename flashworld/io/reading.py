@@ -1,4 +1,4 @@
-"""Opening a scene file that may be hostile: size and kind are checked before anything is read or allocated."""
+"""Opening an untrusted scene file: size and type are checked before anything is read or allocated."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SceneFile(NamedTuple):
 
 @contextmanager
 def opened(path: str | Path) -> Iterator[SceneFile]:
-    """Open an ordinary file of an allowed size.
+    """Open a regular file of an allowed size.
 
     Raises:
         SceneFileError: missing, not a file, empty, too large, or reading fails later inside the block.
@@ -39,7 +39,7 @@ def opened(path: str | Path) -> Iterator[SceneFile]:
     path, name = Path(path), file_name(path)
     try:
         status = path.stat()
-    except (OSError, ValueError) as error:  # ValueError: a name that no file system can hold
+    except (OSError, ValueError) as error:  # ValueError: an invalid file name
         raise SceneFileError(f"{name}: the file cannot be read: {_reason(error)}") from error
     if not stat.S_ISREG(status.st_mode):
         raise SceneFileError(f"{name}: expected a file, got a folder or device")
@@ -55,11 +55,11 @@ def opened(path: str | Path) -> Iterator[SceneFile]:
 
 
 def _reason(error: OSError | ValueError) -> str:
-    return getattr(error, "strerror", None) or "impossible name"
+    return getattr(error, "strerror", None) or "invalid name"
 
 
 def check_count(count: int, name: str) -> int:
-    """Give the number of Gaussians back if it is allowed.
+    """Return the number of Gaussians if it is allowed.
 
     Raises:
         SceneFileError: none, or more than `limits.MAX_GAUSSIANS`.

@@ -1,9 +1,9 @@
-"""Frames to a video (H.264 in MP4) that plays everywhere, or to a short looping picture (GIF, WebP).
+"""Frames to a widely playable video (H.264 in MP4), or to a short looping animation (GIF, WebP).
 
-Video: yuv420p with BT.709 colours and tags, `faststart` (the index stands before the pictures, so that browsers start at
-once). Frames go to the encoder one by one. yuv420p needs even sizes: an odd picture gets its last column or row
-repeated once. The encoder is the one that imageio-ffmpeg brings. It is started here and not by `imageio_ffmpeg`
-itself, whose writer neither reports a failed encoding nor passes on what the encoder said.
+Video: yuv420p with BT.709 colours and tags, `faststart` (the index is at the front, so that browsers start playing at
+once). Frames are sent to the encoder one by one. yuv420p needs even sizes: the last column or row of an odd size is
+repeated once. The encoder is the one of imageio-ffmpeg. It is started here and not by `imageio_ffmpeg`
+itself, whose writer neither reports a failed encoding nor passes on the encoder's messages.
 """
 
 from __future__ import annotations
@@ -32,29 +32,29 @@ if TYPE_CHECKING:
 
 Quality = Literal["low", "medium", "high"]
 CRF: dict[Quality, int] = {"low": 28, "medium": 23, "high": 18}
-"""Constant rate factor of x264; 18 is taken for visually lossless, each 6 more halves the size."""
+"""Constant rate factor of x264; 18 is considered visually lossless, and each 6 more halve the size."""
 MAX_ENCODER_THREADS = 8
-"""x264 would start 1.5 for each core of the host, however few of them are ours."""
+"""x264 would start 1.5 threads per core of the host, regardless of the process's share."""
 TO_YUV = "scale=out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int"
 COLOUR_TAGS = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
-"""Without tags players guess the matrix from the picture's height, and reds and greens shift."""
+"""Without tags players guess the matrix from the frame height, and reds and greens shift."""
 ENCODER_PREFIX = r"^(\[[^\]]* @ 0x[0-9a-f]+\] )+"
-"""Which part of the encoder speaks, and its address in memory."""
+"""Prefix of the encoder's messages: component and memory address."""
 ANIMATION_SUFFIXES = (".gif", ".webp")
 GIF_COLOURS = 256
-"""A palette for each frame by octree, without dithering: 1 ms a frame. Median cut is 1 to 2 dB better and takes 50 to
-140 ms, dithering is 1 dB worse and the files are larger. Who wants good colours takes WebP."""
+"""A palette for each frame by octree, without dithering: 1 ms per frame. Median cut is 1 to 2 dB better and takes 50 to
+140 ms, dithering is 1 dB worse and the files are larger. WebP has better colours."""
 WEBP_QUALITY = 80
 
 
 def write_video(frames: Iterable[Frame], path: str | Path, *, fps: float, quality: Quality = "high") -> None:
-    """Encode frames as they come; memory does not grow with their number.
+    """Encode frames as they arrive; memory does not grow with their number.
 
     Args:
-        frames: RGB pictures of one size, uint8, (H, W, 3). When this raises, the encoder is stopped, nothing is left
-            and the exception passes through.
+        frames: RGB images of one size, uint8, (H, W, 3). If the iterator raises, the encoder is stopped, no file is left
+            and the exception is passed on.
         path: Where to; an existing file is replaced. The format is MP4 whatever the suffix.
-        fps: Frames a second, 0.01 to 1000.
+        fps: Frames per second, 0.01 to 1000.
         quality: Size against fidelity, see `CRF`.
 
     Raises:
@@ -73,7 +73,7 @@ def write_video(frames: Iterable[Frame], path: str | Path, *, fps: float, qualit
                     _send(frame, pipe)
                 pipe.close()
             except BrokenPipeError:
-                pass  # the encoder gave up; its exit code and last message tell why
+                pass  # the encoder has ended; its exit code and last message say why
             code = encoder.wait()
         if code != 0:
             message = _last_message(log, code).replace(str(temporary.absolute()), name)
@@ -81,7 +81,7 @@ def write_video(frames: Iterable[Frame], path: str | Path, *, fps: float, qualit
 
 
 def _checked(frames: Iterable[Frame], name: str) -> tuple[tuple[int, int], Iterator[Frame]]:
-    """Height and width of the first frame, and all frames, each checked when its turn comes."""
+    """Height and width of the first frame, and all frames, each checked when it is consumed."""
     stream = iter(frames)
     first = next(stream, None)
     if first is None:
@@ -132,7 +132,7 @@ def _command(shape: tuple[int, int], rate: Fraction, quality: Quality, name: str
 
 @contextlib.contextmanager
 def _log(path: str | Path) -> Iterator[IO[bytes]]:
-    """A nameless file for the encoder's messages: a pipe that nobody reads could fill up and stop the encoder."""
+    """A temporary file for the encoder's messages: an unread pipe could fill up and block the encoder."""
     try:
         log = tempfile.TemporaryFile()
     except OSError as error:
@@ -143,7 +143,7 @@ def _log(path: str | Path) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def _encoder(command: list[str], log: IO[bytes], path: str | Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A running encoder, killed and waited for if the block ends before it does."""
+    """A running encoder, killed and reaped if the block ends first."""
     try:
         # its own session: Ctrl-C in a terminal reaches this program, which then stops the encoder
         process = subprocess.Popen(
@@ -178,9 +178,9 @@ def _last_message(log: IO[bytes], code: int) -> str:
 
 
 def write_animation(frames: Iterable[Frame], path: str | Path, *, fps: float) -> None:
-    """Write a short animation that loops for ever, as GIF or WebP by the suffix of `path`.
+    """Write a short animation that loops forever, as GIF or WebP by the suffix of `path`.
 
-    All frames are held in memory, at most `limits.MAX_ANIMATION_PIXELS`. GIF has 256 colours a frame
+    All frames are held in memory, at most `limits.MAX_ANIMATION_PIXELS`. GIF has 256 colours per frame
     and times in hundredths of a second (browsers slow anything under 2 of them down).
 
     Raises:
@@ -210,6 +210,6 @@ def write_animation(frames: Iterable[Frame], path: str | Path, *, fps: float) ->
 
 
 def _durations_ms(count: int, rate: Fraction, unit_ms: int) -> list[int]:
-    """Whole units a frame whose sum keeps time: 24 fps in hundredths is 4, 4, 5, 4, 4, 4, ..."""
+    """Whole units per frame whose sum stays in sync: 24 fps in hundredths is 4, 4, 5, 4, 4, 4, ..."""
     ends = [round((number + 1) * 1000 / rate / unit_ms) for number in range(count)]
     return [max(1, end - start) * unit_ms for start, end in zip([0, *ends], ends, strict=False)]

@@ -1,4 +1,4 @@
-"""Camera paths: presets, key poses, JSON forms, resampling and previews. `resolve` turns whatever names a path into cameras."""
+"""Camera paths: presets, keyframes, JSON formats, resampling and previews. `resolve` converts any source of a path to cameras."""
 
 from __future__ import annotations
 

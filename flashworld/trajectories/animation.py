@@ -1,4 +1,4 @@
-"""A camera path shown the way its video will move: a small stage of solid blocks seen through the moving camera.
+"""An animated preview of a camera path: a small stage of solid blocks seen through the moving camera.
 
 The stage is about 1 to 5 units deep like the scenes the presets are made for, with a gate around the point that the
 looking presets circle. Sky and floor are computed pixel by pixel; blocks and their shadows are flat polygons, clipped at
@@ -18,13 +18,13 @@ from flashworld.cameras import Cameras, invert_rigid
 from flashworld.trajectories import resample
 
 FRAME_MS = 80
-"""How long one picture of the animation is meant to be shown."""
+"""Display time of one frame of the animation."""
 SUPERSAMPLE = 3
 NEAR = 0.03
 STAGE_REACH = 4.2
 """Longest path, in scene units, for which the stage keeps its size: a full orbit around the gate."""
 HOLD_FRAMES, FADE_FRAMES = 3, 3
-"""At the end of an open path: the last view stays, then melts into the first."""
+"""At the end of an open path the last view is held, then cross-fades into the first."""
 CLOSED_TOLERANCE = 1e-3
 """Ends nearer than this, in parts of the path's reach, matrix entries and lens, make a closed path."""
 FLOOR_Y = -0.62
@@ -34,7 +34,7 @@ LIGHT = np.array([0.42, 0.84, 0.34])
 SKY_TOP, SKY_LOW = np.array([150.0, 184.0, 216.0]), np.array([232.0, 238.0, 241.0])
 FLOOR_LIGHT, FLOOR_DARK = np.array([214.0, 211.0, 203.0]), np.array([180.0, 178.0, 172.0])
 TILE, TILE_FADE = 0.75, 7.0
-"""Edge of the floor's tiles, and the distance at which they have all but faded (scene units)."""
+"""Edge of the floor's tiles, and the distance at which they have nearly faded (scene units)."""
 SHADOW = np.array([132.0, 131.0, 130.0])
 FOG_DISTANCE = 22.0
 GATE, BLUE, TEAL, OCHRE, PLUM = (214, 104, 66), (78, 122, 176), (76, 146, 130), (214, 166, 80), (138, 100, 150)
@@ -45,7 +45,7 @@ class Block:
     """A block of the stage.
 
     Attributes:
-        low: Smallest x, y, z; a y of FLOOR_Y stands on the floor wherever that is.
+        low: Smallest x, y, z; a y of FLOOR_Y stands for the height of the floor.
         high: Largest x, y, z.
         color: RGB, 0 to 255.
     """
@@ -78,7 +78,7 @@ NORMALS = np.array([[-1, 0, 0], [1, 0, 0], [0, -1, 0], [0, 1, 0], [0, 0, -1], [0
 
 @dataclass(frozen=True)
 class _Eye:
-    """One camera of the animation, in stage units, with its picture's size before reduction."""
+    """One camera of the animation, in stage units, with its image size before reduction."""
 
     rotation: np.ndarray
     position: np.ndarray
@@ -88,7 +88,7 @@ class _Eye:
     width: int
 
     def project(self, polygon: np.ndarray) -> list[tuple[float, float]]:
-        """A polygon's part in front of the camera, in pixels; empty if there is none."""
+        """The part of a polygon in front of the camera, in pixels; may be empty."""
         local = (polygon - self.position) @ self.rotation
         inside = -local[:, 2] > NEAR
         if not inside.any():
@@ -101,15 +101,15 @@ class _Eye:
 
 
 def animate_path(cameras: Cameras, *, size: tuple[int, int] = (110, 160), frames: int = 20) -> list[Image.Image]:
-    """Pictures of a looping animation, RGB, each to be shown for FRAME_MS.
+    """Frames of a looping animation, RGB, each to be shown for FRAME_MS.
 
-    An open path plays once, rests and melts back into its first view, so that left and right do not look alike; a
-    closed one goes round without a stop.
+    An open path plays once, pauses and cross-fades back into its first view, so that left and right can be told apart; a
+    closed one loops without a pause.
 
     Args:
         cameras: At least two; the stage stands in front of the first one.
         size: (height, width) in pixels. The vertical field of view is the cameras' own.
-        frames: Views along the path, before the rest and the melting.
+        frames: Views along the path, without the pause and the cross-fade.
 
     Raises:
         TrajectoryError: fewer than two cameras, or `frames` out of range.
@@ -131,7 +131,7 @@ def animate_path(cameras: Cameras, *, size: tuple[int, int] = (110, 160), frames
 
 
 def closes(cameras: Cameras) -> bool:
-    """The last view is the first one again, and something happens in between."""
+    """Whether the last view equals the first one and the camera moves in between."""
     poses = cameras.c2w.double().cpu()
     steps = (poses - poses[0]).flatten(1).abs().amax(dim=1)
     zooms = (cameras.intrinsics - cameras.intrinsics[0]).abs().amax(dim=1).double().cpu()
@@ -164,7 +164,7 @@ def _ground(eye: _Eye, floor: float) -> np.ndarray:
     dark = ((np.floor(tile_x) + np.floor(tile_z)) % 2) * np.exp(-((distance / TILE_FADE) ** 2))
     fog = np.exp(-distance / FOG_DISTANCE)
     below = y < 0
-    # Four fixed colours mixed by three weights a pixel; the weights of sky and floor exclude each other.
+    # Four fixed colours mixed by three weights per pixel; the weights of sky and floor exclude each other.
     weights = np.stack([fog * (1 - dark), fog * dark, np.clip(y / length / 0.7, 0, 1)], axis=-1)
     weights *= np.stack([below, below, ~below], axis=-1)
     colors = np.stack([FLOOR_LIGHT, FLOOR_DARK, SKY_TOP]) - SKY_LOW
@@ -172,7 +172,7 @@ def _ground(eye: _Eye, floor: float) -> np.ndarray:
 
 
 def _corners(block: Block, floor: float) -> np.ndarray:
-    """The eight corners; blocks that stand on the floor reach down to it. (8, 3)"""
+    """The eight corners; blocks on the floor reach down to it. (8, 3)"""
     low, high = np.array(block.low), np.array(block.high)
     low[1] = floor if low[1] == FLOOR_Y else low[1]
     bits = (np.arange(8)[:, None] >> np.array([2, 1, 0])) & 1
@@ -180,7 +180,7 @@ def _corners(block: Block, floor: float) -> np.ndarray:
 
 
 def _lit_faces(block: Block, eye: np.ndarray, floor: float) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Faces turned to the eye, each with its colour in this light."""
+    """Faces turned towards the eye, each with its shaded colour."""
     corners = _corners(block, floor)
     faces = []
     for face, normal in zip(corners[FACES], NORMALS, strict=True):
@@ -190,7 +190,7 @@ def _lit_faces(block: Block, eye: np.ndarray, floor: float) -> list[tuple[np.nda
 
 
 def _shadows(floor: float) -> list[np.ndarray]:
-    """Where the blocks keep the light from the floor: outlines of their corners cast down. [(M, 3)]"""
+    """Shadows of the blocks: outlines of their corners projected onto the floor. [(M, 3)]"""
     outlines = []
     for block in STAGE:
         corners = _corners(block, floor)
@@ -200,7 +200,7 @@ def _shadows(floor: float) -> list[np.ndarray]:
 
 
 def _hull(points: np.ndarray) -> list[int]:
-    """Indices of the convex outline of points in the plane (N, 2), by Andrew's monotone chain."""
+    """Indices of the convex hull of points in the plane (N, 2), by Andrew's monotone chain."""
 
     def chain(order: list[int]) -> list[int]:
         outline: list[int] = []

@@ -1,4 +1,4 @@
-"""Reading cameras out of untrusted JSON values: numbers, sizes, lenses, lists. Every refusal names its camera.
+"""Reading cameras from untrusted JSON values: numbers, sizes, lenses, lists. Every error names its camera.
 
 Numbers are checked in float64 and rounded to float32 at the end, so that 1e308 is refused by name and not as infinity.
 """
@@ -28,17 +28,17 @@ from flashworld.limits import (
 Size = tuple[int, int]
 """(height, width) in pixels."""
 CameraValues = tuple[list[float], list[float], torch.Tensor]
-"""Quaternion wxyz, position, intrinsics relative to the output picture (4,) in float64."""
+"""Quaternion wxyz, position, intrinsics relative to the output image (4,) in float64."""
 LENS_FIELDS = ("fx", "fy", "cx", "cy")
 MIN_QUATERNION = 1e-6
 """Shorter ones have lost their direction to rounding."""
 FOV_SLACK_DEG = 1e-3
-"""A field of view at its limit may come back from float32 this far outside."""
+"""Tolerance of a field of view at its limit after rounding to float32."""
 
 
 @dataclass(frozen=True)
 class LensTarget:
-    """The picture that lenses are wanted for, and the field of view of cameras that bring none.
+    """The output image that lenses refer to, and the field of view of cameras without a lens.
 
     Attributes:
         height: Rows.
@@ -55,8 +55,8 @@ class LensTarget:
         return intrinsics_from_fov(angle_deg, self.height, self.width).double()
 
     def no_lens_note(self) -> str:
-        """The remark for a path whose cameras bring no lens."""
-        return f"the path brings no lens: a vertical field of view of {self.fov_y_deg:.4g} degrees is taken"
+        """The note for a path whose cameras have no lens."""
+        return f"the path has no lens: using a vertical field of view of {self.fov_y_deg:.4g} degrees"
 
     def lens_from_px(self, lens_px: Sequence[float], size: Size, where: str) -> torch.Tensor:
         """A lens in pixels of a picture of `size`, after the centre crop that such a picture would get. (4,)
@@ -83,9 +83,9 @@ def read_cameras(entries: object, name: str, read: Callable[[Mapping[str, object
     """A list of cameras, float32.
 
     Args:
-        entries: What came.
+        entries: The decoded JSON value.
         name: The list's key, for messages.
-        read: Turns one entry into numbers; gets the words that name the camera in messages.
+        read: Converts one entry to numbers; receives the name of the camera for messages.
 
     Raises:
         TrajectoryError: not a list, too few or too many, or an entry is wrong.
@@ -109,7 +109,7 @@ def read_cameras(entries: object, name: str, read: Callable[[Mapping[str, object
 
 
 def read_quaternion(entry: Mapping[str, object], name: str, where: str) -> list[float]:
-    """Four numbers that have a direction, any length."""
+    """Four numbers of any length that is not zero."""
     quat = read_numbers(entry.get(name), f"{where}: {name}", 4)
     if math.hypot(*quat) < MIN_QUATERNION:
         raise TrajectoryError(f"{where}: quaternion must not be zero, got [{', '.join(f'{v:g}' for v in quat)}]")
@@ -129,7 +129,7 @@ def read_numbers(value: object, where: str, count: int) -> list[float]:
 
 
 def read_number(entry: Mapping[str, object], name: str, where: str) -> float:
-    """One field that must be there."""
+    """One required field."""
     if name not in entry:
         raise TrajectoryError(f"{where}: {name} is missing")
     return _number(entry[name], f"{where}: {name}")
@@ -153,7 +153,7 @@ def _number(value: object, where: str) -> float:
 
 
 def _check_focal(relative: float, where: str, low_deg: float, high_deg: float) -> None:
-    """Refuse a focal length (in picture sizes) outside a range of fields of view."""
+    """Refuse a focal length (relative to the image size) outside a range of fields of view."""
     if relative <= 0:
         raise TrajectoryError(f"{where}: focal length must be positive")
     angle = math.degrees(2 * math.atan(0.5 / relative))

@@ -1,8 +1,8 @@
-"""`.chan` files, the text that Blender's add-on "Nuke Animation Format" (and Nuke, and Houdini) exports of a camera.
+"""`.chan` files, the text format that Blender's add-on "Nuke Animation Format" (and Nuke, and Houdini) exports for a camera.
 
-One line a frame: number, place x y z, rotation x y z in degrees, vertical field of view in degrees. The camera looks along
-its -z with y up, in Blender as here. A file does not say in which order its rotations apply; XYZ (x first), the add-on's
-own default, is taken.
+One line per frame: number, position x y z, rotation x y z in degrees, vertical field of view in degrees. The camera looks along
+its -z with y up, in Blender as here. A file does not state the order of its rotations; XYZ (x first), the add-on's
+default, is assumed.
 
 Source: Blender's manual, "Nuke Animation (chan)".
 """
@@ -18,11 +18,11 @@ from flashworld.errors import TrajectoryError
 from flashworld.limits import MAX_CAMERAS
 
 COLUMNS = 8
-NOTE = "rotations of the .chan file are taken in the order XYZ, the exporter's default"
+NOTE = "the rotation order of the .chan file is assumed to be XYZ, the exporter's default"
 
 
 def read_chan(text: str) -> dict[str, object]:
-    """Turn the text into what `transforms.json` would decode to, frames in the order of their numbers.
+    """Convert the text to the form of a decoded `transforms.json`, with frames in the order of their numbers.
 
     Raises:
         TrajectoryError: a line is not 8 numbers, or too many lines.
@@ -46,7 +46,7 @@ def _row(words: list[str], number: int) -> list[float]:
         values = []
     if len(values) != COLUMNS or not np.isfinite(values).all():
         raise TrajectoryError(
-            f"camera path: line {number} of a .chan file must be {COLUMNS} numbers (frame, place, rotation, field of "
+            f"camera path: line {number} of a .chan file must be {COLUMNS} numbers (frame, position, rotation, field of "
             f"view), got {echo(' '.join(words[:8]))}"
         )
     return values

@@ -1,7 +1,7 @@
-"""COLMAP's models: `cameras` and `images`, as text or binary, into the object that `transforms.json` decodes to.
+"""COLMAP's models: `cameras` and `images`, as text or binary, converted to the form of a decoded `transforms.json`.
 
-COLMAP stores world-to-camera rotations and translations in OpenCV axes. Its points are skipped, and so are the points
-seen in each picture. What becomes of lenses, order and distortion is decided where `transforms.json` is read.
+COLMAP stores world-to-camera rotations and translations in OpenCV axes. Its points are skipped, and so are the observations
+in each image. Lenses, order and distortion are handled by the reader of `transforms.json`.
 
 Source: COLMAP's documentation, "LensTarget Format"; `src/colmap/sensor/models.h` for the models and their parameters.
 """
@@ -33,10 +33,10 @@ PARAMETERS = {
     "OPENCV": ("fl_x", "fl_y", "cx", "cy", "k1", "k2", "p1", "p2"),
     "FULL_OPENCV": ("fl_x", "fl_y", "cx", "cy", "k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"),
 }
-"""Of the pinhole models, in this project's names; `f` is both focal lengths. The others are refused."""
+"""Parameters of the pinhole models, in this project's names; `f` is both focal lengths. Other models are refused."""
 MAX_NAME_BYTES = 1024
 MAX_LINE_BYTES = 4 * 2**20
-"""A line of the points seen in one picture."""
+"""Longest line of the observations in one image."""
 POINT = struct.calcsize("<ddq")
 
 
@@ -56,10 +56,10 @@ def read_colmap(path: str | Path) -> dict[str, object]:
         path: The model's folder, or its `images.txt` or `images.bin` with `cameras` of the same kind beside it.
 
     Returns:
-        What `transforms.json` would decode to.
+        The form of a decoded `transforms.json`.
 
     Raises:
-        TrajectoryError: a file is missing, damaged or too large, or a camera is no pinhole.
+        TrajectoryError: a file is missing, damaged or too large, or a camera is not a pinhole.
     """
     path = Path(path)
     folder, kinds = (path, (".bin", ".txt")) if path.is_dir() else (path.parent, (path.suffix.lower(),))
@@ -91,10 +91,12 @@ def _opened(file: Path) -> BinaryIO:
 
 def _frame(image: Image, lenses: dict[int, dict[str, object]], name: str) -> dict[str, object]:
     if image.camera not in lenses:
-        raise TrajectoryError(f"{name}: camera {image.camera} of a picture is not among the cameras")
+        raise TrajectoryError(f"{name}: camera {image.camera} of an image is not among the cameras")
     quat, translation = np.array(image.quat), np.array(image.translation)
     if not 1e-6 < np.abs(quat).max() < 1e6 or not np.abs(translation).max() < 2 * MAX_COORDINATE:
-        raise TrajectoryError(f"{name}: a picture's quaternion must not be zero, and no number huge or NaN")
+        raise TrajectoryError(
+            f"{name}: an image's quaternion must not be zero, and its numbers must be finite and not huge"
+        )
     rotation = _matrix(quat / np.linalg.norm(quat)).T
     position = -rotation @ translation
     matrix = np.concatenate([rotation @ OPENCV_TO_OPENGL, position[:, None]], axis=1)
@@ -119,7 +121,7 @@ def _lens(model: str, width: int, height: int, values: tuple[float, ...]) -> dic
 def _known(model: object, name: str) -> str:
     if not isinstance(model, str) or model not in PARAMETERS:
         raise TrajectoryError(
-            f"{name}: a camera's model must be one of {', '.join(PARAMETERS)}, got {echo(model)}: undistort the pictures first"
+            f"{name}: a camera's model must be one of {', '.join(PARAMETERS)}, got {echo(model)}: undistort the images first"
         )
     return model
 
@@ -156,13 +158,13 @@ def _binary_images(file: BinaryIO, name: str) -> Iterator[Image]:
             text += byte
         (points,) = _exactly(file, "<Q", name)
         if points > MAX_COLMAP_BYTES // POINT:
-            raise TrajectoryError(f"{name}: a picture cannot hold {points} points")
+            raise TrajectoryError(f"{name}: an image cannot have {points} points")
         file.seek(points * POINT, 1)
         yield Image(camera, text.decode("utf-8", "replace"), tuple(pose[:4]), tuple(pose[4:]))
 
 
 def _lines(file: BinaryIO, name: str) -> Iterator[list[str]]:
-    """Words of each line that is no comment; empty lines count, because pictures without points have one."""
+    """Words of each line that is not a comment; empty lines count, because images without points have one."""
     while line := file.readline(MAX_LINE_BYTES):
         if len(line) == MAX_LINE_BYTES:
             raise TrajectoryError(f"{name}: a line is longer than {MAX_LINE_BYTES} bytes")
@@ -188,7 +190,7 @@ def _text_images(file: BinaryIO, name: str) -> Iterator[Image]:
         if not words:
             continue
         _, *pose, camera = _numbers(words[:9], 9, name)
-        next(lines, None)  # the points seen in it
+        next(lines, None)  # the observations in it
         count += 1
         _counted(count, name)
         yield Image(int(camera), " ".join(words[9:])[:MAX_NAME_BYTES], tuple(pose[:4]), tuple(pose[4:]))

@@ -1,4 +1,4 @@
-"""A camera path from a file of this machine, by its name: JSON of any form, `.chan`, or a COLMAP model."""
+"""A camera path from a local file, by its suffix: JSON of any known format, `.chan`, or a COLMAP model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATH_SUFFIXES = (".json", ".chan", ".txt", ".bin")
 
 
 def read_path_file(path: str | Path) -> dict[str, object] | list:
-    """Read a file into what `build_path` and `parse_trajectory` take.
+    """Read a file into the form that `build_path` and `parse_trajectory` accept.
 
     Args:
         path: A file, or the folder of a COLMAP model.
@@ -37,7 +37,7 @@ def read_path_file(path: str | Path) -> dict[str, object] | list:
         if isinstance(error, TrajectoryError):
             raise
         raise TrajectoryError(
-            f"{name}: cannot be read: {getattr(error, 'strerror', None) or 'impossible name'}"
+            f"{name}: cannot be read: {getattr(error, 'strerror', None) or 'invalid name'}"
         ) from error
     return read_path_bytes(raw, path.suffix, name)
 

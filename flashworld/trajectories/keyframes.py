@@ -1,9 +1,9 @@
-"""Paths through recorded key poses: linear by the model's own rule, or a smooth spline.
+"""Paths through keyframes: linear by the model's own rule, or a smooth spline.
 
-Every stretch between two keys gets the same share of the frames. The spline is a cubic Bezier a stretch, for positions,
+Every segment between two keys gets the same share of the frames. The spline is one cubic Bezier curve per segment, for positions,
 for rotations (by repeated slerp) and for the lens (its logarithm), with Catmull-Rom tangents at the keys. Where one
 neighbour is much nearer than the other the tangent is shortened, so that the path does not overshoot, and two keys at
-the same place hold the camera still. Numerics: float64, rounded to float32 once.
+the same place keep the camera still. Numerics: float64, rounded to float32 once.
 
 Source: Catmull and Rom 1974; Shoemake 1985 (Bezier curves of quaternions); tangent limit after Fritsch and Carlson 1980.
 """
@@ -25,7 +25,7 @@ from flashworld.trajectories import resample
 
 Mode = Literal["spline", "linear"]
 TANGENT_LIMIT = 2.0
-"""Longest tangent, in lengths of the shorter neighbouring stretch; a cubic stays monotone up to 3."""
+"""Longest tangent, in lengths of the shorter neighbouring segment; a cubic stays monotone up to 3."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Keyframe:
     Attributes:
         position: Camera centre, OpenGL axes, scene units.
         quat_wxyz: Camera-to-world rotation, any length above zero.
-        fov_y_deg: Vertical field of view here; None takes the path's.
+        fov_y_deg: Vertical field of view at this key; None for the path's.
     """
 
     position: tuple[float, float, float]
@@ -62,7 +62,7 @@ def path_from_keyframes(
         height: Rows of the picture.
         width: Columns of the picture.
         mode: "spline" for smooth motion through the keys, "linear" for straight lines between them.
-        loop: Close the path: one more stretch leads from the last key to the first.
+        loop: Close the path: one more segment leads from the last key to the first.
 
     Returns:
         The cameras, float32, unit quaternions, centred square-pixel intrinsics.
@@ -101,7 +101,7 @@ def _key_cameras(keys: Sequence[Keyframe], fov_y_deg: float, height: int, width:
 
 
 def _spline(keys: Cameras, frames: int, loop: bool) -> Cameras:
-    """Bezier stretches through the keys; for a loop the last key repeats the first. Float64."""
+    """Bezier segments through the keys; for a loop the last key repeats the first. Float64."""
     place = torch.linspace(0, 1, frames, dtype=torch.float64) * (len(keys) - 1)
     left = place.floor().long().clamp(max=len(keys) - 2)
     fraction = (place - left)[:, None]
@@ -123,7 +123,7 @@ def _spline(keys: Cameras, frames: int, loop: bool) -> Cameras:
 def _tangents(steps: torch.Tensor, loop: bool, monotone: bool = False) -> torch.Tensor:
     """Speed at every key, from the steps between neighbours (M - 1, d): their mean, limited by the shorter. (M, d)
 
-    `monotone` also stops where the values turn round, so that none goes beyond its keys'.
+    `monotone` also stops where the direction reverses, so that no value goes beyond its keys'.
     """
     before, after = steps[:-1], steps[1:]
     if loop:
@@ -136,7 +136,7 @@ def _tangents(steps: torch.Tensor, loop: bool, monotone: bool = False) -> torch.
         inner = inner * (before * after > 0)
     if loop:
         return inner
-    # A free end leaves so that the stretch has no bend there: half of (3 x chord - other tangent).
+    # At a free end the segment has no curvature: half of (3 x chord - other tangent).
     if len(steps) == 1:
         return steps.expand(2, -1)
     ends = (3 * steps[[0, -1]] - inner[[0, -1]]) / 2
@@ -144,7 +144,7 @@ def _tangents(steps: torch.Tensor, loop: bool, monotone: bool = False) -> torch.
 
 
 def _bezier(values: torch.Tensor, tangents: torch.Tensor, left: torch.Tensor, fraction: torch.Tensor) -> torch.Tensor:
-    """Cubic through values (M, d) with the given speeds, at `fraction` of the stretch after key `left`. (N, d)"""
+    """Cubic through values (M, d) with the given speeds, at `fraction` of the segment after key `left`. (N, d)"""
     a, d = values[left], values[left + 1]
     b, c = a + tangents[left] / 3, d - tangents[left + 1] / 3
     f, g = fraction, 1 - fraction
@@ -192,5 +192,5 @@ def _check_numbers(where: str, values: Sequence[float], count: int) -> None:
 
 
 def _check_fov(where: str, value: float) -> None:
-    """Refuse a field of view the model cannot show."""
+    """Refuse a field of view outside the model's range."""
     real_number(value, where, MIN_FOV_DEG, MAX_FOV_DEG, TrajectoryError, unit=" degrees")

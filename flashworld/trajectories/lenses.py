@@ -1,8 +1,8 @@
-"""The lens of a frame of `transforms.json`: which level's counts, every field that tools write, and what is refused.
+"""The lens of a frame of `transforms.json`: which level applies, all fields that tools write, and what is refused.
 
-A frame's own lens wins whole over the one at the top, never field by field: a lens is there as soon as one of
-`FOCAL_FIELDS` is. The size (`w`, `h`) may still come from the top, and a frame that brings only `cx` and `cy` moves the
-centre of the top's lens. Only pinholes are read; fisheye and panorama are refused however they are flagged.
+A frame's own lens replaces the one at the top level completely, not field by field: a level has a lens if it has one of
+`FOCAL_FIELDS`. The size (`w`, `h`) may still come from the top level, and a frame with only `cx` and `cy` moves the
+centre of the top level's lens. Only pinholes are supported; fisheye and panorama are refused however they are flagged.
 
 Source: nerfstudio's documentation, "Data conventions"; instant-ngp's `docs/nerf_dataset_tips.md` and loader (`x_fov`,
 `y_fov` in degrees, `is_fisheye`, `ftheta_*`, `latlong`, `equirectangular`); NeRF's own data (`camera_angle_x`, radians).
@@ -29,20 +29,20 @@ FOCAL_FIELDS = ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y", "x_fov", "y_
 FOREIGN_FIELDS = (
     "fx", "fy", "fov", "fov_x", "fov_y", "fovx", "fovy", "focal", "focal_length", "focal_x", "focal_y", "intrinsics", "K",
 )  # fmt: skip
-"""Lenses in words whose unit nobody can know: refused by name where nothing else gives a lens."""
+"""Lens fields of unknown unit: refused by name if no other field gives a lens."""
 PROJECTION_FLAGS = (
     "is_fisheye", "fisheye", "is_panorama", "panorama", "equirectangular", "latlong", "fisheye_crop_radius",
 )  # fmt: skip
 DISTORTION_FIELDS = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
 DISTORTION_BOUND = 0.02
-"""Moves a corner of a 60 degree picture by about two hundredths of its distance from the centre: hardly seen."""
+"""Moves a corner of a 60 degree image by about two hundredths of its distance from the centre, which is hardly visible."""
 MAX_FOV_X_DEG = 165.0
 AGREEMENT = 0.01
-"""Relative difference up to which two fields say the same focal length."""
+"""Largest relative difference at which two fields agree on the focal length."""
 
 
 def refuse_other_projections(level: Level, where: str) -> None:
-    """Refuse what is no pinhole camera.
+    """Refuse cameras that are not pinholes.
 
     Raises:
         TrajectoryError: with the field's name.
@@ -54,7 +54,7 @@ def refuse_other_projections(level: Level, where: str) -> None:
     for name in (*PROJECTION_FLAGS, *(key for key in level if key.startswith("ftheta_"))):
         if level.get(name) not in (None, False):
             raise TrajectoryError(
-                f"{where}: only pinhole cameras are read, but {echo(name)} is set: undistort the pictures first"
+                f"{where}: only pinhole cameras are read, but {echo(name)} is set: undistort the images first"
             )
 
 
@@ -69,10 +69,10 @@ def read_lens(frame: Level, top: Level, where: str, target: LensTarget, pixel_si
         pixel_size: (height, width) of the pictures, where neither level has w and h.
 
     Returns:
-        None when neither level brings a lens.
+        None if neither level has a lens.
 
     Raises:
-        TrajectoryError: a field is no number, out of range, of an unknown name, or in pixels of an unknown size.
+        TrajectoryError: a field is not a number, out of range, of an unknown name, or in pixels of an unknown size.
     """
     own = any(name in frame for name in FOCAL_FIELDS)
     level = frame if own else top
@@ -122,27 +122,27 @@ def _refuse_foreign(frame: Level, top: Level, where: str) -> None:
 
 
 def contradiction(level: Level) -> str | None:
-    """A remark when fl_x and camera_angle_x of one level (or their y) do not agree; fl_x counts."""
+    """A note if fl_x and camera_angle_x of one level (or their y) disagree; fl_x is used."""
     for axis, side in (("x", "w"), ("y", "h")):
         values = [level.get(name) for name in (f"fl_{axis}", f"camera_angle_{axis}", side)]
         if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
             focal, angle, size = values
             if 0 < angle < math.pi and abs(2 * focal * math.tan(angle / 2) / size - 1) > AGREEMENT:  # type: ignore[operator]
-                return f"fl_{axis} and camera_angle_{axis} do not agree: fl_{axis} counts"
+                return f"fl_{axis} and camera_angle_{axis} disagree: using fl_{axis}"
     return None
 
 
 class Distortion:
-    """The largest coefficients of all cameras, for one remark about them."""
+    """The largest distortion coefficients of all cameras, for one note about them."""
 
     def __init__(self) -> None:
         self._worst: dict[str, float] = {}
 
     def look(self, frame: Level, top: Level, where: str) -> None:
-        """Take in a frame's coefficients; its own win whole, as its lens does.
+        """Add a frame's coefficients; its own replace the top level's completely, as its lens does.
 
         Raises:
-            TrajectoryError: one is no number.
+            TrajectoryError: one is not a number.
         """
         own = any(name in frame for name in (*FOCAL_FIELDS, *DISTORTION_FIELDS))
         level = frame if own else top
@@ -153,8 +153,8 @@ class Distortion:
                     self._worst[name] = value
 
     def note(self) -> str | None:
-        """What was left out, with the largest values; None if it is hardly seen."""
+        """A note on the ignored distortion, with the largest values; None if it is hardly visible."""
         if not self._worst:
             return None
         found = ", ".join(f"{name} = {value:.4g}" for name, value in self._worst.items())
-        return f"lens distortion is left out ({found}): cameras are taken as pinholes"
+        return f"lens distortion is ignored ({found}): cameras are treated as pinholes"

@@ -1,4 +1,4 @@
-"""Camera-to-world matrices out of files: checked to be rigid, and turned to OpenGL axes where they are OpenCV's."""
+"""Camera-to-world matrices from files: checked to be rigid, and converted from OpenCV to OpenGL axes where necessary."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flashworld.trajectories.camera_json import read_numbers
 RIGID_TOLERANCE = 1e-3
 """Largest deviation of R^T R from the identity: files are often rounded to three or four digits."""
 OPENCV_TO_OPENGL = np.diag([1.0, -1.0, -1.0])
-"""On the right of a camera-to-world rotation: y and z of the camera turn over."""
+"""Multiplied on the right of a camera-to-world rotation: negates y and z of the camera."""
 
 
 def read_matrix(rows: object, where: str) -> tuple[list[float], list[float]]:
@@ -34,8 +34,8 @@ def quat_of(rotation: np.ndarray, where: str) -> list[float]:
     """The quaternion wxyz of a rotation matrix (3, 3).
 
     Raises:
-        TrajectoryError: it scales, shears or mirrors.
+        TrajectoryError: it scales, shears or reflects.
     """
     if np.abs(rotation.T @ rotation - np.eye(3)).max() > RIGID_TOLERANCE or np.linalg.det(rotation) < 0:
-        raise TrajectoryError(f"{where} must turn and move only, without scale, shear or mirror")
+        raise TrajectoryError(f"{where} must be a rigid transform, without scale, shear or reflection")
     return matrix_to_quat(torch.from_numpy(np.ascontiguousarray(rotation))).tolist()

@@ -1,11 +1,11 @@
-"""The camera moves themselves: how far along (0 to 1) in, poses relative to the start camera out.
+"""The camera motions: from progress (0 to 1) to poses relative to the start camera.
 
 Every motion is written in the start camera's own axes (OpenGL: x right, y up, looking along -z) and is the identity pose
 at progress 0, so that composing with any start pose is one rigid transform. Orientations are built as yaw about the
-camera's up, then pitch about its right: no roll creeps in. Where a motion looks at a point, that point is straight ahead
-of the start camera at `distance` and stays in the middle of the picture.
+camera's up, then pitch about its right, so there is no roll. Where a motion looks at a point, that point is straight ahead
+of the start camera at `distance` and stays in the centre of the image.
 
-Words: `amplitude` is how far the camera itself travels, `distance` how far ahead the point looked at is (scene units).
+Parameters: `amplitude` is how far the camera itself travels, `distance` is how far ahead the point looked at is (scene units).
 Numerics: the dtype of `progress`; `build_trajectory` passes float64.
 """
 
@@ -27,12 +27,12 @@ WEAVE_PEAK = 0.75 * math.sin(2 * math.pi / 3)
 
 @dataclass(frozen=True)
 class Motion:
-    """Poses relative to the start camera, and how much the lens is lengthened.
+    """Poses relative to the start camera, and factors of the focal length.
 
     Attributes:
         quats_wxyz: Camera-to-start rotations, unit. (N, 4)
         positions: Camera centres in the start camera's axes, scene units. (N, 3)
-        focal_scale: What the start's focal lengths are multiplied by. (N,)
+        focal_scale: Factor of the start's focal lengths. (N,)
     """
 
     quats_wxyz: torch.Tensor
@@ -89,7 +89,7 @@ def shake(progress: torch.Tensor, amplitude: float, distance: float) -> Motion:
 
 
 def rotate_forward(progress: torch.Tensor, amplitude: float, advance: float, distance: float) -> Motion:
-    """Draw an oval on the ground ahead (right, forward, left, back), looking at the point ahead."""
+    """Trace an oval on the ground ahead (right, forward, left, back), looking at the point ahead."""
     angle = progress * (2 * math.pi)
     x, z = amplitude * angle.sin(), -advance * (1 - angle.cos()) / 2
     return _watching(progress, torch.stack([x, torch.zeros_like(x), z], dim=-1), distance)
@@ -102,7 +102,7 @@ def crane(progress: torch.Tensor, amplitude: float, distance: float) -> Motion:
 
 
 def fly_through(progress: torch.Tensor, advance: float, amplitude: float) -> Motion:
-    """Fly forward along an S, always facing the way it goes; leaves and arrives straight ahead."""
+    """Fly forward along an S, always facing the direction of travel; starts and ends straight ahead."""
     half, whole = math.pi * progress, 2 * math.pi * progress
     weave = amplitude / WEAVE_PEAK
     x = weave * whole.sin() * half.sin() ** 2
@@ -113,19 +113,19 @@ def fly_through(progress: torch.Tensor, advance: float, amplitude: float) -> Mot
 
 
 def zoom(progress: torch.Tensor, factor: float) -> Motion:
-    """Lengthen the lens to `factor` times its focal length, by equal ratios; the camera stands still."""
+    """Zoom to `factor` times the focal length, by equal ratios; the camera does not move."""
     return _motion(progress, focal_scale=torch.exp(progress * math.log(factor)))
 
 
 def dolly_zoom(progress: torch.Tensor, factor: float, distance: float) -> Motion:
-    """Zoom by `factor` while moving so that what is `distance` ahead keeps its size in the picture."""
+    """Zoom by `factor` while moving so that an object `distance` ahead keeps its size in the image."""
     stretch = 1 + (factor - 1) * progress
     positions = (distance * (stretch - 1))[:, None] * progress.new_tensor(BACK)
     return _motion(progress, positions=positions, focal_scale=stretch)
 
 
 def look_at(positions: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Rotations that put a point in the middle of the picture: yaw, then pitch, never roll. (N, 4)
+    """Rotations that put a point in the centre of the image: yaw, then pitch, never roll. (N, 4)
 
     Args:
         positions: Camera centres. (N, 3)
@@ -143,7 +143,7 @@ def _watching(progress: torch.Tensor, positions: torch.Tensor, distance: float) 
 
 
 def _planar(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Positions in the start camera's picture plane. (N, 3)"""
+    """Positions in the start camera's image plane. (N, 3)"""
     return torch.stack([x, y, torch.zeros_like(x)], dim=-1)
 
 
@@ -154,7 +154,7 @@ def _motion(
     positions: torch.Tensor | None = None,
     focal_scale: torch.Tensor | None = None,
 ) -> Motion:
-    """A motion; whatever is not given stays as it is at the start."""
+    """A motion; anything not given stays as at the start."""
     count = len(progress)
     return Motion(
         progress.new_tensor([1.0, 0.0, 0.0, 0.0]).expand(count, 4) if quats is None else quats,

@@ -1,8 +1,8 @@
 """nerfstudio's `camera_path.json`: what its viewer and its Blender add-on save for rendering.
 
 `camera_path` is the list of views, each a camera-to-world matrix of 16 numbers by rows in OpenGL axes and a vertical
-field of view in degrees, of pictures of render_height x render_width. The keyframes beside it are not read: the path
-is what came of them.
+field of view in degrees, of pictures of render_height x render_width. The keyframes beside it are ignored: the path
+is computed from them.
 
 Source: nerfstudio's `cameras/camera_paths.py` (what is read) and `scripts/blender/nerfstudio_blender.py` (what is written).
 """
@@ -23,7 +23,7 @@ from flashworld.trajectories.matrices import read_matrix
 
 
 def read_camera_path(data: Mapping[str, object], target: LensTarget) -> tuple[Cameras, tuple[str, ...]]:
-    """Cameras of a decoded `camera_path.json`, and remarks.
+    """Cameras of a decoded `camera_path.json`, and notes.
 
     Args:
         data: The decoded object, with a "camera_path" list.
@@ -61,7 +61,7 @@ def read_camera_path(data: Mapping[str, object], target: LensTarget) -> tuple[Ca
 
 
 def _rows(value: object, where: str) -> object:
-    """16 numbers by rows as 4 rows; 4 rows as they are."""
+    """16 numbers by rows as 4 rows; 4 rows unchanged."""
     if isinstance(value, list | tuple) and len(value) == 16:
         return [value[start : start + 4] for start in range(0, 16, 4)]
     if isinstance(value, list | tuple) and len(value) in (3, 4):

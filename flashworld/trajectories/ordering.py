@@ -1,4 +1,4 @@
-"""The order of a path's cameras: by the pictures' names where a file shuffles them, and a hint where a path jumps."""
+"""The order of a path's cameras: sorted by image names where a file is unsorted, and a hint if a path jumps."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from flashworld.cameras import Cameras
 
 MIN_CAMERAS_FOR_HINT = 5
 JUMP_FACTOR = 8.0
-"""A step this many times the median one is no camera movement."""
+"""A step this many times the median one is not a camera motion."""
 DETOUR_FACTOR = 3.0
-"""A path this many times longer than one through the same places, always to the nearest next, goes back and forth."""
+"""A path this many times longer than the nearest-neighbour walk through the same positions goes back and forth."""
 TURN_DEG = 100.0
-"""More between two views than any camera turns at once."""
+"""A larger rotation between two views is not a camera motion."""
 
 
 def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
@@ -25,7 +25,7 @@ def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def order_by_name(names: Sequence[object]) -> list[int] | None:
-    """Indices that sort the names; None when they are sorted, missing or not distinct."""
+    """Indices that sort the names; None if they are already sorted, missing or not distinct."""
     texts = [name for name in names if isinstance(name, str) and name]
     if len(texts) != len(names) or len(set(texts)) != len(texts):
         return None
@@ -34,17 +34,17 @@ def order_by_name(names: Sequence[object]) -> list[int] | None:
 
 
 def in_order(cameras: Cameras, names: Sequence[object]) -> tuple[Cameras, tuple[str, ...]]:
-    """Cameras sorted by the names of their pictures, and a remark if that changed anything."""
+    """Cameras sorted by the names of their images, and a note if that changed the order."""
     order = order_by_name(names)
     if order is None:
         return cameras, ()
     index = torch.tensor(order)
     ordered = Cameras(cameras.quats_wxyz[index], cameras.positions[index], cameras.intrinsics[index])
-    return ordered, ("the file's cameras were sorted by the names of their pictures",)
+    return ordered, ("the file's cameras were sorted by the names of their images",)
 
 
 def jump_note(cameras: Cameras) -> str | None:
-    """A hint for paths that jump or go back and forth, as those of shuffled pictures do; None for the others."""
+    """A hint for paths that jump or go back and forth, as those of shuffled images do; None for others."""
     if len(cameras) < MIN_CAMERAS_FOR_HINT:
         return None
     places = cameras.positions.double()
@@ -61,7 +61,7 @@ def jump_note(cameras: Cameras) -> str | None:
     length, shortest = float(steps.sum()), _nearest_next(places)
     if shortest > 0 and length > DETOUR_FACTOR * shortest:
         return (
-            f"the path goes back and forth ({length:.3g} units long, {shortest:.3g} from each place to the nearest next): "
+            f"the path goes back and forth ({length:.3g} units long, {shortest:.3g} from each position to the nearest next one): "
             "is the order right?"
         )
     return None
@@ -73,7 +73,7 @@ def _turns_deg(cameras: Cameras) -> torch.Tensor:
 
 
 def _nearest_next(places: torch.Tensor) -> float:
-    """Length of the walk that starts at one end of the places and always goes to the nearest one not yet seen."""
+    """Length of the walk that starts at one end and always goes to the nearest position not yet visited."""
     left = places.clone()
     far = (places - places.mean(dim=0)).norm(dim=1).argmax()
     here, total = left[far].clone(), 0.0

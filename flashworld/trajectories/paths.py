@@ -1,7 +1,7 @@
-"""Camera paths: build one from a preset, resample one the way the model expects, stretch one over a video.
+"""Camera paths: build one from a preset, resample one by the model's rule, resample one for a video.
 
 A path is a `Cameras`: a list of views, evenly spread in time. Numerics: presets are computed in float64 and rounded to
-float32 once; `resample` runs in the dtype it is given, float32 for the model, whose acos lets very small turns snap to
+float32 once; `resample` runs in the dtype it is given, float32 for the model, whose acos rounds very small rotations to
 the pose before them, as in the reference code.
 
 Source of the resampling rule: FlashWorld (arXiv 2510.13678) reference code, run on eight example paths.
@@ -34,9 +34,9 @@ from flashworld.trajectories.presets import PRESETS, Easing, Param, Preset, find
 __all__ = ["EASINGS", "PRESETS", "Easing", "Param", "Preset", "build_trajectory", "ease", "resample", "video_path"]
 
 ROUNDING = 12
-"""Decimals of a preset's float64 numbers: sin(2 pi) is 0 and not -2.4e-16, which would be ugly in files."""
+"""Decimals of a preset's float64 numbers, so that sin(2 pi) is 0 in files instead of -2.4e-16."""
 CLOSED_MIN_CAMERAS = 3
-"""Two cameras that end where they began would both be the start."""
+"""A closed path of two cameras would consist of the start twice."""
 EASINGS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "linear": lambda t: t,
     "smooth": lambda t: (1 - torch.cos(math.pi * t)) / 2,
@@ -64,14 +64,14 @@ def build_trajectory(
         intrinsics: The start's lens: fx / W, fy / H, cx / W, cy / H. (4,)
         start: The camera the move starts from and whose axes it uses (the first one counts, pose only); the origin,
             looking along -z, if not given. Quaternions keep the length of the start's.
-        loop: End where the path began. For a move closed by nature False leaves the last step out, so that no view
-            comes twice; for others True goes there and back. None: closed moves close if there are enough frames.
-        easing: How speed changes along the way ("linear", "smooth", "ease_in", "ease_out"); None: the preset's own.
-        **params: The preset's knobs; its defaults where not given.
+        loop: End where the path began. For a closed move False omits the last step, so that no view
+            is repeated; for others True goes there and back. None: closed moves close if there are enough frames.
+        easing: How the speed changes along the path ("linear", "smooth", "ease_in", "ease_out"); None: the preset's own.
+        **params: The preset's parameters; defaults where not given.
 
     Raises:
         TrajectoryError: unknown preset, parameter or easing, a value out of range, too few or too many frames, or a
-            field of view that the move would take beyond what the model can show.
+            field of view that the move would take beyond the model's range.
     """
     preset = find_preset(name)
     values = preset.resolve(params)
@@ -90,7 +90,7 @@ def build_trajectory(
         quats = quat_multiply(turn.expand(frames, 4), quats)
         if float(positions.abs().max()) > MAX_COORDINATE:
             raise TrajectoryError(f"{name}: start position must stay within ±{MAX_COORDINATE:g} scene units")
-    return Cameras(quats.float() + 0.0, positions.float() + 0.0, lenses.float())  # + 0.0 makes -0.0 a plain 0.0
+    return Cameras(quats.float() + 0.0, positions.float() + 0.0, lenses.float())  # + 0.0 turns -0.0 into 0.0
 
 
 def ease(easing: str, fraction: torch.Tensor) -> torch.Tensor:
@@ -106,11 +106,11 @@ def ease(easing: str, fraction: torch.Tensor) -> torch.Tensor:
 
 
 def resample(cameras: Cameras, count: int) -> Cameras:
-    """Spread a path over another number of cameras by the model's own rule, in the dtype given.
+    """Resample a path to another number of cameras by the model's own rule, in the given dtype.
 
     Uniform in list index, not in arc length: camera k sits at u = k / (count - 1) * (len - 1) of the list. Rotations
     are slerped along the shorter arc, positions and intrinsics are linear. A path that already has `count` cameras
-    comes back as it is.
+    is returned unchanged.
 
     Raises:
         TrajectoryError: the path has one camera, or `count` is not between 2 and MAX_VIDEO_FRAMES.
@@ -133,11 +133,11 @@ def resample(cameras: Cameras, count: int) -> Cameras:
 
 
 def video_path(cameras: Cameras, *, fps: int, seconds: float | None = None) -> Cameras:
-    """The path as one camera a video frame.
+    """The path with one camera per video frame.
 
     Args:
         cameras: The views the scene was made from.
-        fps: Frames a second.
+        fps: Frames per second.
         seconds: Length of the video; if not given, one second from each camera to the next, both ends shown.
 
     Raises:
@@ -155,7 +155,7 @@ def video_path(cameras: Cameras, *, fps: int, seconds: float | None = None) -> C
 
 
 def _progress(preset: Preset, frames: int, loop: bool | None, easing: str | None) -> torch.Tensor:
-    """How far along each camera is, 0 to 1, float64; exactly 0 at the start and at the end of a closed path. (N,)"""
+    """Progress of each camera, 0 to 1, float64; exactly 0 at the start and at the end of a closed path. (N,)"""
     if loop is None:
         loop = preset.closed and frames >= CLOSED_MIN_CAMERAS
     true_or_false(loop, f"{preset.name}: loop", TrajectoryError)
@@ -174,7 +174,7 @@ def _checked_lens(intrinsics: torch.Tensor | Sequence[float]) -> torch.Tensor:
     """Intrinsics as four float64 numbers on the CPU. (4,)"""
     try:
         lens = torch.as_tensor(intrinsics).detach().double().cpu()
-    except (TypeError, ValueError, RuntimeError, OverflowError):  # words, ragged lists, whole numbers beyond 1e308
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # strings, ragged lists, integers beyond 1e308
         lens = torch.empty(0)
     if lens.shape != (4,) or not bool(torch.isfinite(lens).all()) or bool((lens[:2] <= 0).any()):
         raise TrajectoryError("intrinsics: expected fx / W, fy / H, cx / W, cy / H, finite and focal lengths above 0")
@@ -182,7 +182,7 @@ def _checked_lens(intrinsics: torch.Tensor | Sequence[float]) -> torch.Tensor:
 
 
 def _check_fov(name: str, intrinsics: torch.Tensor) -> None:
-    """Refuse lenses that no picture of the training data had."""
+    """Refuse lenses outside the range of the training data."""
     angles = fov_y_deg(intrinsics)
     low, high = float(angles.min()), float(angles.max())
     if low < MIN_FOV_DEG or high > MAX_FOV_DEG:

@@ -1,6 +1,6 @@
-"""The camera moves a visitor can choose: names, words, knobs and limits. The geometry is in `motions`.
+"""The camera move presets: names, captions, parameters and limits. The geometry is in `motions`.
 
-`PRESETS` is the one list the page, the command line and the tests read. Lengths are scene units of a scene about 1 to 5
+`PRESETS` is the list that the page, the command line and the tests read. Lengths are scene units of a scene about 1 to 5
 units deep. The model sees every path shrunk to a largest distance of about 1, so amplitudes decide the size of the
 exported scene, angles and shapes decide what is seen.
 """
@@ -23,22 +23,22 @@ from flashworld.trajectories.motions import BACK, RIGHT, UP, Motion
 
 Easing = Literal["linear", "smooth", "ease_in", "ease_out"]
 RANGE_SLACK = 1e-6
-"""Relative: a slider's last step may land this far outside its own range by rounding."""
+"""Relative tolerance: rounding may put a slider's last step this far outside its range."""
 
 
 @dataclass(frozen=True)
 class Param:
-    """One knob of a preset.
+    """One parameter of a preset.
 
     Attributes:
         name: Key in requests, snake_case.
-        title: Label for people.
-        default: Value when none is given.
+        title: Label for display.
+        default: Value if none is given.
         minimum: Smallest value allowed.
         maximum: Largest value allowed.
         step: Step of a slider.
-        unit: Unit for people: "scene units", "degrees", "turns" or "×".
-        whole: Only whole numbers make sense.
+        unit: Unit for display: "scene units", "degrees", "turns" or "×".
+        whole: Only whole numbers are allowed.
     """
 
     name: str
@@ -57,12 +57,12 @@ class Preset:
 
     Attributes:
         name: Key in requests, snake_case.
-        title: Name for people.
-        caption: One sentence saying what the camera does, enough for someone who cannot see the thumbnail.
-        params: The knobs this move has, and no others.
-        build: Progress (N,) from 0 to 1 and the knobs' values to poses relative to the start camera.
-        closed: The move comes back to its start by itself.
-        easing: How speed changes along it unless asked otherwise.
+        title: Name for display.
+        caption: One sentence saying what the camera does, sufficient without the thumbnail.
+        params: The parameters of this move.
+        build: Progress (N,) from 0 to 1 and parameter values to poses relative to the start camera.
+        closed: The move returns to its start by itself.
+        easing: Default change of speed along it.
     """
 
     name: str
@@ -74,10 +74,10 @@ class Preset:
     easing: Easing = "smooth"
 
     def resolve(self, values: Mapping[str, object]) -> dict[str, float]:
-        """Every knob's value: the given ones checked, the others at their defaults.
+        """Every parameter's value: given ones checked, others at their defaults.
 
         Raises:
-            TrajectoryError: a name is unknown, a value is no number, not finite, out of range or should be whole.
+            TrajectoryError: a name is unknown, a value is not a number, not finite, out of range or should be whole.
         """
         known = {param.name: param for param in self.params}
         for name in values:
@@ -86,7 +86,7 @@ class Preset:
         return {p.name: self._checked(p, values[p.name]) if p.name in values else p.default for p in self.params}
 
     def _checked(self, param: Param, value: object) -> float:
-        """One knob's value as a float inside its range."""
+        """One parameter's value as a float within its range."""
         where = f"{self.name}: {param.name}"
         if isinstance(value, bool) or not isinstance(value, numbers.Real):
             raise TrajectoryError(f"{where} must be a number, got {echo(value)}")
@@ -104,7 +104,7 @@ def find_preset(name: str) -> Preset:
     """The preset of that name.
 
     Raises:
-        TrajectoryError: there is none; the message offers the nearest name.
+        TrajectoryError: there is none; the message suggests the nearest name.
     """
     preset = PRESETS.get(name) if isinstance(name, str) else None
     if preset is None:
@@ -113,7 +113,7 @@ def find_preset(name: str) -> Preset:
 
 
 def unknown_name(name: object, known: Mapping[str, object]) -> str:
-    """The tail of an error message: the name that came, and the nearest known one or all of them."""
+    """The end of an error message: the given name, and the nearest known one or all of them."""
     near = difflib.get_close_matches(name[:60], known, n=1, cutoff=0.6) if isinstance(name, str) else []
     return f"{echo(name)}; " + (f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(known)}")
 
@@ -174,7 +174,7 @@ def _opposite(axis: tuple[float, float, float]) -> tuple[float, float, float]:
 
 
 def _sways(name: str, title: str, caption: str, params: tuple[Param, ...], build: Callable[..., Motion]) -> Preset:
-    """A move that closes on itself; an even pace loops without a stop."""
+    """A closed move at constant speed, which loops without a pause."""
     return Preset(name, title, caption, params, build, closed=True, easing="linear")
 
 

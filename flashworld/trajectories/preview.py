@@ -1,7 +1,7 @@
-"""A camera path as pictures: a line drawing of the path itself, and what the moving camera sees (`path_animation`).
+"""A line drawing of a camera path; see `animation` for the view through the moving camera.
 
-The drawing looks at the path from behind, above and to the right of the first camera, so that forward goes up and away,
-right goes right. Time runs from blue over violet to orange; the first camera is filled, its shadow and the path's lie on a grid.
+The drawing shows the path from behind, above and to the right of the first camera, so that forward is up and away,
+right is right. Time runs from blue over violet to orange; the first camera is filled, its shadow and the path's lie on a grid.
 Everything is drawn by Pillow at several times the size and reduced. OpenGL axes, relative to the first camera.
 """
 
@@ -30,19 +30,19 @@ TIME_COLORS: tuple[Rgb, ...] = ((38, 104, 206), (178, 72, 168), (242, 128, 40))
 """Start, half way, end."""
 AZIMUTH_DEG, ELEVATION_DEG = 32.0, 24.0
 FRUSTA, FRUSTA_TURNING = 6, 3
-"""How many cameras are drawn, on a path and on the spot."""
+"""How many cameras are drawn, along a path and for one that only turns."""
 STANDING = 0.02
-"""Paths that reach less than this part of SMALLEST_REACH stay on the spot."""
+"""Paths that reach less than this part of SMALLEST_REACH only turn."""
 ROOF = 8
 """Number of the segment of `frusta_lines` that ends in the tip of the roof."""
 CURVE_POINTS = 120
 SMALLEST_REACH = 0.5
-"""Paths shorter than this (scene units) are drawn as if they reached so far: a turn on the spot is no dot."""
+"""Shorter paths (scene units) are drawn at this size, so that a turn on the spot does not shrink to a dot."""
 FRUSTUM_PART, DROP_PART, CELL_PART = 0.24, 0.12, 0.25
 """Depth of a drawn frustum, gap between it and the floor, and edge of a grid cell, in parts of the path's reach."""
 GRID_CELLS = 8
 MARGIN = 0.07
-"""Free border, in parts of the picture."""
+"""Empty border, relative to the image size."""
 
 
 def frusta_lines(cameras: Cameras, *, depth: float = 0.2) -> np.ndarray:
@@ -50,10 +50,10 @@ def frusta_lines(cameras: Cameras, *, depth: float = 0.2) -> np.ndarray:
 
     Args:
         cameras: N cameras.
-        depth: Distance from the camera's centre to its picture plane, scene units.
+        depth: Distance from the camera's centre to its image plane, scene units.
 
     Returns:
-        Ends of ten segments a camera, in the cameras' own world: four edges of the pyramid, four of the picture, and
+        Ends of ten segments per camera, in the cameras' world: four edges of the pyramid, four of the image, and
         the two sides of a roof that shows which way is up. float32 (N, 10, 2, 3)
     """
     fx, fy, cx, cy = cameras.intrinsics.double().cpu().unbind(-1)
@@ -74,8 +74,8 @@ def draw_path(cameras: Cameras, *, size: tuple[int, int] = (330, 480), theme: Th
 
     Args:
         cameras: At least two.
-        size: (height, width) in pixels; 110 x 160 still reads.
-        theme: Whether the page around it is light or dark.
+        size: (height, width) in pixels; 110 x 160 is still legible.
+        theme: Whether the surrounding page is light or dark.
 
     Raises:
         TrajectoryError: fewer than two cameras.
@@ -103,12 +103,12 @@ def draw_path(cameras: Cameras, *, size: tuple[int, int] = (330, 480), theme: Th
 
 
 class _Drawing:
-    """A picture in the making: parallel projection, fitted to what is drawn."""
+    """An image being drawn: parallel projection, fitted to its contents."""
 
     def __init__(self, size: tuple[int, int], theme: Theme, points: np.ndarray, floor: float) -> None:
         azimuth, elevation = math.radians(AZIMUTH_DEG), math.radians(ELEVATION_DEG)
         ca, sa, ce, se = math.cos(azimuth), math.sin(azimuth), math.cos(elevation), math.sin(elevation)
-        self.axes = np.array([[ca, 0, -sa], [se * sa, -ce, se * ca]])  # picture right, picture down
+        self.axes = np.array([[ca, 0, -sa], [se * sa, -ce, se * ca]])  # image right, image down
         self.toward = np.array([ce * sa, se, ce * ca])
         self.theme, self.floor = theme, floor
         height, width = size[0] * SUPERSAMPLE, size[1] * SUPERSAMPLE
@@ -124,11 +124,11 @@ class _Drawing:
         self.draw = ImageDraw.Draw(self.image)
 
     def nearness(self, point: np.ndarray) -> float:
-        """Larger is nearer to who looks at the drawing."""
+        """Larger is nearer to the viewer."""
         return float(point @ self.toward)
 
     def grid(self, cell: float) -> None:
-        """A square of floor around what is drawn, its lines paler towards the rim."""
+        """A square of floor around the path, its lines paler towards the edge."""
         span = np.arange(-GRID_CELLS, GRID_CELLS + 1)
         for k in span:
             for j in span[:-1]:
@@ -138,13 +138,13 @@ class _Drawing:
                     self._stroke(ends, _mix(BACKGROUND[self.theme], GRID[self.theme], fade), self.line * 0.7)
 
     def shadow(self, points: np.ndarray) -> None:
-        """The path straight below itself, and a line down from its start."""
+        """The path projected onto the floor, and a vertical line at its start."""
         below = points * [1, 0, 1] + [0, self.floor, 0]
         self._stroke(below, SHADOW[self.theme], self.line * 1.3)
         self._stroke(np.stack([points[0], below[0]]), SHADOW[self.theme], self.line * 0.7)
 
     def frustum(self, segments: np.ndarray, time: float, *, filled: bool) -> None:
-        """One camera; the start's picture is filled."""
+        """One camera; the start's image plane is filled."""
         color = _mix(BACKGROUND[self.theme], _time_color(time), 0.85 if filled else 0.6)
         if filled:
             pale = _mix(BACKGROUND[self.theme], _time_color(time), 0.3)
@@ -165,7 +165,7 @@ class _Drawing:
         self._disc(point, _time_color(0.0), self.line * 2.6)
 
     def _arrow(self, points: np.ndarray, time: float) -> None:
-        """A triangle at the last point, along the path's last direction in the picture."""
+        """A triangle at the last point, along the path's last direction in the image."""
         flat = np.array(self._flat(points))
         length = self.line * 8.0
         far = np.nonzero(np.linalg.norm(flat - flat[-1], axis=1) > length / 2)[0]
@@ -178,7 +178,7 @@ class _Drawing:
         self.draw.polygon([tuple(corner) for corner in corners], fill=_time_color(time))
 
     def _flat(self, points: np.ndarray) -> list[tuple[float, float]]:
-        """Points of the path's space in the picture."""
+        """Project points of the path into the image."""
         flat = points @ self.axes.T * self.scale + self.offset
         return [(float(x), float(y)) for x, y in flat]
 

@@ -1,4 +1,4 @@
-"""From whatever names a camera path (preset, cameras, keyframes, JSON) to checked cameras, one a frame.
+"""From any source of a camera path (preset, cameras, keyframes, JSON) to checked cameras, one per frame.
 
 Checks run in float64 before anything is rounded to float32, so that 1e308 is refused by name and not as infinity.
 """
@@ -35,21 +35,21 @@ from flashworld.types import Intrinsics
 PathSource: TypeAlias = "str | Cameras | Sequence[Keyframe] | Mapping[str, object] | Sequence[Mapping[str, object]]"
 """A preset's name, cameras, keyframes, or the parsed JSON of a path (INRIA's is a list)."""
 FROM_CAMERAS = "cameras"
-"""Name of a path that no preset made."""
+"""Name of a path that does not come from a preset."""
 UNIT_TOLERANCE = 1e-6
-"""Quaternions this close to length 1 are left alone; float32 rounding reaches 2e-7."""
+"""Quaternions this close to length 1 are not normalised again; float32 rounding reaches 2e-7."""
 SHAPE_PARAMS = ("loop", "easing")
-"""Parameters that every preset takes beside its own."""
+"""Parameters that every preset takes in addition to its own."""
 
 
 @dataclass(frozen=True)
 class PathOrigin:
-    """Where a path comes from.
+    """The origin of a path.
 
     Attributes:
         name: A preset's name, or "cameras".
         params: Every parameter of the preset, defaults filled in; read-only.
-        notes: Remarks on a path's file for whoever gave it, one sentence each.
+        notes: Notes on a path's file for the user, one sentence each.
     """
 
     name: str = FROM_CAMERAS
@@ -60,12 +60,12 @@ class PathOrigin:
         object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
 
     def __reduce__(self) -> tuple[type[PathOrigin], tuple[str, dict[str, object], tuple[str, ...]]]:
-        # requests travel to the GPU's process, read-only views cannot
+        # requests are pickled for the GPU process, read-only views cannot be
         return PathOrigin, (self.name, dict(self.params), self.notes)
 
 
 def lens(fov_deg: float | None, photo: Photo | None, crop: Crop | None, height: int, width: int) -> Intrinsics:
-    """Intrinsics of the output: the field of view asked for, else the photo's own, else 60 degrees. (4,)
+    """Intrinsics of the output: the requested field of view, else the photo's, else 60 degrees. (4,)
 
     Raises:
         TrajectoryError: the field of view is not a number within its limits.
@@ -89,17 +89,17 @@ def build_path(
     intrinsics: Intrinsics,
     picture_size: tuple[int, int] | None = None,
 ) -> tuple[Cameras, PathOrigin]:
-    """Cameras for a request, and where they come from.
+    """Cameras for a request, and their origin.
 
     Args:
         source: See `PathSource`.
-        params: Of the preset, plus `loop` and `easing`; for keyframes `mode` and `loop`.
-        frames: Number of cameras wanted; longer and shorter paths are resampled.
+        params: Parameters of the preset, plus `loop` and `easing`; for keyframes `mode` and `loop`.
+        frames: Number of cameras; longer and shorter paths are resampled.
         height: Rows of the output.
         width: Columns of the output.
-        intrinsics: Lens where the path brings none. (4,)
-        picture_size: (height, width) of the picture before cropping: the pixels that the original's fx, fy, cx, cy
-            count. None without a picture.
+        intrinsics: Lens if the path has none. (4,)
+        picture_size: (height, width) of the picture before cropping, whose pixels are the unit of the original's fx, fy,
+            cx, cy. None without a picture.
 
     Raises:
         TrajectoryError: what is wrong, with the camera or parameter named.
@@ -140,9 +140,9 @@ def _is_list_of_objects(source: object) -> bool:
 
 
 def checked_cameras(cameras: Cameras) -> Cameras:
-    """Refuse what no renderer can show; the rest in float32 on the CPU, quaternions of unit length.
+    """Refuse cameras that cannot be rendered; return the others in float32 on the CPU, with unit quaternions.
 
-    Checking what this returned changes no bit.
+    Idempotent, bit by bit.
 
     Raises:
         TrajectoryError: too few or too many cameras, a position, lens or quaternion out of range.

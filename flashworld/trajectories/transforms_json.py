@@ -1,8 +1,8 @@
-"""nerfstudio's `transforms.json`, in and out.
+"""Reading and writing nerfstudio's `transforms.json`.
 
-It holds OpenGL camera-to-world matrices by rows, one a frame, and a pinhole lens in pixels or as an angle: at the top, or
-in a frame (see `lenses`). Frames are sorted by the names of their pictures: tools of structure from motion write them in
-the order of their database. Lens distortion is left out, with a remark.
+It holds OpenGL camera-to-world matrices by rows, one per frame, and a pinhole lens in pixels or as an angle: at the top
+level, or in a frame (see `lenses`). Frames are sorted by the names of their images, because structure-from-motion tools write
+them in the order of their database. Lens distortion is ignored, with a note.
 
 Source: nerfstudio's documentation, "Data conventions"; `camera_angle_x` is the older form of NeRF's own data.
 """
@@ -23,7 +23,7 @@ from flashworld.trajectories.ordering import in_order
 def read_transforms(
     data: Mapping[str, object], target: LensTarget, pixel_size: Size | None
 ) -> tuple[Cameras, tuple[str, ...]]:
-    """Cameras of a decoded `transforms.json`, and remarks for whoever gave it.
+    """Cameras of a decoded `transforms.json`, and notes for the user.
 
     Args:
         data: The decoded object, with a "frames" list.
@@ -54,12 +54,12 @@ def read_transforms(
 
 
 def to_transforms_json(cameras: Cameras, *, height: int, width: int) -> dict[str, object]:
-    """The path as `transforms.json`; every frame carries its lens, and a file name for the picture it would have.
+    """The path as `transforms.json`; every frame has its lens, and a file name for its image.
 
     Args:
         cameras: The path.
-        height: Rows of the pictures that the intrinsics are relative to.
-        width: Columns of those pictures.
+        height: Rows of the images that the intrinsics are relative to.
+        width: Columns of those images.
     """
     cameras = cameras.to("cpu", torch.float64)
     lenses_px = cameras.intrinsics * cameras.intrinsics.new_tensor([width, height, width, height])

@@ -146,7 +146,7 @@ def test_unwritable_folder_costs_only_a_line_in_the_log(tmp_path, caplog):
     model = DurationModel("A", folder=tmp_path / "file")
     model.record(DEFAULT, 2.0)
     assert model.estimate(DEFAULT).observations == 1
-    assert "not kept" in caplog.text
+    assert "cannot be stored" in caplog.text
 
 
 def test_recording_from_many_threads_loses_nothing(tmp_path):

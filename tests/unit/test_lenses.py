@@ -61,7 +61,7 @@ def test_lens_of_an_unknown_name_is_refused_and_none_at_all_is_told():
             read(*level)
     parsed = read(SIZED)
     torch.testing.assert_close(parsed.cameras.intrinsics[0], intrinsics_from_fov(60.0, HEIGHT, WIDTH))
-    assert parsed.notes == ("the path brings no lens: a vertical field of view of 60 degrees is taken",)
+    assert parsed.notes == ("the path has no lens: using a vertical field of view of 60 degrees",)
 
 
 FISHEYES = [
@@ -87,12 +87,12 @@ def test_flags_that_say_no_and_lower_case_models_are_read():
 def test_strong_distortion_is_told_and_weak_is_not():
     assert read({"fl_x": 300, "k1": 0.01, "k2": -0.02, **SIZED}).notes == ()
     (note,) = read({"fl_x": 300, "k1": -0.3, "k2": 0.01, "p1": 0.05, **SIZED}).notes
-    assert note == "lens distortion is left out (k1 = -0.3, p1 = 0.05): cameras are taken as pinholes"
+    assert note == "lens distortion is ignored (k1 = -0.3, p1 = 0.05): cameras are treated as pinholes"
     with pytest.raises(TrajectoryError, match="camera 0: k1 must be a number"):
         read({"fl_x": 300, "k1": "strong", **SIZED})
 
 
 def test_fields_that_do_not_agree_are_told():
     (note,) = read({"fl_x": 300, "camera_angle_x": 0.5, **SIZED}).notes
-    assert note == "fl_x and camera_angle_x do not agree: fl_x counts"
+    assert note == "fl_x and camera_angle_x disagree: using fl_x"
     assert read({"fl_x": 300, "camera_angle_x": 2 * math.atan(352 / 300), **SIZED}).notes == ()

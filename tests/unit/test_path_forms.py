@@ -54,7 +54,7 @@ def transforms(order=SHUFFLED, name="images/frame_{:05d}.png") -> dict:
 def test_frames_are_sorted_by_name_and_the_user_is_told():
     parsed = parse(transforms())
     check(parsed)
-    assert parsed.notes == ("the file's cameras were sorted by the names of their pictures",)
+    assert parsed.notes == ("the file's cameras were sorted by the names of their images",)
     length = float((parsed.cameras.positions[1:] - parsed.cameras.positions[:-1]).norm(dim=1).sum())
     assert length == pytest.approx(2.1, rel=1e-5)
     check(parse(transforms(name="a/{}.jpg")))
@@ -175,7 +175,7 @@ def test_colmap_lenses(kind, tmp_path):
     colmap(tmp_path, kind, "SIMPLE_RADIAL", (600.0, 352.0, 240.0, -0.2), 2)
     parsed = parse(read_path_file(tmp_path))
     check(parsed)
-    assert "lens distortion is left out (k1 = -0.2): cameras are taken as pinholes" in parsed.notes
+    assert "lens distortion is ignored (k1 = -0.2): cameras are treated as pinholes" in parsed.notes
     colmap(tmp_path, kind, "OPENCV_FISHEYE", (600.0, 600.0, 352.0, 240.0, 0, 0, 0, 0), 5)
     with pytest.raises(TrajectoryError, match=r"model must be one of .* got 'OPENCV_FISHEYE'"):
         read_path_file(tmp_path)

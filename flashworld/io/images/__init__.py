@@ -1,4 +1,4 @@
-"""Images from users: decoded and checked, cropped to the output, or carried inside JSON."""
+"""Images from users: decoded and checked, cropped to the output, or embedded in JSON."""
 
 from __future__ import annotations
 

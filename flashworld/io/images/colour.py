@@ -1,14 +1,14 @@
-"""Colours as a file means them to sRGB, which is what the model was trained on and what screens are sent.
+"""Conversion of a file's colours to sRGB, on which the model was trained.
 
-What says which colours a file's numbers are, the first that is there and valid:
+The colour space of a file is given by the first of these that is present and valid:
 
     cICP of a PNG, then the ICC profile, then nclx of an AVIF or HEIF, then gAMA (with cHRM) of a PNG, then the EXIF
-    option file "R03" (Adobe RGB of cameras that embed no profile); else the numbers are sRGB.
+    option file "R03" (Adobe RGB of cameras that embed no profile); otherwise sRGB.
 
-ICC profiles are applied by LittleCMS with the perceptual intent and black point compensation; what comes without one
-(code points, gamma) is made into a profile first. A profile that is broken, of another kind than the picture, or within
-two levels of sRGB is left out: the numbers stay as they are. PQ and HLG are tone-mapped (`hdr`). Curves of cameras
-(BT.709, BT.601, BT.2020) count as sRGB's, as browsers have it.
+ICC profiles are applied by LittleCMS with the perceptual intent and black point compensation; other descriptions
+(code points, gamma) are converted to a profile first. A profile that is broken, does not match the image's mode, or is within
+two levels of sRGB is ignored: the values stay unchanged. PQ and HLG are tone-mapped (`hdr`). Curves of cameras
+(BT.709, BT.601, BT.2020) are treated as sRGB's, as in browsers.
 
 Source: PNG Specification (Third Edition) 4.3 (precedence); ITU-T H.273 (code points); DCF 2.0 (option file).
 """
@@ -31,15 +31,15 @@ ToSrgb: TypeAlias = Callable[[Image.Image], Image.Image]
 """Pixels of the mode "L", "RGB" or "CMYK" to RGB ones."""
 
 PROFILE_ERRORS = (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError, MemoryError)
-"""What Pillow raises for profiles that LittleCMS does not take."""
+"""What Pillow raises for profiles that LittleCMS does not accept."""
 KINDS = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 """Pillow's modes and the colour space that a profile for them names."""
 INTENT = ImageCms.Intent.PERCEPTUAL
 FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 MAX_ICC_BYTES = 4 * 2**20
-"""Profiles of printing presses reach 2.7 MB; larger ones are left out."""
+"""Profiles of printing presses reach 2.7 MB; larger ones are ignored."""
 SAME_LEVELS = 2
-"""Profiles that move nothing by more are sRGB in other words: such photographs keep every number."""
+"""Profiles that change no value by more are equivalent to sRGB: such photographs are not converted."""
 USUAL_GAMMA = 1 / 2.2
 GAMMA_TOLERANCE = 0.01
 MIN_GAMMA, MAX_GAMMA = 0.1, 10.0
@@ -58,14 +58,14 @@ PRIMARIES = {
     12: Primaries((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), D65),
     22: Primaries((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), D65),
 }
-"""By code point; others count as sRGB's."""
+"""By code point; others are treated as sRGB's."""
 GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0, 17: 2.6}
 """Transfer code points that are plain powers."""
 
 
 @dataclass(frozen=True)
 class Claims:
-    """What a file says of its colours beside what Pillow keeps in `info`.
+    """Colour information of a file that Pillow does not keep in `info`.
 
     Attributes:
         png_code: cICP.
@@ -79,12 +79,12 @@ class Claims:
 
 
 def to_srgb(info: Mapping[Any, Any], mode: str, claims: Claims) -> ToSrgb | None:
-    """The conversion that a picture needs; None when its numbers are sRGB already, or as good as.
+    """The conversion that an image needs; None if its values are already sRGB, or nearly so.
 
     Args:
         info: Of Pillow's image.
-        mode: "L", "RGB" or "CMYK": what the pixels are once transparency and palette are taken off.
-        claims: What Pillow does not keep.
+        mode: "L", "RGB" or "CMYK": the mode of the pixels without transparency and palette.
+        claims: Information that Pillow does not keep.
     """
     found = (
         _from_code(claims.png_code, mode)
@@ -137,7 +137,7 @@ def _from_code(code: ColourCode | None, mode: str) -> ToSrgb | None:
 
 
 def _from_gamma(info: Mapping[Any, Any], mode: str) -> ToSrgb | None:
-    """PNG's gAMA and cHRM; sRGB's own chunk wins over both."""
+    """PNG's gAMA and cHRM; the sRGB chunk takes precedence over both."""
     gamma = info.get("gamma")
     if "srgb" in info or mode == "CMYK" or not isinstance(gamma, float) or not MIN_GAMMA <= gamma <= MAX_GAMMA:
         return None
@@ -156,7 +156,7 @@ def _chromaticity(values: object) -> Primaries:
 
 
 def _from_option_file(said: bool, mode: str) -> ToSrgb | None:
-    """Adobe RGB by the camera's word, where nothing else speaks."""
+    """Adobe RGB by the EXIF option file, if there is no other information."""
     return _made(ADOBE_RGB, lambda signal: signal**ADOBE_GAMMA) if said and mode == "RGB" else None
 
 

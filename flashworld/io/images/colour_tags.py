@@ -1,6 +1,6 @@
-"""Which colours a file says its numbers are, where Pillow does not tell: PNG chunks and the boxes of AVIF.
+"""Colour space information that Pillow does not expose: PNG chunks and the boxes of AVIF.
 
-Only headers are walked, never a pixel, and every length is checked: a file that lies gives None.
+Only headers are parsed, never a pixel, and every length is checked: an inconsistent file gives None.
 
 Source: PNG Specification (Third Edition) 11.3.2 (cICP, tRNS); ISO/IEC 14496-12 and 23008-12 (boxes `pitm`, `ipma`, `colr`);
 ITU-T H.273 (the code points).
@@ -15,7 +15,7 @@ from typing import NamedTuple
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 NOTHING = memoryview(b"")
 MAX_PIECES = 2000
-"""Chunks or boxes looked at; a picture's header has some tens."""
+"""Maximum number of chunks or boxes parsed; an image's header has a few dozen."""
 
 
 class ColourCode(NamedTuple):
@@ -31,11 +31,11 @@ class ColourCode(NamedTuple):
 
 
 class PngTags(NamedTuple):
-    """What stands in a PNG before its pixels.
+    """Information in a PNG before its pixels.
 
     Attributes:
-        code: From cICP, if it is there.
-        bit_depth: Bits a channel in the file.
+        code: From cICP, if present.
+        bit_depth: Bits per channel in the file.
         key: The tRNS chunk's numbers of a grey (1) or RGB (3) picture: its transparent value in the file's own depth.
     """
 

@@ -1,4 +1,4 @@
-"""The model's crop: which centred part of a picture fills the output, and where the intrinsics go with it.
+"""The model's crop: the centred part of an image that fills the output, and the change of intrinsics by it.
 
 Cropping and the bicubic, antialiased resize are done by Pillow on 8-bit values, as in the original, so that the
 picture the network sees is the same to one grey level.
@@ -20,14 +20,14 @@ from flashworld.types import Frame, Intrinsics
 
 @dataclass(frozen=True)
 class Crop:
-    """The centred part of a picture that fills the output: cut first, then resized.
+    """The centred part of an image that fills the output: cropped first, then resized.
 
     Attributes:
-        x0: Left column of the cut, in picture pixels.
-        y0: Top row of the cut, in picture pixels.
-        width: Columns of the cut.
-        height: Rows of the cut.
-        scale: Output pixels a picture pixel, the same in x and y.
+        x0: Left column of the crop, in image pixels.
+        y0: Top row of the crop, in image pixels.
+        width: Columns of the crop.
+        height: Rows of the crop.
+        scale: Output pixels per image pixel, the same in x and y.
     """
 
     x0: int
@@ -37,15 +37,15 @@ class Crop:
     scale: float
 
     def to_output_px(self, intrinsics_px: torch.Tensor) -> torch.Tensor:
-        """Move fx, fy, cx, cy from pixels of the whole picture to pixels of the output. (..., 4)"""
+        """Convert fx, fy, cx, cy from pixels of the whole image to pixels of the output. (..., 4)"""
         offset = intrinsics_px.new_tensor([0.0, 0.0, self.x0, self.y0])
         return (intrinsics_px - offset) * self.scale
 
 
 def crop_box(picture_height: int, picture_width: int, height: int, width: int) -> Crop:
-    """Find the centre cut of a picture that fills height x width.
+    """Find the centre crop of an image that fills height x width.
 
-    The truncation towards zero is the original's: for some sizes it loses one row or column.
+    The truncation towards zero is the original's: for some sizes it drops one row or column.
 
     Args:
         picture_height: Rows of the picture.
@@ -59,7 +59,7 @@ def crop_box(picture_height: int, picture_width: int, height: int, width: int) -
 
 
 def prepare_picture(pixels: Frame, height: int, width: int) -> tuple[Frame, Crop]:
-    """Cut the centre out of a picture and resize it (bicubic, antialiased) to what the model sees.
+    """Crop the centre of an image and resize it (bicubic, antialiased) to the model's input.
 
     Args:
         pixels: RGB, uint8, (h0, w0, 3).
@@ -67,7 +67,7 @@ def prepare_picture(pixels: Frame, height: int, width: int) -> tuple[Frame, Crop
         width: Columns of the output.
 
     Returns:
-        The output picture, uint8 (height, width, 3), and the crop, which also moves intrinsics along.
+        The output image, uint8 (height, width, 3), and the crop, which also converts intrinsics.
     """
     crop = crop_box(pixels.shape[0], pixels.shape[1], height, width)
     cut = Image.fromarray(pixels).crop((crop.x0, crop.y0, crop.x0 + crop.width, crop.y0 + crop.height))

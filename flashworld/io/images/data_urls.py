@@ -1,4 +1,4 @@
-"""Pictures inside JSON: data URLs and base64, and for files of this machine the name of a file beside them."""
+"""Images in JSON: data URLs and base64, and for local request files the name of an image file in the same folder."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DATA_URL = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
 
 
 def picture_to_data_url(pixels: Frame) -> str:
-    """PNG, without loss, as a data URL."""
+    """Encode as PNG (lossless) in a data URL."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
@@ -30,10 +30,10 @@ def picture_from_text(value: object, name: str, *, bare_base64: bool, folder: Pa
     """Decode the picture of a request.
 
     Args:
-        value: What the field holds.
+        value: The field's value.
         name: The field's name, for messages.
-        bare_base64: Base64 without `data:` in front is allowed.
-        folder: Where a file name may point to; None for requests that come from somebody else.
+        bare_base64: Whether base64 without the prefix `data:` is allowed.
+        folder: The folder that a file name may refer to; None for requests from other machines.
 
     Raises:
         ImageError: not such a text, or not a picture.
@@ -60,7 +60,7 @@ def _decode_base64(text: str, name: str) -> bytes:
 
 
 def _file_beside(folder: Path, name: str) -> Path:
-    """A picture file in the request's own folder or below it, links followed."""
+    """An image file in the request's folder or below it, symbolic links resolved."""
     try:
         path = (folder / name).resolve()
         inside = path.is_relative_to(folder.resolve())

@@ -1,7 +1,7 @@
-"""HDR numbers (PQ and HLG) to sRGB ones, simply: light up to half of paper white is kept, brighter light is rolled off.
+"""Tone mapping of HDR values (PQ and HLG) to sRGB: light up to half of paper white is kept, brighter light is rolled off.
 
-Paper white is 203 cd/m2 in both, as broadcasters set it. The shoulder is applied to the largest channel and all three
-are scaled alike, so that colours keep their hue.
+Paper white is 203 cd/m2 in both, as in broadcasting. The shoulder is applied to the largest channel and all three
+are scaled equally, so that colours keep their hue.
 
 Source: ITU-R BT.2100-2 tables 4 and 5 (PQ, HLG); ITU-R BT.2408 (203 cd/m2); IEC 61966-2-1 (sRGB).
 """
@@ -19,7 +19,7 @@ PAPER_WHITE = 203.0
 PQ_PEAK, HLG_PEAK = 10_000.0, 1000.0
 HLG_GAMMA = 1.2
 KNEE = 0.5
-"""Of paper white; up to here nothing changes."""
+"""Relative to paper white; below this nothing changes."""
 ENCODING_STEPS = 4096
 
 

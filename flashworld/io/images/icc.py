@@ -1,4 +1,4 @@
-"""Small ICC profiles made from primaries and a curve, so that LittleCMS converts what files say in other words too.
+"""Small ICC profiles made from primaries and a curve, so that LittleCMS also applies colour information in other forms.
 
 A matrix profile of version 2: primaries adapted to the D50 white of the profile connection space (Bradford), one curve
 for all three channels.

@@ -1,6 +1,6 @@
 """Pixels of any mode, depth and transparency to RGB uint8 in sRGB, on white.
 
-Done in bands of rows: whole copies in between would take 2 GB for the largest picture allowed.
+Done in bands of rows: full-size intermediate copies would take 2 GB for the largest image allowed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ GREY_MODES = ("1", "L", "LA", "La")
 
 
 def check_size(height: int, width: int) -> None:
-    """Refuse a size by its header, before memory is taken."""
+    """Refuse a size given in a header, before memory is allocated."""
     if min(height, width) < MIN_IMAGE_SIDE_PX:
         raise ImageError(f"picture must be at least {MIN_IMAGE_SIDE_PX} pixels on each side, got {width}x{height}")
     if height * width > MAX_IMAGE_PIXELS:
@@ -29,9 +29,9 @@ def check_size(height: int, width: int) -> None:
 
 
 def scaled_key(mode: str, png: PngTags) -> object:
-    """The transparent value of a PNG in the depth that Pillow gives its pixels, which leaves the value as it was.
+    """The transparent value of a PNG converted to the bit depth of Pillow's pixels; Pillow does not convert it.
 
-    RGB of 16 bits comes with 8 of them, and so the key is compared in its upper halves.
+    Pillow reduces 16-bit RGB to 8 bits, so the upper bytes of the key are compared.
     """
     if png.key is None:
         return None
@@ -47,8 +47,8 @@ def pixels_of(image: Image.Image, claims: Claims, key: object = None) -> Frame:
 
     Args:
         image: Upright.
-        claims: What the file says of its colours.
-        key: Its transparent value, where it has one in place of a channel.
+        claims: The file's colour information.
+        key: Its transparent value, if it has one instead of an alpha channel.
 
     Raises:
         ImageError: grey values of 32 bits.
@@ -68,7 +68,7 @@ def pixels_of(image: Image.Image, claims: Claims, key: object = None) -> Frame:
 
 
 def _band_to_rgb(band: Image.Image, mode: str, convert: ToSrgb | None) -> Image.Image:
-    """Colours first, then on white: blending is meant in the numbers that are shown."""
+    """Convert colours first, then composite on white: blending is defined on displayed values."""
     if not band.has_transparency_data:
         if convert is None:
             return band.convert("RGB")
@@ -83,7 +83,7 @@ def _band_to_rgb(band: Image.Image, mode: str, convert: ToSrgb | None) -> Image.
 
 
 def _deep_grey(image: Image.Image, convert: ToSrgb | None, key: object) -> Frame:
-    """Grey of 16 bits or floats; a conversion is interpolated between its 256 answers."""
+    """Grey of 16 bits or floats; a conversion is interpolated between its values at 256 levels."""
     values = np.asarray(image)
     if image.mode.startswith("I"):
         if values.min() < 0 or values.max() > 65535:
@@ -103,7 +103,7 @@ def _deep_grey(image: Image.Image, convert: ToSrgb | None, key: object) -> Frame
 
 
 def pixels_of_array(array: np.ndarray) -> Frame:
-    """Convert an array whose numbers are sRGB.
+    """Convert an array of sRGB values.
 
     Args:
         array: (h, w), (h, w, 1 | 3 | 4) of uint8, of uint16 (0 to 65535) or of floats (0 to 1).
@@ -133,7 +133,7 @@ def _to_uint8(array: np.ndarray) -> np.ndarray:
 
 
 def check_floats(array: np.ndarray) -> None:
-    """Refuse floats that are no brightness.
+    """Refuse floats outside [0, 1].
 
     Raises:
         ImageError: outside of [0, 1], or not finite.

@@ -1,6 +1,6 @@
-"""Pictures in: any file or array a visitor hands over becomes checked, upright RGB uint8.
+"""Reading images: any file or array becomes checked, upright RGB uint8.
 
-Sizes are read from the header and refused before a pixel is decoded. Only the formats of `FORMATS` are tried, so
+Sizes are read from the header and refused before a pixel is decoded. Only the formats of `FORMATS` are accepted, so
 nothing that runs an interpreter (EPS, SVG) is ever opened. The EXIF orientation is applied, colours are converted to
 sRGB (see `colour`), transparent pixels are composited on white, animated files give their first frame, and 16-bit
 values are scaled (not clipped). Warnings are not turned into errors by a filter, because filters are shared by all
@@ -35,9 +35,9 @@ PictureSource: TypeAlias = "str | Path | bytes | Image.Image | np.ndarray"
 """A file on this machine (never one named by a visitor), its bytes, or pixels."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000")
-"""Pillow's names of the formats that are tried; HEIF comes from pillow-heif, and JPEG opens MPO as well."""
+"""Pillow's names of the accepted formats; HEIF comes from pillow-heif, and JPEG opens MPO as well."""
 FILM_DIAGONAL_MM = math.hypot(36.0, 24.0)
-"""What a 35 mm equivalent focal length is measured against."""
+"""Diagonal of the reference frame of 35 mm equivalent focal lengths."""
 DECODER_ERRORS = (
     OSError,  # unidentified, truncated or broken streams
     SyntaxError,  # Pillow's word for a damaged header
@@ -53,9 +53,9 @@ DECODER_ERRORS = (
     struct.error,
     zlib.error,
 )
-"""Everything Pillow and its codecs were seen to raise for a hostile file."""
+"""Everything that Pillow and its codecs are known to raise for a hostile file."""
 SCAN_MARK = b"\xff\xda"
-"""Starts each scan of a JPEG; cannot stand inside of one."""
+"""Starts each scan of a JPEG; cannot occur inside one."""
 _TRANSPOSITIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -69,7 +69,7 @@ _TRANSPOSITIONS = {
 
 @dataclass(frozen=True)
 class Photo:
-    """A decoded picture, upright.
+    """A decoded image, upright.
 
     Attributes:
         pixels: RGB, uint8, (h0, w0, 3).
@@ -81,7 +81,7 @@ class Photo:
 
 
 def read_picture(source: PictureSource) -> Photo:
-    """Decode and check a picture.
+    """Decode and check an image.
 
     Args:
         source: A local file, the bytes of one, a Pillow image, or an array (h, w), (h, w, 1 | 3 | 4) of uint8, of
@@ -144,7 +144,7 @@ def _register_heif() -> None:
 
 
 def _box_code(image: Image.Image, data: bytes) -> ColourCode | None:
-    """The code points of an AVIF or HEIF, which Pillow leaves out and pillow-heif hands over."""
+    """The code points of an AVIF or HEIF, which Pillow drops and pillow-heif provides."""
     if image.format == "AVIF":
         return avif_code(data)
     found = image.info.get("nclx_profile") if image.format == "HEIF" else None
@@ -168,7 +168,7 @@ def _from_pillow(image: Image.Image, png: PngTags | None = None, box_code: Colou
 
 
 def _check_scans(image: Image.Image, data: bytes) -> None:
-    """Refuse a JPEG, or a TIFF of JPEGs, whose many scans would each be drawn over the whole picture."""
+    """Refuse a JPEG, or a TIFF of JPEGs, whose many scans would each be decoded over the whole image."""
     in_tiff = image.format == "TIFF" and image.info.get("compression") in ("jpeg", "tiff_jpeg")
     if image.format not in ("JPEG", "MPO") and not in_tiff:
         return
@@ -181,14 +181,14 @@ def _check_scans(image: Image.Image, data: bytes) -> None:
 
 
 def _read_exif(image: Image.Image) -> tuple[Image.Image, float | None]:
-    """The picture upright, and its 35 mm equivalent focal length."""
+    """The image upright, and its 35 mm equivalent focal length."""
     transposition = _TRANSPOSITIONS.get(int(_exif_number(image, ExifTags.Base.Orientation)))
     focal = _exif_number(image, ExifTags.Base.FocalLengthIn35mmFilm)
     return image if transposition is None else image.transpose(transposition), focal if focal > 0 else None
 
 
 def _is_option_file(image: Image.Image) -> bool:
-    """Whether a camera says by DCF's option file that its numbers are Adobe RGB."""
+    """Whether EXIF declares Adobe RGB by DCF's option file."""
     if "exif" not in image.info:
         return False
     try:

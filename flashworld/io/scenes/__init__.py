@@ -1,15 +1,15 @@
-"""Gaussian scenes to and from files, one format a module, chosen here by the end of the file's name.
+"""Reading and writing of scene files, one module per format, selected here by the file's suffix.
 
 | name ends in | axes in the file | what it keeps |
 |---|---|---|
 | .ply | right, down, forward | everything, float32 (read and written) |
-| .compressed.ply | right, down, forward | everything, about 10 bits a number (read and written) |
-| .spz | right, up, back | everything, about 8 bits a number (version 3 written, 2 to 4 read) |
-| .sog | right, down, forward | everything, 8 bits a number, SH from a palette (read and written) |
+| .compressed.ply | right, down, forward | everything, about 10 bits per value (read and written) |
+| .spz | right, up, back | everything, about 8 bits per value (version 3 written, 2 to 4 read) |
+| .sog | right, down, forward | everything, 8 bits per value, SH from a palette (read and written) |
 | .splat | right, down, forward | colour without view dependence, 8 bits (read and written) |
 
-In memory a scene always has OpenGL axes (right, up, back); the modules turn it. Readers raise `SceneFileError`,
-writers `SceneError` or `WriteError`, and a writer leaves either the whole file or none.
+In memory a scene always has OpenGL axes (right, up, back); the modules convert it. Readers raise `SceneFileError`,
+writers `SceneError` or `WriteError`, and writers are atomic.
 """
 
 from __future__ import annotations

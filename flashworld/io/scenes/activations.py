@@ -1,7 +1,7 @@
-"""Numbers as files store them: opacity logits, log scales, quaternions of length 1. float32, always finite.
+"""Values before activation, as stored in files: opacity logits, log scales, quaternions of length 1. float32, always finite.
 
 A logit is kept within +-20: sigmoid(20) is exactly 1 in float32 and sigmoid(-20) is 2e-9, so opacities 0 and 1 survive
-the way out and in again. Scales below 1e-12 scene units are written as 1e-12.
+a round trip. Scales below 1e-12 scene units are written as 1e-12.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def opacity_logits(opacities: np.ndarray) -> np.ndarray:
 
 
 def opacities_from_logits(logits: np.ndarray) -> np.ndarray:
-    """The sigmoid; infinite logits, which other exporters write for 0 and 1, are understood."""
+    """The sigmoid; infinite logits, which other exporters write for 0 and 1, are accepted."""
     with np.errstate(over="ignore"):
         return 1 / (1 + np.exp(-logits))
 

@@ -1,10 +1,10 @@
 """Half a turn about x: between the scene's axes (right, up, back) and those of PLY viewers (right, down, forward).
 
-The turn F = diag(1, -1, -1) negates y and z. All three parts of a Gaussian become sign changes, so turning is exact
+The turn F = diag(1, -1, -1) negates y and z. It only changes signs in all three parts of a Gaussian, so it is exact
 and its own inverse:
     centre      F m
     rotation    F R F, which is the quaternion (w, x, -y, -z). The covariance F R S^2 R^T F is that of F R as well,
-                because S^2 does not see the sign of an axis; this choice keeps the identity an identity.
+                because S^2 does not depend on the sign of an axis; this choice keeps the identity an identity.
     SH          a basis function of degree <= 3 is odd or even in y and z together: its coefficient changes sign
                 when the basis polynomial does under (x, y, z) -> (x, -y, -z).
 """

@@ -12,7 +12,7 @@ from flashworld.errors import SceneError
 from flashworld.gaussians import Gaussians, require_finite
 
 CHUNK_ROWS = 1 << 15
-"""Gaussians a slice: 5 MB of PLY, which stays in the cache."""
+"""Gaussians per slice: 5 MB of PLY, which stays in the cache."""
 MAX_SH_COEFFICIENTS = 16
 """Degree 3, the most that any of the file formats can hold."""
 
@@ -34,7 +34,7 @@ def slices(tensor: torch.Tensor, rows: int = CHUNK_ROWS) -> Iterator[np.ndarray]
 
 
 def iter_chunks(scene: Gaussians, where: str, rows: int = CHUNK_ROWS) -> Iterator[Chunk]:
-    """Cut a scene into checked slices, in order.
+    """Split a scene into checked slices, in order.
 
     Raises:
         SceneError: no Gaussians, SH above degree 3, NaN or infinity, or a value out of its range.

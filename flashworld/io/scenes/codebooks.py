@@ -1,7 +1,7 @@
-"""Codebooks for SOG: a few values, or a few vectors, that stand for many.
+"""Codebooks for SOG: vector and scalar quantisation.
 
-256 values of one number: Lloyd's algorithm on a histogram, which costs the same for any number of values. Vectors (SH): a
-tree of halves. Every node cuts its vectors at the mean of the component that varies most, and the leaves' means are the
+Scalars, 256 levels: Lloyd's algorithm on a histogram, whose cost does not depend on the number of values. Vectors (SH): a
+binary tree. Every node splits its vectors at the mean of the component with the largest variance, and the leaves' means are the
 palette. That is coarser than k-means of the same size and takes seconds where k-means takes hours without a GPU.
 """
 
@@ -13,11 +13,11 @@ VALUES = 256
 BINS = 1 << 14
 ROUNDS = 30
 EVEN_SHARE = 0.3
-"""Of the weight that is spread evenly over the whole range, so that rare values, the largest scales above all, stay exact."""
+"""Share of the weight that is spread evenly over the whole range, so that rare values, mainly the largest scales, stay exact."""
 
 
 def value_codebook(values: np.ndarray) -> np.ndarray:
-    """256 rising float32 numbers, each value of `values` (any shape) near one of them."""
+    """256 rising float32 numbers, with a level near each value of `values` (any shape)."""
     low, high = float(values.min()), float(values.max())
     if high <= low:
         return np.full(VALUES, low, dtype=np.float32)
@@ -41,7 +41,7 @@ def nearest_value(values: np.ndarray, book: np.ndarray) -> np.ndarray:
 
 
 def vector_palette(vectors: np.ndarray, levels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cut vectors into up to 2^levels groups of neighbours.
+    """Partition vectors into up to 2^levels groups of neighbours.
 
     Args:
         vectors: float32. (n, d)

@@ -1,7 +1,7 @@
-"""Compressed PLY, SuperSplat's: 16 bytes a Gaussian, plus 24 at SH degree 2. A PLY header, so the suffix is `.compressed.ply`.
+"""Compressed PLY, SuperSplat's: 16 bytes per Gaussian, plus 24 at SH degree 2. A PLY header, so the suffix is `.compressed.ply`.
 
-Gaussians are sorted along a Z-order curve and cut into chunks of 256. An element `chunk` holds the bounds of each; the
-element `vertex` four 32-bit numbers a Gaussian, and `sh` a byte for each coefficient above band 0, channel by channel.
+Gaussians are sorted along a Z-order curve and split into chunks of 256. An element `chunk` holds the bounds of each; the
+element `vertex` four 32-bit numbers per Gaussian, and `sh` a byte for each coefficient above band 0, channel by channel.
 
 | field | bits | precision, round trip |
 |---|---|---|
@@ -46,7 +46,7 @@ BOUNDS = (
 """Columns of `chunk`: lowest x y z, highest x y z, the same of the scales and of the colours."""
 PACKED = ("packed_position", "packed_rotation", "packed_scale", "packed_color")
 MAX_LOG_SCALE = 20.0
-"""Logarithms beyond are cut, as SuperSplat does: one stray Gaussian would cost its chunk all precision."""
+"""Logarithms beyond are clamped, as in SuperSplat: one outlier would cost its chunk all precision."""
 SH_RANGE = 8.0
 
 
@@ -63,7 +63,7 @@ def write_compressed_ply(scene: Gaussians, path: str | Path) -> None:
     """
     name, count = file_name(path), len(scene)
     for _ in iter_chunks(scene, name):
-        pass  # refuses before anything is sorted
+        pass  # raises before anything is sorted
     order = torch.from_numpy(morton_order(scene.means.detach().to("cpu", torch.float32).numpy())).to(scene.means.device)
     bounds = np.empty((-(-count // CHUNK), 18), dtype="<f4")
     packed = np.empty((count, 4), dtype="<u4")
@@ -120,7 +120,7 @@ def _within_bounds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def _bits(units: np.ndarray, widths: tuple[int, ...]) -> np.ndarray:
-    """Columns in [0, 1] side by side in one number, the first in the highest bits. (n,)"""
+    """Pack columns in [0, 1] into one number, the first in the highest bits. (n,)"""
     packed = np.zeros(len(units), dtype=np.uint32)
     for column, width in enumerate(widths):
         step = np.rint(np.clip(units[:, column], 0, 1) * (2**width - 1)).astype(np.uint32)
@@ -159,7 +159,7 @@ def is_compressed(header: PlyHeader) -> bool:
 
 
 def read_compressed_ply(source: SceneFile, header: PlyHeader) -> Gaussians:
-    """Read the body; OpenGL axes, float32, on the CPU. See `ply.read_ply`, which finds out that a PLY is compressed.
+    """Read the body; OpenGL axes, float32, on the CPU. See `ply.read_ply`, which detects compressed PLY.
 
     Raises:
         SceneFileError: an element or column is missing, counts disagree, truncated, or bounds are not finite.
@@ -241,5 +241,5 @@ def _places(source: SceneFile, header: PlyHeader) -> dict[str, int]:
         places[element.name] = at
         at += element.count * element.dtype(BYTE_ORDERS[header.format]).itemsize
     if at > source.size:
-        raise SceneFileError(f"{source.name}: the file is too short for the Gaussians that its header announces")
+        raise SceneFileError(f"{source.name}: the file is too short for the Gaussians that its header declares")
     return places

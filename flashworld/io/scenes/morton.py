@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 BITS = 16
-"""A coordinate: fine enough that few Gaussians share a place."""
+"""Bits per coordinate: fine enough that few Gaussians share a cell."""
 
 
 def morton_order(means: np.ndarray) -> np.ndarray:
-    """Indices that walk through the centres (n, 3) along a Z-order curve."""
+    """Indices that order the centres (n, 3) along a Z-order curve."""
     low, high = means.min(axis=0).astype(np.float64), means.max(axis=0).astype(np.float64)
     scale = (2**BITS - 1) / np.maximum(high - low, 1e-30)
     code = np.zeros(len(means), dtype=np.uint64)
@@ -19,7 +19,7 @@ def morton_order(means: np.ndarray) -> np.ndarray:
 
 
 def _spread(values: np.ndarray) -> np.ndarray:
-    """Two zero bits after each of the lowest 16."""
+    """Insert two zero bits after each of the lowest 16."""
     for shift, mask in ((16, 0x0000FF0000FF), (8, 0x00F00F00F00F), (4, 0x0C30C30C30C3), (2, 0x249249249249)):
         values = (values | values << np.uint64(shift)) & np.uint64(mask)
     return values

@@ -2,8 +2,8 @@
 
 That viewer always starts on the same orbit: ORBIT_ANGLE to the side and above, ORBIT_RADIUS from the origin, with a focal
 length of FOCAL_PX pixels whatever the size of its canvas. The scene is moved, turned and scaled (a similarity, nothing
-is distorted) so that this start looks along the wanted camera, from as far behind it as shows the whole width of the
-picture at `focus_distance`. Colours are those seen from that place, because the viewer ignores SH.
+is distorted) so that this start looks along the given camera, from far enough behind it to show the whole width of the
+image at `focus_distance`. Colours are those seen from that position, because the viewer ignores SH.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ORBIT_ANGLE = 0.5
 ORBIT_RADIUS = 5.0
 FOCAL_PX = 1132.0
 USUAL_WIDTH_PX = 720.0
-"""Of the viewer's canvas on a desktop page; narrower canvases show a narrower middle."""
+"""Aspect ratio of the viewer's canvas on a desktop page; narrower canvases show a narrower part."""
 MAX_COUNT = 300_000
 _SH_1 = 0.4886025119029199
 _SH_2 = (1.0925484305920792, 0.31539156525252005, 0.5462742152960396)
@@ -35,10 +35,10 @@ def write_plain_preview(
 
     Args:
         scene: OpenGL axes, any device.
-        camera: Where to look from; the first one counts.
+        camera: The viewpoint; only the first camera is used.
         focus_distance: Distance ahead of the camera that the view turns about, scene units, above 0.
         path: A name ending in .splat.
-        count: Most Gaussians to keep.
+        count: Maximum number of Gaussians.
 
     Raises:
         SceneError: the scene is empty or not finite.
@@ -58,7 +58,7 @@ def start_camera(camera: Cameras, focus_distance: float) -> tuple[torch.Tensor, 
 
 
 def to_orbit_start(scene: Gaussians, camera: Cameras, focus_distance: float) -> Gaussians:
-    """The scene, still in OpenGL axes, placed so that the viewer's start sees it as wanted; SH degree 0."""
+    """The scene, still in OpenGL axes, placed so that the viewer's start shows it as requested; SH degree 0."""
     w2c, distance = start_camera(camera, focus_distance)
     scale = ORBIT_RADIUS / distance
     turn, place = _orbit_pose()
@@ -88,7 +88,7 @@ def _orbit_pose() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _flat_colours(scene: Gaussians, eye: torch.Tensor) -> torch.Tensor:
-    """Band 0 that looks like the whole SH from one place; bands above 2 are left out. (N, 1, 3)"""
+    """Band 0 with the colour of the whole SH from one position; bands above 2 are ignored. (N, 1, 3)"""
     direction = scene.means - eye
     x, y, z = (direction / direction.norm(dim=1, keepdim=True).clamp(min=1e-12)).unbind(1)
     xy, zz, xx = _SH_2

@@ -1,13 +1,13 @@
-"""PLY, the common file of Gaussian splatting: exact to float32, 164 bytes a Gaussian at SH degree 2.
+"""PLY, the common file of Gaussian splatting: exact to float32, 164 bytes per Gaussian at SH degree 2.
 
 Written: binary little endian, one element `vertex`, all float32, in the order that INRIA's code set:
 `x y z`, `nx ny nz` (zeros), `f_dc_0..2`, `f_rest_*` (channel by channel: all red, all green, all blue), `opacity` (logit),
 `scale_0..2` (natural logarithm), `rot_0..3` (w x y z, as in the scene, not normalised). Axes are right, down, forward,
-as viewers expect, and a comment says so; the scene is turned half a turn about x on the way (see `axes`).
+as viewers expect, and a comment says so; the scene is rotated by half a turn about x (see `axes`).
 Written and read in slices: memory does not grow with the scene, apart from the scene itself.
 
 Read: any column order and number type, extra columns and elements, with or without normals, binary of both byte orders
-and ASCII; see `ply_columns` for the layouts. Compressed PLY is told by its header and read by `compressed_ply`.
+and ASCII; see `ply_columns` for the layouts. Compressed PLY is recognised by its header and read by `compressed_ply`.
 
 Source: layout of graphdeco-inria/gaussian-splatting (`save_ply`).
 """
@@ -65,7 +65,7 @@ def write_ply(scene: Gaussians, path: str | Path, *, comments: Iterable[str] = (
 
 
 def _header(count: int, coefficients: int, comments: Iterable[str]) -> bytes:
-    """The header, by plyfile, from a table of `count` rows that takes the memory of one."""
+    """The header, by plyfile, from a table of `count` rows that has the memory of one."""
     from plyfile import PlyData, PlyElement
 
     names = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2"]
@@ -114,7 +114,7 @@ def _collect(rows: Iterator[np.ndarray], count: int, columns: Columns, name: str
     scene: dict[str, torch.Tensor] = {}
     start = 0
     for table in rows:
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows or is NaN is refused by _decode itself
+        with np.errstate(over="ignore", invalid="ignore"):  # overflow and NaN are refused by _decode itself
             decoded = _decode(table, columns, name)
         for field, values in decoded.items():
             if start == 0:

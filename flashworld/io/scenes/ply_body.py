@@ -17,9 +17,9 @@ MAX_LINE_BYTES = 64 * 2**10
 
 
 def iter_rows(source: SceneFile, header: PlyHeader) -> Iterator[np.ndarray]:
-    """Iterate over the vertex table of an open file that stands at its body.
+    """Iterate over the vertex table of an open file positioned at its body.
 
-    The file's size is checked against the header's counts here and now, not at the first row.
+    The file's size is checked against the header's counts at once, not at the first row.
 
     Raises:
         SceneFileError: truncated, or a list element stands before the vertices of a binary file.
@@ -65,7 +65,7 @@ def _ascii_rows(source: SceneFile, skipped_lines: int, vertex: Element) -> Itera
         wanted = min(ASCII_SLICE_ROWS, vertex.count - start)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # numpy warns of an empty rest; the count below refuses it
+                warnings.simplefilter("ignore")  # numpy warns of missing rows; the count below refuses them
                 values = np.loadtxt(lines, dtype=np.float64, comments=None, max_rows=wanted, ndmin=2)
         except SceneFileError:  # a ValueError too: an endless line, refused by `_lines`
             raise
@@ -88,5 +88,5 @@ def _lines(source: SceneFile) -> Iterator[str]:
 def _truncated(source: SceneFile, vertex: Element) -> SceneFileError:
     return SceneFileError(
         f"{source.name}: the file is too short for the {vertex.count} vertices of {len(vertex.properties)} columns "
-        "that its header announces"
+        "that its header declares"
     )

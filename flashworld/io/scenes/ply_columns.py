@@ -1,4 +1,4 @@
-"""Which column of a PLY file is which part of a Gaussian, and in which axes the file is. Decided by names alone.
+"""The columns of a PLY file by field of a Gaussian, and the file's axes. Determined by names alone.
 
 Two layouts are known:
     standard   f_dc_0..2 and 0, 9, 24 or 45 f_rest_*, channel by channel. Axes right, down, forward unless a comment
@@ -28,8 +28,8 @@ class Columns:
     """Column names of each field.
 
     Attributes:
-        count: Gaussians, as the header claims.
-        axes: In which the file is written.
+        count: Gaussians, according to the header.
+        axes: Axes of the file.
         means: x, y, z.
         quats: w, x, y, z.
         log_scales: Three.

@@ -1,4 +1,4 @@
-"""PLY headers: read with every size checked, because the file may lie. No number of the body is touched here.
+"""PLY headers of untrusted files, with every size checked. The body is not read here.
 
 Source: the PLY format as described by Greg Turk (1994); both spellings of type names, LF, CRLF and CR line ends.
 """
@@ -29,7 +29,7 @@ class Element:
 
     Attributes:
         name: "vertex", "face", ...
-        count: Rows it claims to hold.
+        count: Rows, according to the header.
         properties: Column names and their numpy types without byte order; None for a list, whose size varies.
     """
 
@@ -49,7 +49,7 @@ class Element:
 
 @dataclass(frozen=True)
 class PlyHeader:
-    """What a header says.
+    """A parsed header.
 
     Attributes:
         format: "ascii", "binary_little_endian" or "binary_big_endian".

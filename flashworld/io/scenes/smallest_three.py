@@ -1,6 +1,6 @@
-"""Rotations as their three smallest components, 10 or 8 bits each: what compressed PLY and SOG store.
+"""Rotations as their three smallest components, 10 or 8 bits each, as in compressed PLY and SOG.
 
-The largest component is made positive and left out; the others lie within +-sqrt(1/2) and keep the order w x y z.
+The largest component is made positive and omitted; the others lie within +-sqrt(1/2) and keep the order w x y z.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from flashworld.io.scenes.activations import unit_quats
 
 SQRT_2 = np.float32(np.sqrt(2.0))
 _REST = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
-"""Which components are left when one is taken out."""
+"""The remaining components when one is omitted."""
 
 
 def smallest_three(quats_wxyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

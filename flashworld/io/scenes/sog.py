@@ -1,17 +1,17 @@
-"""SOG, PlayCanvas' bundle: a ZIP of lossless WebP pictures, a Gaussian a pixel, and `meta.json`. Version 2.
+"""SOG, PlayCanvas' bundle: a ZIP of lossless WebP images with one pixel per Gaussian, and `meta.json`. Version 2.
 
-Gaussians are sorted along a Z-order curve and laid out by rows, which is why the pictures shrink well.
+Gaussians are sorted along a Z-order curve and stored by rows, so the images compress well.
 
 | field | stored as | precision |
 |---|---|---|
-| position | 16 bits an axis of sign(x) log(1 + |x|), between the scene's bounds | 1/131070 of the logarithm's range |
-| scale, colour (SH band 0) | an index into 256 values made for the scene | small where there are many |
+| position | 16 bits per axis of sign(x) log(1 + |x|), between the scene's bounds | 1/131070 of the logarithm's range |
+| scale, colour (SH band 0) | an index into 256 values made for the scene | high where values are frequent |
 | opacity | 8 bits | 1/510 |
 | rotation | 8 bits for each of the three smaller components | 0.003 |
-| SH above band 0 | an index into a palette of up to 65,536 vectors, whose numbers come from 256 values | the loss that is seen most |
+| SH above band 0 | an index into a palette of up to 65,536 vectors, whose components come from 256 values | the most visible loss |
 
-Axes: the specification says right, up, back, but the tools that write SOG put PLY's numbers in as they are, and viewers turn
-both alike. So do this module's writer and reader: right, down, forward.
+Axes: the specification says right, up, back, but the tools that write SOG copy PLY's numbers unchanged, and viewers rotate
+both in the same way. So do this module's writer and reader: right, down, forward.
 
 Source: PlayCanvas, "The SOG Format" (developer.playcanvas.com/user-manual/gaussian-splatting/formats/sog), version 2.
 """
@@ -43,7 +43,7 @@ from flashworld.io.scenes.sog_reader import LARGEST_MODE, MAX_NUMBER, PALETTE_CO
 __all__ = ["read_sog", "write_sog"]
 
 MAX_POSITION = 1e30
-"""Scene units: the logarithms of farther places are refused when they are read."""
+"""Scene units: the logarithms of farther positions are refused by the reader."""
 PALETTE_LEVELS = (6, 16)
 """Logarithms of the smallest and the largest palette: half as many vectors as Gaussians or more, up to 65,536."""
 WEBP = {"format": "WEBP", "lossless": True, "quality": 75, "method": 2, "exact": True}
@@ -62,7 +62,7 @@ def write_sog(scene: Gaussians, path: str | Path) -> None:
         WriteError: the file cannot be written.
     """
     name = file_name(path)
-    if any(np.abs(chunk.means).max() > MAX_POSITION for chunk in iter_chunks(scene, name)):  # refuses all else as well
+    if any(np.abs(chunk.means).max() > MAX_POSITION for chunk in iter_chunks(scene, name)):  # raises for all other faults as well
         raise SceneError(f"{name}: positions in a SOG file must lie within {MAX_POSITION:g} scene units")
     scene = scene.to("cpu", torch.float32)
     order = morton_order(scene.means.numpy())
@@ -108,13 +108,13 @@ def write_sog(scene: Gaussians, path: str | Path) -> None:
 
 
 class _Layout:
-    """Where each Gaussian stands in the pictures."""
+    """Positions of the Gaussians in the images."""
 
     def __init__(self, order: np.ndarray, width: int, height: int) -> None:
         self.order, self.width, self.height = order, width, height
 
     def picture(self, columns: np.ndarray) -> np.ndarray:
-        """Columns (n, 2 to 4) as pixels, uint8 (height, width, 3 | 4); what is left over stays 0."""
+        """Columns (n, 2 to 4) as pixels, uint8 (height, width, 3 | 4); unused pixels stay 0."""
         channels = max(3, columns.shape[1])
         pixels = np.zeros((self.width * self.height, channels), dtype=np.uint8)
         pixels[: len(columns), : columns.shape[1]] = columns[self.order]
@@ -136,7 +136,7 @@ def _rotations(quats: np.ndarray) -> np.ndarray:
 
 
 def _palette(higher: np.ndarray) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
-    """SH above band 0 (n, K - 1, 3) as size, codebook, the palette's picture, and two bytes a Gaussian."""
+    """SH above band 0 (n, K - 1, 3) as size, codebook, the palette's image, and two bytes per Gaussian."""
     count, coefficients = higher.shape[:2]
     levels = min(max(int(math.log2(count)), PALETTE_LEVELS[0]), PALETTE_LEVELS[1])
     turned = (higher.clip(-MAX_NUMBER, MAX_NUMBER) * SH_SIGNS[1 : coefficients + 1, None]).reshape(count, -1)

@@ -1,4 +1,4 @@
-"""Reading SOG; see `sog` for the format. Nothing in the file is believed: sizes are checked before anything is decoded."""
+"""Reading SOG; see `sog` for the format. The file is untrusted: sizes are checked before anything is decoded."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ PALETTE_COLUMNS = 64
 VALUES = 256
 MAX_META_BYTES = 2**20
 MAX_DIRECTORY_BYTES = 64 * 2**10
-"""Of the ZIP's own list: a SOG holds eight files."""
+"""Size of the ZIP's directory: a SOG has eight files."""
 MAX_SPARE_PIXELS = 1 << 18
-"""A picture may have so many more than twice the Gaussians."""
+"""An image may have this many pixels more than twice the number of Gaussians."""
 MAX_NUMBER = 1e4
-"""In codebooks and bounds: logarithms and SH, whose exponentials must stay finite."""
+"""Largest number in codebooks and bounds: logarithms and SH, whose exponentials must be finite."""
 END_RECORD = struct.Struct("<IHHHHIIH")
 ARCHIVE_ERRORS = (
     zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError, ValueError, RuntimeError, NotImplementedError, struct.error,
     OverflowError, IndexError, MemoryError, SyntaxError,
 )  # fmt: skip
-"""What the ZIP and WebP readers were seen to raise for hostile files."""
+"""What the ZIP and WebP readers are known to raise for hostile files."""
 
 
 def read_sog(path: str | Path) -> Gaussians:
     """Read a SOG file of version 2, turned to OpenGL axes; float32, on the CPU.
 
     Raises:
-        SceneFileError: not such a file, damaged, or its parts do not fit each other.
+        SceneFileError: not such a file, damaged, or its parts are inconsistent.
     """
     with opened(path) as source:
         _check_directory(source)
@@ -88,7 +88,7 @@ class _Reader:
         )
 
     def scene(self) -> Gaussians:
-        """Decode picture after picture."""
+        """Decode all images."""
         low, high = (self._numbers("means", key, 3) for key in ("mins", "maxs"))
         fixed = self._pixels("means", 0).astype(np.uint16) | self._pixels("means", 1).astype(np.uint16) << 8
         logs = low + (high - low) * (fixed * np.float64(1 / 65535))

@@ -1,12 +1,12 @@
-""".splat, the file of the first web viewers: 32 bytes a Gaussian, colour without view dependence.
+""".splat, the format of the first web viewers: 32 bytes per Gaussian, colour without view dependence.
 
 A row is position (3 float32), standard deviations (3 float32), red green blue opacity (4 bytes), rotation w x y z
 (4 bytes, 128 + 128 q). Axes are right, down, forward, as in PLY. Rows are sorted by opacity x volume, largest first:
-viewers draw what has arrived. There is no header and no end mark, so any file of the right length looks like one:
-a reader checks that it does not begin as another format does, that positions and sizes are believable, and that
-rotations are near the length that every writer gives them.
+viewers draw what has been downloaded so far. There is no header or end mark, so any file of the right length looks like one:
+the reader checks that it does not begin like another format, that positions and sizes are plausible, and that
+rotations have nearly unit length.
 
-Precision: positions and scales float32; opacity 1/510; colour 1/510 of brightness and only 0 to 1; rotation 1/256 a
+Precision: positions and scales float32; opacity 1/510; colour 1/510 of brightness and only 0 to 1; rotation 1/256 per
 component (the viewers' 128 q cannot hold +1, which becomes 127/128).
 
 Source: antimatter15/splat (`convert.py`).
@@ -32,13 +32,13 @@ from flashworld.io.scenes.chunks import CHUNK_ROWS, Chunk, iter_chunks
 OTHER_FORMATS = {
     b"ply\n": ".ply", b"ply\r": ".ply", b"\x1f\x8b": ".spz", b"NGSP": ".spz", b"PK\x03\x04": ".sog", b"glTF": ".glb",
 }  # fmt: skip
-"""First bytes of files that are renamed now and then, and the names they should have."""
+"""First bytes of files that are commonly renamed, and their correct suffixes."""
 MAX_EXTENT = 1e9
-"""Scene units from the origin, and of a Gaussian's size; bytes that mean something else reach beyond at once."""
+"""Scene units from the origin, and of a Gaussian's size; bytes of other formats exceed it almost certainly."""
 QUAT_LENGTHS = (0.9, 1.1)
 """Rounding a unit quaternion to bytes leaves 0.98 to 1.02."""
 MAX_ODD_SHARE = 0.1
-"""Of rotations outside of these lengths; four zeros count as the identity."""
+"""Largest share of rotations outside these lengths; four zeros count as the identity."""
 ROW = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("quat", "u1", 4)])
 
 
@@ -46,7 +46,7 @@ def write_splat(scene: Gaussians, path: str | Path) -> None:
     """Write a scene as .splat, the most important Gaussians first.
 
     Args:
-        scene: OpenGL axes, any device. Of its SH only band 0 is kept.
+        scene: OpenGL axes, any device. Only band 0 of its SH is written.
         path: Where to; an existing file is replaced.
 
     Raises:
@@ -79,7 +79,7 @@ def _by_importance(scene: Gaussians, name: str) -> torch.Tensor:
 def _fill(rows: np.ndarray, chunk: Chunk) -> None:
     rows["mean"] = chunk.means * MEAN_SIGNS
     rows["scale"] = chunk.scales
-    with np.errstate(over="ignore"):  # infinite is as white as 3e38 is
+    with np.errstate(over="ignore"):  # infinity is clamped to white
         rows["rgba"][:, :3] = nearest_bytes((0.5 + SH_C0 * chunk.sh[:, 0]) * 255)
     rows["rgba"][:, 3] = nearest_bytes(chunk.opacities * 255)
     rows["quat"] = nearest_bytes(unit_quats(chunk.quats_wxyz) * (QUAT_SIGNS * 128) + 128)
@@ -89,7 +89,7 @@ def read_splat(path: str | Path) -> Gaussians:
     """Read a .splat file, SH degree 0, turned to OpenGL axes; float32, on the CPU.
 
     Raises:
-        SceneFileError: another format, not a whole number of rows, too many, not finite, or not believable.
+        SceneFileError: another format, not a whole number of rows, too many, not finite, or not plausible.
     """
     with opened(path) as source:
         _refuse_other_formats(source)

@@ -1,7 +1,7 @@
-"""SPZ, the small file: about 31 bytes a Gaussian at SH degree 2. Version 3 is written, versions 2, 3 and 4 are read.
+"""SPZ, a compact format: about 31 bytes per Gaussian at SH degree 2. Version 3 is written, versions 2, 3 and 4 are read.
 
 A gzip stream of a 16-byte header and one section per field; in version 4 a header of 32 bytes, a table of sizes and each
-section as a Zstandard stream of its own, and the numbers as in version 3 (see `spz_zstd`). Axes are right, up, back, as in memory: nothing is turned.
+section as a Zstandard stream of its own, and the numbers as in version 3 (see `spz_zstd`). Axes are right, up, back, as in memory.
 
 | field | bytes | precision, round trip | range kept |
 |---|---|---|---|
@@ -12,8 +12,8 @@ section as a Zstandard stream of its own, and the numbers as in version 3 (see `
 | rotation | 4 | 0.0007 each of the three smaller components, 0.002 the largest; unit length | all |
 | SH above band 0 | 3 (K - 1) | 1/256 | -1 to 127/128, clamped |
 
-Compressed with run lengths and Huffman codes alone: on such bytes searching for repeats costs two to four times the
-time and the files come out larger.
+Compressed with run lengths and Huffman codes only: on such data, searching for repeats takes two to four times as long
+and gives larger files.
 
 Source: the format of nianticlabs/spz (`load-spz.cc`).
 """
@@ -51,7 +51,7 @@ def write_spz(scene: Gaussians, path: str | Path, *, fractional_bits: int | None
     Args:
         scene: OpenGL axes, SH degree 0 to 3, any device.
         path: Where to; an existing file is replaced.
-        fractional_bits: Of positions, 1 to 24; by default the most that the scene's extent leaves room for.
+        fractional_bits: Fractional bits of positions, 1 to 24; by default the most that the scene's extent allows.
 
     Raises:
         SceneError: empty or non-finite scene, or positions too far out.
@@ -118,5 +118,5 @@ def _read_stream(stream: BinaryIO, source: SceneFile) -> Gaussians:
     body = spz_body(version, count, degree, bits, source)
     for section in body.sections:
         section.fill(stream, source.name)
-    stream.read(1)  # at the end of the stream this checks its sum; extensions may follow instead
+    stream.read(1)  # at the end of the stream this verifies the checksum; extensions may follow instead
     return body.scene()

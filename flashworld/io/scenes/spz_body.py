@@ -1,4 +1,4 @@
-"""The sections of an SPZ file, one a field, from packed bytes to a scene: the same in versions 2 to 4."""
+"""The sections of an SPZ file, one per field, from packed bytes to a scene: the same in versions 2 to 4."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BOMB_BYTES = 64 * 2**20
 
 
 class Section(NamedTuple):
-    """One field: where its floats go, bytes a Gaussian, and how to decode."""
+    """One field: its output array, bytes per Gaussian, and decoder."""
 
     out: torch.Tensor
     packed: int
@@ -33,7 +33,7 @@ class Section(NamedTuple):
         return len(self.out) * self.packed
 
     def fill(self, stream: BinaryIO, name: str) -> None:
-        """Decode the section from where the stream stands.
+        """Decode the section at the current position of the stream.
 
         Raises:
             SceneFileError: it ends before.
@@ -60,17 +60,17 @@ class Body:
 
 
 def spz_body(version: int, count: int, degree: int, bits: int, source: SceneFile) -> Body:
-    """Room for a scene, once its header is believable.
+    """Allocate a scene after checking the header.
 
     Args:
         version: 2, 3 or 4.
         count: Gaussians.
-        degree: Of SH.
+        degree: SH degree.
         bits: Fractional bits of positions.
         source: For the file's size and name.
 
     Raises:
-        SceneFileError: degree, bits or count out of range, or more than such a file can hold.
+        SceneFileError: degree, bits or count out of range, or more than a file of this size can contain.
     """
     if degree > 3 or bits > codec.MAX_FRACTIONAL_BITS:
         raise SceneFileError(f"{source.name}: SPZ header with SH degree {degree} and {bits} fractional bits")
@@ -98,7 +98,7 @@ def exactly(stream: BinaryIO, count: int, name: str) -> bytes:
         SceneFileError: there are fewer.
     """
     pieces, left = [], count
-    while left and (piece := stream.read(left)):  # a decompressor may hand over less at a time
+    while left and (piece := stream.read(left)):  # a decompressor may return less at a time
         pieces.append(piece)
         left -= len(piece)
     if left:

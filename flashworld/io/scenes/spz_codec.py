@@ -1,4 +1,4 @@
-"""The numbers of an SPZ file: each field of a Gaussian to bytes and back. Pure functions of float32 arrays.
+"""The encoding of an SPZ file: each field of a Gaussian to bytes and back. Pure functions of float32 arrays.
 
 See `spz` for the precision of each. `pack_*` take the scene's arrays (n, ...) and return uint8 arrays of n rows;
 `unpack_*` take uint8 (n, bytes) and return float32.
@@ -13,18 +13,18 @@ import numpy as np
 from flashworld.io.scenes.activations import log_scales, nearest_bytes, scales_from_log, unit_quats
 
 COLOUR_SCALE = 0.15
-"""Bytes hold SH band 0 times this plus 0.5."""
+"""SH band 0 is stored times this, plus 0.5."""
 MAX_FIXED = 2**23 - 1
 """Largest 24-bit signed integer."""
 MAX_FRACTIONAL_BITS = 24
 COMPONENT_BITS = 9
 COMPONENT_MAX = 2**COMPONENT_BITS - 1
 SQRT_HALF = np.float32(np.sqrt(0.5))
-"""No component of a unit quaternion but its largest can be longer."""
+"""Upper bound of all but the largest component of a unit quaternion."""
 
 
 def fitting_fractional_bits(extent: float) -> int | None:
-    """The most fractional bits with which coordinates up to `extent` fit 24 bits; None when not even one does."""
+    """The most fractional bits with which coordinates up to `extent` fit 24 bits; None if not even one does."""
     for bits in range(MAX_FRACTIONAL_BITS, 0, -1):
         if extent * 2**bits <= MAX_FIXED:
             return bits
@@ -56,7 +56,7 @@ def unpack_alphas(packed: np.ndarray) -> np.ndarray:
 
 def pack_colours(dc: np.ndarray) -> np.ndarray:
     """SH band 0 of each channel. (n, 3)"""
-    with np.errstate(over="ignore"):  # infinite is clamped as 3e38 is
+    with np.errstate(over="ignore"):  # infinity is clamped
         return nearest_bytes(dc * np.float32(COLOUR_SCALE * 255) + np.float32(0.5 * 255))
 
 
@@ -124,5 +124,5 @@ def unpack_sh(packed: np.ndarray) -> np.ndarray:
 
 
 def _unit_wxyz(xyzw: np.ndarray) -> np.ndarray:
-    """Columns of x y z w to rows of w x y z of unit length; bytes that no unit quaternion gives are longer."""
+    """Columns of x y z w to rows of w x y z of unit length; bytes that do not come from a unit quaternion may be longer."""
     return np.roll((xyzw / np.sqrt(np.square(xyzw).sum(axis=0))).T, 1, axis=1)

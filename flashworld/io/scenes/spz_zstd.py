@@ -1,6 +1,6 @@
-"""SPZ version 4: a header of 32 bytes, a table of sizes, and each section as a Zstandard stream of its own.
+"""SPZ version 4: a header of 32 bytes, a table of sizes, and each section as a separate Zstandard stream.
 
-The header is that of version 3, with the number of streams in place of the reserved byte, then where the table begins
+The header is that of version 3, with the number of streams in place of the reserved byte, then the offset of the table
 (uint32). The table holds the compressed and the plain size of each stream (uint64 each); the streams follow it.
 
 Source: the format of nianticlabs/spz (`load-spz.cc`), version 4.
@@ -21,7 +21,7 @@ HEADER = struct.Struct("<IIIBBBBI12x")
 SIZES = struct.Struct("<QQ")
 VERSION = 4
 MAX_WINDOW_BYTES = 128 * 2**20
-"""What the decompressor may remember; a stream that wants more is refused."""
+"""Largest window of the decompressor; a stream that needs more is refused."""
 
 
 def read_spz_zstd(source: SceneFile) -> Gaussians:
@@ -55,7 +55,7 @@ def read_spz_zstd(source: SceneFile) -> Gaussians:
 
 
 class _Part:
-    """A stretch of a file as a file."""
+    """A range of a file as a file object."""
 
     def __init__(self, file: BinaryIO, start: int, size: int) -> None:
         self._file, self._left = file, size
