@@ -1,6 +1,6 @@
-"""Ahead-of-time compilation: make compiled graphs, keep and share them, patch them in, and say how long a call takes.
+"""Ahead-of-time compilation: compile graphs, verify, store and share them, and install them in the networks.
 
-The library knows nothing of this package; switched off, everything still runs, slower.
+The library does not depend on this package; without it everything still runs, more slowly.
 """
 
 from __future__ import annotations

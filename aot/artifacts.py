@@ -1,10 +1,10 @@
-"""The store of compiled things: one folder each, written atomically, checked before use.
+"""The store of compiled artifacts: one folder each, written atomically, checked before use.
 
-    <root>/<key.slug>/metadata.json     key, SHA-256 and size of every other file, and whatever the maker wants to keep
+    <root>/<key.slug>/metadata.json     key, SHA-256 and size of every other file, and additional data of the writer
     <root>/<key.slug>/package.pt2       a compiled graph (or one wheel)
 
-A folder appears under its name only when it is complete. One that turns out damaged or not what its name says is
-renamed to `<slug>.bad` and never looked at again.
+A folder appears under its name only when it is complete. One that is damaged or does not match its name is
+renamed to `<slug>.bad` and ignored from then on.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ METADATA_NAME = "metadata.json"
 PACKAGE_NAME = "package.pt2"
 CONSTANTS_NAME = "constants.safetensors"
 FORMAT = 1
-"""Raised when older readers would misread what is written."""
+"""Incremented when older readers would misread the format."""
 BAD_SUFFIX = ".bad"
 DEFAULT_ROOT = Path(os.environ.get("FLASHWORLD_AOT_DIR", "~/.cache/flashworld/aot")).expanduser()
-"""FLASHWORLD_AOT_DIR: where compiled graphs and wheels are kept."""
+"""FLASHWORLD_AOT_DIR: folder of compiled graphs and wheels."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Artifact:
 
     Attributes:
         path: Its folder.
-        metadata: What `metadata.json` says.
+        metadata: Contents of `metadata.json`.
     """
 
     path: Path
@@ -64,12 +64,12 @@ class Artifact:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the package: the same graph has the same digest wherever it lies."""
+        """SHA-256 of the package: the same graph has the same digest in every store."""
         return self.metadata["files"][PACKAGE_NAME]["sha256"]
 
 
 class ArtifactStore:
-    """Compiled things in a folder."""
+    """Compiled artifacts in a folder."""
 
     def __init__(self, root: Path | str = DEFAULT_ROOT) -> None:
         self.root = Path(root).expanduser()
@@ -78,9 +78,9 @@ class ArtifactStore:
         """Write an entry; one with the same key is replaced.
 
         Args:
-            key: What it is for.
+            key: Its key.
             files: Contents by plain file name.
-            extra: More for `metadata.json`; plain data.
+            extra: Additional plain data for `metadata.json`.
 
         Raises:
             CompiledBlockError: the folder cannot be written.
@@ -106,17 +106,17 @@ class ArtifactStore:
         return Artifact(self.root / key.slug, metadata)
 
     def _swap_in(self, fresh: Path, target: Path) -> None:
-        """Give a finished folder its name; the one that had it goes away."""
+        """Rename a complete folder to its final name, replacing the previous one."""
         with tempfile.TemporaryDirectory(prefix=".old-", dir=self.root) as old:
             if target.exists():
                 target.rename(Path(old) / "replaced")
             fresh.rename(target)
 
     def adopt(self, folder: Path) -> Artifact:
-        """Copy an entry that lies elsewhere into this store, after checking every byte of it.
+        """Copy an entry from another folder into this store, after verifying its hashes.
 
         Raises:
-            CompiledBlockError: it is damaged or not what its name says, or the store cannot be written.
+            CompiledBlockError: it is damaged or does not match its name, or the store cannot be written.
         """
         artifact = read_artifact(folder)
         if parse_key(artifact.key).slug != artifact.slug:
@@ -131,11 +131,11 @@ class ArtifactStore:
         return Artifact(self.root / artifact.slug, artifact.metadata)
 
     def load(self, key: Key) -> Artifact:
-        """Find an entry and check every byte of it.
+        """Find an entry and verify its hashes.
 
         Raises:
-            CompiledBlockError: there is none (the message names the nearest ones), or it is damaged or not what its
-                name says; then it has been set aside.
+            CompiledBlockError: there is none (the message names the nearest ones), or it is damaged or does not match its
+                name, in which case it has been set aside.
         """
         path = self.root / key.slug
         if not path.is_dir():
@@ -149,7 +149,7 @@ class ArtifactStore:
         return artifact
 
     def set_aside(self, path: Path) -> Path:
-        """Rename a bad entry so that nobody finds it again; return where it is now.
+        """Rename a bad entry so that it is not found again; return its new path.
 
         Raises:
             CompiledBlockError: the folder cannot be renamed.
@@ -164,7 +164,7 @@ class ArtifactStore:
         return bad
 
     def entries(self) -> Iterator[Artifact | CompiledBlockError]:
-        """Every entry by name: the artifact, or what is wrong with it. Nothing is set aside."""
+        """Every entry by name: the artifact, or the error. Nothing is set aside."""
         for path in sorted(self._folders()):
             try:
                 yield read_artifact(path)
@@ -177,14 +177,14 @@ class ArtifactStore:
         return [p for p in self.root.iterdir() if p.is_dir() and p.name[0] != "." and p.suffix != BAD_SUFFIX]
 
     def _near_misses(self, key: Key) -> str:
-        """What the same block has for other hardware or source, as the end of a message."""
+        """Entries of the same block for other hardware or source, as the end of a message."""
         wanted, kind = key.as_dict(), "block" if isinstance(key, ArtifactKey) else "kind"
         notes = []
         for path in self._folders():
             try:
                 found = _read_metadata(path).get("key", {})
             except CompiledBlockError:
-                continue  # a damaged neighbour is no help
+                continue  # damaged entries are not mentioned
             if found.get(kind) == wanted[kind]:
                 differ = [
                     f"{name} {str(found.get(name))[:16]}" for name, value in wanted.items() if found.get(name) != value

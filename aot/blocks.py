@@ -1,7 +1,7 @@
 """The four networks that are compiled: an example call of each, and which of its sizes may change.
 
-The text encoder runs once a prompt and is remembered, but eagerly it is hundreds of small launches: several times the
-reading of its weights. Its graph depends on the number of tokens alone, whatever the scene's size.
+The text encoder runs once per prompt and its result is cached, but eagerly it consists of hundreds of small launches, which take
+several times as long as reading its weights. Its graph depends on the number of tokens alone, whatever the scene's size.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from flashworld.models.transformer import velocity_and_features
 from flashworld.sampling import encode, from_video
 
 BLOCKS = ("transformer", "gaussian_decoder", "vae_encoder", "text_encoder")
-"""In the order in which compiling them pays."""
+"""In order of the benefit of compiling them."""
 EXAMPLE_TOKENS = 40
-"""Of the prompt that the text encoder's kernels are tuned for: a long sentence."""
+"""Tokens of the prompt that the text encoder's kernels are tuned for: a long sentence."""
 MIN_TOKENS = 2
 """The prefix alone is longer."""
 BATCH_ARGUMENTS = {"gaussian_decoder": "features", "vae_encoder": "images"}
 """Networks that work frame by frame, and the tensor whose first dimension counts the frames."""
 MIN_BATCH = 2
-"""torch.export makes a dimension of size 1 a constant, so a single frame is doubled and cut again."""
+"""torch.export makes a dimension of size 1 a constant, so a single frame is duplicated and the result cropped."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class BlockPlan:
     """How to capture one network.
 
     Attributes:
-        name: As `Networks.modules` names it.
+        name: Its name in `Networks.modules`.
         module: The network.
-        example: Calls it once, the way the library does, with random input.
+        example: Calls it once, as the library does, with random input.
         axes: For `call_spec`.
         budget: For `call_spec`.
         sizes: The scene sizes served.
@@ -67,8 +67,8 @@ def plan_block(
         networks: The model, on the device to compile for.
         name: One of `BLOCKS`.
         sizes: Scene sizes to serve; a range with one size gives a static graph.
-        example: Frames, height, width the compiler tunes for; by default the model's own, brought into the range.
-        tokens: Of the example prompt, at most the model's own.
+        example: Frames, height, width that the compiler tunes for; by default the model's own, clamped to the range.
+        tokens: Tokens of the example prompt, at most the model's own.
     """
     config = networks.config
     frames, height, width = example or (
@@ -151,7 +151,7 @@ def _budget(sizes: SizeRange, frames: int, height: int, width: int) -> dict[str,
 
 
 def module_of(networks: Networks, name: str) -> nn.Module:
-    """What a block's graph stands in for."""
+    """The module that a block's graph replaces."""
     return networks.text.reader if name == "text_encoder" else networks.modules[name]
 
 

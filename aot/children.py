@@ -1,4 +1,4 @@
-"""Processes started for work that may kill them or needs one of its own: what they get, and how they ended."""
+"""Child processes for work that may crash or needs a separate process: their environment, and how they ended."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import IO
 
 ROOT = Path(__file__).parents[1]
 TAIL_LINES = 12
-"""Of what a dead process printed, for the log."""
+"""Lines of a dead process's output that are logged."""
 PR_SET_PDEATHSIG = 1
 
 
 def environment() -> dict[str, str]:
-    """This process's, without the pretence of a GPU, and with this project on the module path."""
+    """This process's environment, without ZeroGPU's CUDA emulation, and with this project on the module path."""
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     return {k: v for k, v in os.environ.items() if k != "SPACES_ZERO_GPU"} | {"PYTHONPATH": path}
 
 
 def end_with_starter() -> None:
-    """In the new process: be killed with the process that started it, which the platform may kill."""
+    """In the new process: end with the parent, which the platform may kill."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

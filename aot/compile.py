@@ -1,7 +1,7 @@
-"""Make a compiled graph: capture one real call, export it, compile it, and describe it so that it can be guarded.
+"""Compile a graph: capture one real call, export it, compile it, and describe its arguments for the guard.
 
 Nothing here writes files: a `CompiledPackage` is plain data, because on ZeroGPU it is made in a worker process and
-kept by the main one. Weights stay out of it; they are bound by name where the graph is used.
+stored by the main one. It contains no weights; they are bound by name where the graph is used.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TUNED_INDUCTOR: Mapping[str, Any] = {
     "coordinate_descent_tuning": True,
     "conv_1x1_as_mm": True,
 }
-"""Times several kernels for every product and convolution: many minutes more."""
+"""Benchmarks several kernels for every matrix multiplication and convolution, which takes many minutes."""
 INDUCTOR_CONFIGS: Mapping[str, Mapping[str, Any]] = {"default": DEFAULT_INDUCTOR, "tuned": TUNED_INDUCTOR}
 
 ATTENTION_BACKENDS: Mapping[str, tuple[SDPBackend, ...]] = {
@@ -45,15 +45,15 @@ ATTENTION_BACKENDS: Mapping[str, tuple[SDPBackend, ...]] = {
     "cudnn": (SDPBackend.CUDNN_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH),
     "flash": (SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH),
 }
-"""The kernel is fixed when the graph is made. The later ones of each list are for layers the first cannot do."""
+"""The kernel is fixed at compile time. Later entries of a list are for layers that the first does not support."""
 MAX_EXTRA_BYTES = 2**20
-"""Tensors that are neither parameter nor buffer are packed beside the graph; more than this is a mistake."""
+"""Tensors that are neither parameter nor buffer are packed beside the graph; more bytes than this are a mistake."""
 ATTENTION_OP = re.compile(r"aoti_torch_\w+?_(scaled_dot_product_\w+)\(")
 
 
 @dataclass(frozen=True)
 class CompileOptions:
-    """Choices that change the machine code, and so the key.
+    """Options that change the machine code, and therefore the key.
 
     Attributes:
         inductor: Name in `INDUCTOR_CONFIGS`.
@@ -69,12 +69,12 @@ class CompileOptions:
                 raise CompiledBlockError(f"expected one of {', '.join(choices)}, got {value!r}")
 
     def attention_context(self) -> AbstractContextManager[Any]:
-        """Wraps export and compilation alike."""
+        """The context of both export and compilation."""
         backends = list(ATTENTION_BACKENDS[self.attention])
         return sdpa_kernel(backends, set_priority=True) if backends else nullcontext()
 
     def as_text(self) -> list[str]:
-        """For the key's hash: the settings themselves, not their names."""
+        """The settings themselves, not their names, for the key's hash."""
         inductor = sorted(INDUCTOR_CONFIGS[self.inductor].items())
         return [f"inductor {inductor}", f"attention {[b.name for b in ATTENTION_BACKENDS[self.attention]]}"]
 
@@ -84,9 +84,9 @@ class CompiledPackage:
     """A compiled graph as plain data.
 
     Attributes:
-        key: What it is for.
+        key: Its key.
         files: Contents by file name: the package and, if there are any, extra constants.
-        metadata: How to call it and how it was made.
+        metadata: How it is called and how it was compiled.
     """
 
     key: ArtifactKey
@@ -94,7 +94,7 @@ class CompiledPackage:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
     def save(self, store: ArtifactStore) -> Artifact:
-        """Keep it.
+        """Write it to a store.
 
         Raises:
             CompiledBlockError: the store cannot be written.
@@ -123,11 +123,11 @@ def compile_plan(
     Args:
         plan: What to capture.
         options: How to compile.
-        compiler: Of the C++ around the kernels; None chooses one.
+        compiler: Compiler of the C++ code around the kernels; None chooses one.
 
     Raises:
         CompiledBlockError: nothing was captured, autocast is on, a tensor of the graph has no name, a size range
-            does not hold for the network, or there is no compiler whose code can be used.
+            does not hold for the network, or there is no usable compiler.
     """
     compiler = compiler or choose_compiler()
     started = time.perf_counter()
@@ -165,8 +165,8 @@ def capture(module: nn.Module, example: Callable[[], object]) -> dict[str, Any]:
     """The arguments, by name and contiguous, of the first call of `module` that `example` makes.
 
     Raises:
-        CompiledBlockError: it made none (or swallowed the exception that carries them), or autocast was on: the graph
-            would be traced in another precision than it is run in, without an error.
+        CompiledBlockError: it made none (or caught the exception that carries them), or autocast was on: the graph
+            would silently be traced in another precision than it is run in.
     """
     import spaces
 
@@ -185,7 +185,7 @@ def export(module: nn.Module, arguments: Mapping[str, Any], spec: CallSpec) -> t
     """Trace a module into one graph.
 
     Raises:
-        CompiledBlockError: the module cannot be traced for these sizes; the cause carries torch's explanation.
+        CompiledBlockError: the module cannot be traced for these sizes; the cause has torch's explanation.
     """
     try:
         with torch.no_grad():
@@ -206,10 +206,10 @@ def compile_exported(exported: torch.export.ExportedProgram, inductor: Mapping[s
 def split_constants(
     compiled: Mapping[str, torch.Tensor], named: Mapping[str, torch.Tensor]
 ) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """Tell a graph's tensors that have a name in the module from those that do not.
+    """Separate a graph's tensors into those that have a name in the module and the others.
 
     Args:
-        compiled: The graph's tensors by the names it asks for.
+        compiled: The graph's tensors by the names it uses.
         named: The module's parameters and buffers.
 
     Returns:
@@ -237,7 +237,7 @@ def pack_constants(tensors: Mapping[str, torch.Tensor]) -> bytes:
 
 
 def attention_ops(package: bytes) -> list[str]:
-    """Attention operators a package calls, from its C++ source: which kernel was really chosen."""
+    """Attention operators that a package calls, from its C++ source: the kernels that were actually chosen."""
     with zipfile.ZipFile(BytesIO(package)) as archive:
         sources = [archive.read(name).decode(errors="replace") for name in archive.namelist() if name.endswith(".cpp")]
     return sorted({match for source in sources for match in ATTENTION_OP.findall(source)})

@@ -26,7 +26,7 @@ JOB_NAME, PACKAGE_NAME, ERROR_NAME = "job.json", "package.pickle", "error.txt"
 
 
 def main() -> None:
-    """Compile what the folder says."""
+    """Compile the job in the folder."""
     end_with_starter()
     logging.basicConfig(level=logging.INFO)
     folder = Path(sys.argv[1])

@@ -1,8 +1,8 @@
-"""The C++ compiler that graphs are made with: one whose code this process survives.
+"""The C++ compiler for graphs: one whose code runs in this process.
 
-A compiled graph is C++ that is loaded into this process and meets the C++ library that is already here. Where the
-compiler is newer than that library, everything compiles and links, and the first thing a graph does, matching a
-regular expression against its device's name, ends the process. So each compiler at hand makes a small library that
+A compiled graph is C++ code that is loaded into this process and uses the C++ library already loaded. If the
+compiler is newer than that library, everything compiles and links, but the first action of a graph, matching a
+regular expression against its device's name, crashes the process. So each available compiler builds a small library that
 does the same, and another process loads it first.
 """
 
@@ -25,11 +25,11 @@ from flashworld.errors import CompiledBlockError
 logger = logging.getLogger(__name__)
 
 OTHER_COMPILERS = ("g++", "/usr/bin/g++", "c++", "/usr/bin/c++", "clang++")
-"""Tried after what CXX names, in this order."""
+"""Tried after the one named by CXX, in this order."""
 COMPILE_SECONDS, RUN_SECONDS = 120.0, 30.0
-"""A few seconds and a tenth of one are usual."""
+"""Time limits of compiling and running the probe; a few seconds and a tenth of a second are typical."""
 FLAGS = ("-shared", "-fPIC", "-std=c++20", "-O1")
-"""As torch compiles the part of a graph that does this; without optimisation it would not crash."""
+"""Flags with which torch compiles this part of a graph; without optimisation it would not crash."""
 PROBE_SOURCE = """
 #include <regex>
 #include <string>
@@ -48,7 +48,7 @@ for library in sys.argv[2:]:
 print(ctypes.CDLL(sys.argv[1]).device_index(b"cuda:7"))
 """
 WHAT_TO_DO = (
-    "install one (Debian, Ubuntu: apt install g++) or name one that fits this system's C++ library, "
+    "install one (Debian, Ubuntu: apt install g++) or name one that matches this system's C++ library, "
     "for example CXX=/usr/bin/g++"
 )
 
@@ -58,8 +58,8 @@ class Compiler:
     """A C++ compiler.
 
     Attributes:
-        path: Of its program.
-        version: What it says of itself.
+        path: Path of the program.
+        version: Its version line.
     """
 
     path: str
@@ -70,15 +70,15 @@ class Compiler:
 
     @property
     def inductor(self) -> dict[str, object]:
-        """The setting that makes torch take it."""
+        """The setting that makes torch use it."""
         return {"cpp.cxx": (None, self.path)}
 
 
 def choose_compiler() -> Compiler:
-    """The first compiler at hand whose code runs in processes like this one; found once a process.
+    """The first available compiler whose code runs in processes like this one; determined once per process.
 
     Raises:
-        CompiledBlockError: none does; the message says what is wrong with each and what to do.
+        CompiledBlockError: there is none; the message says what is wrong with each and what to do.
     """
     return _choose(os.environ.get("CXX"), os.environ.get("PATH"))
 
@@ -108,7 +108,7 @@ def _choose(named: str | None, _path: str | None) -> Compiler:
 
 
 def fault_of(program: str) -> str | None:
-    """What is wrong with a compiler, or None: a library it makes is loaded and called in a process of its own."""
+    """The fault of a compiler, or None: a library that it builds is loaded and called in a separate process."""
     with tempfile.TemporaryDirectory(prefix="flashworld-compiler-") as folder:
         source, library = Path(folder, "probe.cpp"), Path(folder, "probe.so")
         source.write_text(PROBE_SOURCE)
@@ -130,7 +130,7 @@ def fault_of(program: str) -> str | None:
 
 
 def _run(command: list[str], seconds: float) -> subprocess.CompletedProcess[str] | str:
-    """A finished process, or why there is none."""
+    """A completed process, or the reason for its failure."""
     try:
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds, errors="replace")
     except subprocess.TimeoutExpired:

@@ -1,6 +1,6 @@
-"""What happens where the GPU is before an app serves: compile the graphs that are missing, try those that are new.
+"""GPU work at the start of an app: compile missing graphs and verify new ones.
 
-Everything that goes in and comes out is plain data: on ZeroGPU this runs in a worker process.
+Arguments and results are plain data, because on ZeroGPU this runs in a worker process.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Task:
-    """What one GPU call is to do.
+    """The work of one GPU call.
 
     Attributes:
         missing: Graphs to compile.
-        untried: Folders of graphs to try first; one that is refused is compiled anew.
+        untried: Folders of graphs to verify first; one that fails is recompiled.
     """
 
     missing: tuple[Wanted, ...] = ()
@@ -43,13 +43,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it.
+    """The results of a task.
 
     Attributes:
         packages: Compiled graphs.
-        failures: Why one was not compiled.
-        verdicts: On graphs that were there.
-        new_verdicts: On those that were compiled.
+        failures: Why graphs could not be compiled.
+        verdicts: Results for existing graphs.
+        new_verdicts: Results for newly compiled graphs.
     """
 
     packages: Mapping[Wanted, CompiledPackage] = field(default_factory=dict)
@@ -63,9 +63,9 @@ def work(networks: Networks, variant: Variant, options: CompileOptions, task: Ta
 
     Args:
         networks: In this process, with their weights.
-        variant: How they have been rearranged.
+        variant: The optimisations applied to them.
         options: How to compile.
-        task: What to do.
+        task: The task.
     """
     here = resident(networks)
     recipe = Recipe.of(here, variant, options)
@@ -80,7 +80,7 @@ def work(networks: Networks, variant: Variant, options: CompileOptions, task: Ta
 
 
 def try_all(recipe: Recipe, folders: Mapping[Wanted, str]) -> dict[Wanted, Verdict]:
-    """Have graphs tried in processes of their own."""
+    """Verify graphs in separate processes."""
     if not folders:
         return {}
     jobs = [Job(folder, *wanted) for wanted, folder in folders.items()]
@@ -91,19 +91,19 @@ def try_all(recipe: Recipe, folders: Mapping[Wanted, str]) -> dict[Wanted, Verdi
 
 
 def try_in_worker(networks: Networks, options: CompileOptions, job: Job) -> Verdict:
-    """Try a graph in this very process, for workers of ZeroGPU, which may die without taking the app with them."""
+    """Verify a graph in this process, for ZeroGPU workers, which may die without affecting the app."""
     return examine(resident(networks), options, job)
 
 
 def compile_all(
     networks_for: Callable[[str], Networks], recipe: Recipe, wanted: Sequence[Wanted]
 ) -> tuple[dict[Wanted, CompiledPackage], dict[Wanted, str]]:
-    """Compile graphs, side by side where that is possible: the graphs, and why there is none where one failed.
+    """Compile graphs, in parallel if possible; returns the graphs, and the reasons of failures.
 
     Args:
-        networks_for: Gives networks of which the one named has weights, to compile one after the other in this process.
+        networks_for: Returns networks of which the named one has weights, to compile sequentially in this process.
         recipe: Of the networks.
-        wanted: What to compile.
+        wanted: Graphs to compile.
     """
     if not wanted:
         return {}, {}
@@ -116,32 +116,32 @@ def compile_all(
     packages, failures = compile_side_by_side(recipe, wanted, compiler)
     if packages or recipe.device != "cuda":
         return packages, failures
-    logger.warning("no process of its own compiled anything; compiling one after the other here")
+    logger.warning("no child process compiled a graph; compiling sequentially in this process")
     return compile_in_turn(networks_for, recipe, wanted, compiler)
 
 
 def compile_in_turn(
     networks_for: Callable[[str], Networks], recipe: Recipe, wanted: Iterable[Wanted], compiler: Compiler
 ) -> tuple[dict[Wanted, CompiledPackage], dict[Wanted, str]]:
-    """Compile one graph after the other in this process; see `compile_all`."""
+    """Compile graphs sequentially in this process; see `compile_all`."""
     packages: dict[Wanted, CompiledPackage] = {}
     failures: dict[Wanted, str] = {}
     for name, sizes in wanted:
         try:
             packages[name, sizes] = compile_plan(plan_block(networks_for(name), name, sizes), recipe.options, compiler)
         except torch.OutOfMemoryError as error:
-            logger.exception("%s for %s is not compiled", name, sizes.label)
+            logger.exception("%s for %s could not be compiled", name, sizes.label)
             failures[name, sizes] = f"there was too little GPU memory to compile it: {first_line(error)}"
         except (CompiledBlockError, RuntimeError) as error:
-            # One network that cannot be compiled must not cost the others their graphs; it will run eagerly.
-            logger.exception("%s for %s is not compiled", name, sizes.label)
+            # A network that cannot be compiled must not prevent the other graphs; it will run eagerly.
+            logger.exception("%s for %s could not be compiled", name, sizes.label)
             failures[name, sizes] = f"compiling it failed: {first_line(error)}"
     return packages, failures
 
 
 def resident(networks: Networks) -> Networks:
-    """The same networks, saying the device that their weights are on in this process.
+    """The same networks, with the actual device of their weights in this process.
 
-    In a ZeroGPU worker that is what "cuda" has become: a GPU, or the CPU where a test has none.
+    In a ZeroGPU worker "cuda" is a real GPU, or the CPU in a test without one.
     """
     return replace(networks, device=next(networks.transformer.parameters()).device)

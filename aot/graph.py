@@ -1,4 +1,4 @@
-"""A compiled graph ready to be called: its library in this process, its weights, and the check that both fit.
+"""A compiled graph ready to be called: its library in this process, its weights, and the check that both match.
 
 Weights are not copied: a graph reads the very tensors of the module, bound by name. The library is loaded once a
 process and graph, not once a request. Where weights have moved since (another `data` of the same parameter), they are
@@ -24,14 +24,14 @@ from aot.torch_compat import load_library
 from flashworld.errors import CompiledBlockError
 
 _loaded: dict[tuple[int, str], LoadedPackage] = {}
-"""Libraries of this process by process id and digest: a forked worker inherits its parent's entries but not their use."""
+"""Libraries of this process by process id and digest: a forked worker inherits its parent's entries but must not use them."""
 _loading = threading.Lock()
 
 
 class LoadedPackage:
     """One compiled library, in this process.
 
-    Calls are serialised: the loader runs without locks of its own, which also spares a wait for the previous run.
+    Calls are serialised here, because the loader runs without its own locks, which also avoids waiting for the previous run.
     """
 
     def __init__(self, package: Path) -> None:
@@ -42,11 +42,11 @@ class LoadedPackage:
         self.bound: tuple[int, ...] = ()
 
     def reads(self, tensors: Mapping[str, torch.Tensor]) -> bool:
-        """Whether the library reads these very tensors."""
+        """Whether the library is bound to exactly these tensors."""
         return self.bound == _places(tensors)
 
     def bind(self, tensors: Mapping[str, torch.Tensor]) -> None:
-        """Make the library read these tensors."""
+        """Bind the library to these tensors."""
         self.model.load_constants(dict(tensors), check_full_update=True, user_managed=True)
         self.bound = _places(tensors)
 
@@ -65,7 +65,7 @@ def loaded_package(artifact: Artifact) -> LoadedPackage:
 
 
 class CompiledGraph:
-    """One compiled graph of one module: what it may be called with, and its weights."""
+    """One compiled graph of one module: its valid arguments and its weights."""
 
     def __init__(self, artifact: Artifact, module: nn.Module) -> None:
         self.artifact = artifact
@@ -92,8 +92,8 @@ class CompiledGraph:
         """Call the graph; the call has been checked.
 
         Raises:
-            CompiledBlockError: it failed while it ran. Its library keeps the reason, mostly too little memory, to
-                itself; the network, run eagerly, says it.
+            CompiledBlockError: it failed at run time. Its library does not report the reason, mostly too little
+                memory; the network reports it when run eagerly.
         """
         tensors = {name: arguments[name].contiguous() for name in self.spec.tensors}
         package = self._ready()
@@ -106,10 +106,10 @@ class CompiledGraph:
             try:
                 return package.model(**tensors, **self.spec.constants)
             except RuntimeError as error:
-                raise CompiledBlockError(f"{self.artifact.slug}: it failed while it ran: {error}") from error
+                raise CompiledBlockError(f"{self.artifact.slug}: it failed at run time: {error}") from error
 
     def _ready(self) -> LoadedPackage:
-        """The library, checked against the device that is really here."""
+        """The library, checked against the actual device."""
         if self.library_checked_in == os.getpid():
             return loaded_package(self.artifact)
         try:
@@ -130,7 +130,7 @@ class CompiledGraph:
         return package
 
     def _weights(self, names: frozenset[str]) -> dict[str, torch.Tensor]:
-        """The tensors the library asks for. Looked up once: walking a large network costs more than a millisecond."""
+        """The tensors that the library uses. Looked up once: traversing a large network takes more than a millisecond."""
         if not self.tensors:
             named = constants_of(self.module)
             device = next(self.module.parameters()).device
@@ -140,10 +140,10 @@ class CompiledGraph:
 
 
 def check_constants(artifact: Artifact, module: nn.Module) -> None:
-    """Compare the tensors a graph will ask for with those of a module.
+    """Compare the tensors that a graph uses with those of a module.
 
     Raises:
-        CompiledBlockError: a tensor is missing or has another shape, dtype or layout. Unnoticed, a missing one kills
+        CompiledBlockError: a tensor is missing or has another shape, dtype or layout. Unchecked, a missing one crashes
             the process and a different one gives garbage.
     """
     named = constants_of(module)
@@ -165,7 +165,7 @@ def _read_extras(artifact: Artifact) -> dict[str, torch.Tensor]:
 
 
 def check_machine(artifact: Artifact, module: nn.Module) -> None:
-    """Compare what a graph was made for with this torch and the device the module is on.
+    """Compare the torch version and device of a graph with the installed torch and the module's device.
 
     Raises:
         CompiledBlockError: they differ.
@@ -174,5 +174,5 @@ def check_machine(artifact: Artifact, module: nn.Module) -> None:
     found = (artifact.key.get("arch"), artifact.key.get("torch"))
     if found != (wanted, torch_version):
         raise CompiledBlockError(
-            f"{artifact.slug}: made for {found[0]} and torch {found[1]}, here are {wanted} and {torch_version}"
+            f"{artifact.slug}: made for {found[0]} and torch {found[1]}, but this machine has {wanted} and torch {torch_version}"
         )

@@ -1,7 +1,7 @@
-"""Share compiled things: push entries of a store to a place and pull them from it, by revision.
+"""Share compiled artifacts: push entries of a store to a place and pull them from it, by revision.
 
-A place is a Hub repository ("owner/name") or a folder ("file:///folder", "/folder", "./folder"), which stands in for a
-repository: one sub-folder a revision. Entries are checked before they leave and before they are let in. A compiled
+A place is a Hub repository ("owner/name") or a folder ("file:///folder", "/folder", "./folder"), which acts as a
+repository with one sub-folder per revision. Entries are verified before a push and after a pull. A compiled
 graph is machine code, so pull only from a repository you trust, at a revision you have pinned.
 """
 
@@ -28,10 +28,10 @@ FOLDER_PREFIXES = ("file://", "/", "./", "../", "~")
 
 
 class Place(Protocol):
-    """Where entries are shared."""
+    """A shared repository of entries."""
 
     def push(self, artifact: Artifact) -> None:
-        """Put an entry there; one of that name is replaced."""
+        """Upload an entry, replacing one of the same name."""
         ...
 
     def fetch(self, slug: str, into: Path) -> Path:
@@ -45,7 +45,7 @@ class Place(Protocol):
 
 @dataclass(frozen=True)
 class FolderPlace:
-    """A folder that stands in for a Hub repository."""
+    """A folder that acts as a Hub repository."""
 
     folder: Path
     revision: str
@@ -102,7 +102,7 @@ class HubPlace:
                 self.repo_id,
                 revision=self.revision,
                 allow_patterns=f"{slug}/*",
-                local_dir=into / "repository",  # must be new: an existing one is returned when the Hub is away
+                local_dir=into / "repository",  # must be new: an existing one is returned when the Hub is unreachable
                 endpoint=self.endpoint,
             )
         folder = Path(root) / slug
@@ -122,7 +122,7 @@ class HubPlace:
 
 @contextmanager
 def _hub_errors(what: str) -> Iterator[None]:
-    """Turn what huggingface_hub raises into one sentence."""
+    """Convert exceptions of huggingface_hub to a one-sentence error."""
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
@@ -138,7 +138,7 @@ def open_place(place: str, revision: str = DEFAULT_REVISION, endpoint: str | Non
     Args:
         place: "owner/name", "file:///folder", or a path that starts with "/", "./", "../" or "~".
         revision: Branch, tag or commit; in a folder, a sub-folder.
-        endpoint: Another Hub than the one the environment names.
+        endpoint: A Hub endpoint other than that of the environment.
 
     Raises:
         CompiledBlockError: it is neither.
@@ -155,7 +155,7 @@ def pull(store: ArtifactStore, place: Place, key: Key | str) -> Artifact:
     """Copy one entry into the store.
 
     Raises:
-        CompiledBlockError: it is not there, or damaged, or not what its name says; the store is as it was.
+        CompiledBlockError: it is missing, damaged or does not match its name; the store is unchanged.
     """
     slug = key if isinstance(key, str) else key.slug
     with tempfile.TemporaryDirectory(prefix="flashworld-pull-") as temporary:

@@ -1,4 +1,4 @@
-"""Patch compiled graphs into a network, behind a guard: a call goes to the graph made for it, or runs eagerly."""
+"""Install compiled graphs in a network behind a guard: a call uses a matching graph, or runs eagerly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Stands where a module's `forward` was: chooses a graph for every call, or the original.
+    """Replaces a module's `forward`: chooses a graph for every call, or the original.
 
     Attributes:
         graphs: In order of preference.
@@ -52,16 +52,16 @@ class Dispatcher:
         return self._run_eagerly(reason or "there is no graph", args, kwargs)
 
     def _unfit_for_any(self) -> str | None:
-        """Why no graph may run, whatever the arguments."""
+        """Why no graph may run, regardless of the arguments."""
         weight = next(self.module.parameters())
         if torch.is_grad_enabled() and weight.requires_grad:
-            return "gradients are wanted, a graph has none"
+            return "gradients are enabled, which graphs do not support"
         if torch.is_autocast_enabled(weight.device.type):
             return "autocast is on, a graph has fixed dtypes"
         return None
 
     def _try(self, graph: CompiledGraph, arguments: Mapping[str, Any]) -> tuple[bool, Any, str]:
-        """Run one graph if it fits: whether it ran, its result, why not."""
+        """Run one graph if it matches; returns whether it ran, its result, and why not."""
         single = _is_single(graph, arguments)
         fitting = _doubled(arguments) if single else arguments
         if why := graph.mismatch(fitting, self._defaults):
@@ -105,11 +105,11 @@ def _halved(result: Any) -> Any:  # noqa: ANN401 - whatever the network returns
 
 @dataclass(frozen=True)
 class Installed:
-    """What runs in a network's place.
+    """The graphs installed for a network.
 
     Attributes:
-        block: Which network.
-        graphs: Labels of the graphs in use; none means eager.
+        block: Name of the network.
+        graphs: Labels of the graphs in use; empty means eager.
         reason: Why there is no graph, or None.
     """
 
@@ -140,12 +140,12 @@ def summary(reports: Sequence[Installed]) -> str:
 
 
 def apply(block: str, module: nn.Module, artifacts: Sequence[Artifact], *, strict: bool = False) -> Installed:
-    """Put compiled graphs in front of a module's forward; earlier ones are taken off first.
+    """Install compiled graphs in front of a module's forward, replacing earlier ones.
 
     Args:
         block: Name for the report.
         module: The network, with its final weights. It is changed: its `forward` is replaced until `remove`.
-        artifacts: Graphs from the store, preferred ones first. One that does not fit is logged and left out.
+        artifacts: Graphs from the store, preferred ones first. One that does not match is logged and skipped.
         strict: Raise instead of running eagerly, for tests and `verify`.
     """
     remove(module)
@@ -168,12 +168,12 @@ def apply(block: str, module: nn.Module, artifacts: Sequence[Artifact], *, stric
 
 
 def remove(module: nn.Module) -> None:
-    """Give a module its own forward back."""
+    """Restore a module's own forward."""
     if isinstance(module.__dict__.get("forward"), Dispatcher):
         del module.forward
 
 
 def counts(module: nn.Module) -> dict[str, int]:
-    """Where the module's calls went in this process."""
+    """Number of the module's calls in this process, by graph."""
     forward = module.__dict__.get("forward")
     return dict(forward.counts) if isinstance(forward, Dispatcher) else {}

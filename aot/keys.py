@@ -1,7 +1,7 @@
-"""What makes one compiled thing usable: the keys of compiled graphs and of gsplat's wheel.
+"""The keys of compiled graphs and of gsplat's wheel, which determine where they are valid.
 
-A compiled graph holds machine code for one torch, one GPU architecture, one set of weight names, shapes and dtypes and
-one range of picture sizes. All of it is in the key, together with a hash of the source it was traced from, so that a
+A compiled graph holds machine code for one torch version, one GPU architecture, one set of weight names, shapes and dtypes and
+one range of image sizes. All of it is in the key, together with a hash of the source it was traced from, so that a
 graph made from other code is never found.
 """
 
@@ -30,7 +30,7 @@ PRECISION_NAMES = {torch.bfloat16: "bf16", torch.float16: "fp16", torch.float32:
 
 PROJECT = "flashworld"
 SOURCE_PACKAGES = (PROJECT, "diffusers")
-"""Whose plain objects inside a module are part of what it computes."""
+"""Packages whose plain objects inside a module affect its computation."""
 UNHASHED_PACKAGES = ("torch", "builtins", "abc", "typing", "collections")
 UNHASHED_MODULES = ("flashworld.errors", "flashworld.types")
 """torch's version is in the key; the others change nothing."""
@@ -41,7 +41,7 @@ class ArtifactKey:
     """Everything a compiled graph depends on.
 
     Attributes:
-        block: Which network, as `Networks.modules` names it.
+        block: Name of the network in `Networks.modules`.
         torch: torch's version with its CUDA build, e.g. "2.11.0+cu130".
         arch: "sm_90", "sm_120", ... or "cpu_avx512".
         precision: "bf16", "fp8", "fp32".
@@ -101,7 +101,7 @@ def parse_key(data: Mapping[str, Any]) -> Key:
     """Read a key's `as_dict`.
 
     Raises:
-        CompiledBlockError: a field is missing, unknown or no text.
+        CompiledBlockError: a field is missing, unknown or not a string.
     """
     fields = dict(data)
     maker = {"graph": ArtifactKey, "gsplat": WheelKey}.get(str(fields.pop("kind", None)))
@@ -127,17 +127,17 @@ def device_arch(device: torch.device | str) -> str:
 
 
 def device_is_emulated(device: torch.device | str) -> bool:
-    """Whether this is ZeroGPU's main process, where "cuda" is a stand-in and the real GPU is only believed to be known."""
+    """Whether this is ZeroGPU's main process, where "cuda" is emulated and the real GPU is only assumed."""
     return torch.device(device).type == "cuda" and on_zero_gpu() and multiprocessing.parent_process() is None
 
 
 def python_tag() -> str:
-    """The running interpreter as wheels name it."""
+    """The running interpreter's tag in wheel names."""
     return f"cp{sys.version_info.major}{sys.version_info.minor}"
 
 
 def precision_of(module: nn.Module) -> str:
-    """The dtype most of the weight bytes are meant for: fp8 if any weight is, else the commonest floating dtype."""
+    """The precision of a network: fp8 if any weight is, else the most common floating dtype by bytes."""
     sizes: dict[torch.dtype, int] = {}
     for tensor in [*module.parameters(), *module.buffers()]:
         if tensor.dtype in FLOAT8_DTYPES:
@@ -162,7 +162,7 @@ def layout_of(tensor: torch.Tensor) -> list[Any]:
 
 
 def source_hash(module: nn.Module, options: Iterable[str] = ()) -> str:
-    """Hash of what a graph of `module` is traced from.
+    """Hash of the source that a graph of `module` is traced from.
 
     Args:
         module: The network.
@@ -184,7 +184,7 @@ def source_hash(module: nn.Module, options: Iterable[str] = ()) -> str:
 def module_sources(module: nn.Module) -> set[Path]:
     """Source files of a module tree: its classes and their bases, and the project's functions those files use.
 
-    torch's own files are left out. What a file uses is what it has imported by name, followed from file to file.
+    torch's own files are excluded. Dependencies of a file are the names it imports, followed from file to file.
     """
     objects: list[Any] = []
     for part in module.modules():

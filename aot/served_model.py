@@ -1,6 +1,6 @@
-"""The model an app serves: which one, where it runs, loaded when, compiled or not.
+"""The model of an app: its selection, device, loading and compilation.
 
-What a GPU needs is imported when there is one: the page of the small model opens sooner without it.
+Modules that only a GPU needs are imported if there is one: the page of the small model opens sooner without them.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ GpuDecorator = Callable[..., Any]
 
 
 class Model:
-    """The pipeline. It is there when this is made, but for nano on a CPU, which is loaded behind the open page.
+    """The pipeline. Loaded by the constructor, except for nano on a CPU, which is loaded in the background after the page opens.
 
     Args:
         options: Which model, and where.
-        gpu: `spaces.GPU`: what is compiled, is compiled where a GPU is.
+        gpu: `spaces.GPU`: graphs are compiled where a GPU is available.
         text_int8: Eight-bit text weights in compiled graphs.
 
     Attributes:
-        note: What runs how, for the page.
-        room: What the note says of networks that the GPU has no room for.
+        note: A summary of model, device and graphs, for the page.
+        room: The part of the note about networks that do not fit on the GPU.
 
     Raises:
         FlashWorldError: options or weights cannot be used.
@@ -92,7 +92,7 @@ class Model:
         return self._pipeline
 
     def load_behind_the_page(self) -> None:
-        """Start loading in a thread if that is how it is done and nobody has; a first call does it as well."""
+        """Start loading in a background thread, if not yet loaded; the first call also loads it."""
         with self._starting:
             if self._pipeline is None and self._thread.ident is None:
                 self._thread.start()
@@ -105,7 +105,7 @@ class Model:
             logger.exception("the model cannot be loaded")
 
     def _fit(self) -> None:
-        """Keep networks in the machine's memory that the GPU has no room for, unless the owner has chosen."""
+        """Keep networks in CPU memory that do not fit on the GPU, unless `--offload` was given."""
         from aot.keys import device_is_emulated
 
         if self._options.offload or device_is_emulated("cuda"):
@@ -131,7 +131,7 @@ class Model:
         logger.info("model %s loaded in %.1f s", self._pipeline.name, time.perf_counter() - start)
 
     def _have_kernels(self) -> None:
-        """Compile the renderer's kernels now, never in a visitor's call; find, fetch or build gsplat's if that fails."""
+        """Compile the renderer's kernels now rather than in a visitor's call; find, download or build gsplat's if that fails."""
         from flashworld.kernels.program import prepare
 
         reason = prepare("cuda")
@@ -148,7 +148,7 @@ class Model:
         logger.info("%s", ensure_gsplat(ArtifactStore(settings.root), place))
 
     def _compile(self) -> None:
-        """Patch in compiled graphs, made now if there are none; without them everything runs, slower."""
+        """Install compiled graphs, compiling missing ones; without them everything still runs, more slowly."""
         if os.environ.get("FLASHWORLD_AOT") == "off" or self._options.offload:
             self.note = f"running eagerly{self.room}"
             return
@@ -156,14 +156,14 @@ class Model:
         from aot.startup import STARTUP_SECONDS, GraphSettings, prepare
         from aot.variants import PROBE_SECONDS, Variant, probe_precision
 
-        # Before compiling, and only if compiling is wanted: in graphs eight-bit products are faster than bfloat16 ones.
-        # A network whose graph can neither be had nor made runs them eagerly, slower.
+        # Before compiling, and only if compiling is enabled: in graphs FP8 is faster than bfloat16.
+        # A network whose graph can be neither found nor compiled runs in FP8 eagerly, which is slower.
         variant = Variant(fp8=probe_precision(self._gpu(duration=PROBE_SECONDS)), text_int8=self._text_int8)
         try:
             self.pipeline.networks = variant.apply(self.pipeline.networks)
         except torch.OutOfMemoryError:
-            logger.exception("the networks are not rearranged")
-            self.note = "running eagerly: too little GPU memory to rearrange the networks for compiled graphs"
+            logger.exception("the networks could not be optimised")
+            self.note = "running eagerly: too little GPU memory to prepare the networks for compiled graphs"
             return
         settings = replace(GraphSettings.from_environment(), variant=variant)
         reports = prepare(self.pipeline.networks, settings, on_gpu=self._gpu(duration=STARTUP_SECONDS))

@@ -1,4 +1,4 @@
-"""Which calls a compiled graph may serve: one description that makes torch.export's dynamic shapes and the guard.
+"""The valid calls of a compiled graph: one description for both torch.export's dynamic shapes and the guard.
 
 AOTInductor drops the guards of the exported program. A call with another shape, dtype, autocast state or flag returns
 finite garbage without an error, so everything is checked in Python before the graph runs.
@@ -25,7 +25,7 @@ class SizeRange:
         frames: Fewest and most views.
         height: Lowest and highest image height in pixels, multiples of `SIZE_MULTIPLE`.
         width: The same of the width.
-        max_pixels: Most frames x height x width; beyond it 32-bit indices inside a kernel may overflow.
+        max_pixels: Largest frames x height x width; beyond it 32-bit indices inside a kernel may overflow.
     """
 
     frames: tuple[int, int]
@@ -62,7 +62,7 @@ class SizeRange:
 
 
 EVERY_SIZE = SizeRange((MIN_FRAMES, MAX_FRAMES), (MIN_SIDE_PX, MAX_SIDE_PX), (MIN_SIDE_PX, MAX_SIDE_PX))
-"""Whatever the request checker admits."""
+"""Every size that a request may have."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class CallSpec:
 
     Attributes:
         tensors: Those that are tensors.
-        constants: Those that are not, with the only value the graph stands for.
+        constants: Those that are not, with the only value that the graph was traced for.
         budget: Symbols with a factor each: the product of value x factor may not exceed `budget_limit`.
         budget_limit: See `SizeRange.max_pixels`; 0 means no limit.
     """
@@ -148,7 +148,7 @@ class CallSpec:
         """Why a call does not fit this graph, or None.
 
         Args:
-            arguments: The call's arguments by name, defaults left out.
+            arguments: The call's arguments by name, without defaults.
             defaults: Default values of the function's arguments.
         """
         symbols: dict[str, int] = {}
@@ -172,7 +172,7 @@ class CallSpec:
         return math.prod(symbols.get(name, 1) * factor for name, factor in self.budget.items())
 
     def dynamic_shapes(self) -> dict[str, Any]:
-        """What torch.export wants; None for an argument that is fixed."""
+        """The dynamic shapes for torch.export; None for a fixed argument."""
         shapes: dict[str, Any] = dict.fromkeys(self.constants)
         for name, spec in self.tensors.items():
             axes = {i: a.dimension() for i, a in enumerate(spec.shape) if isinstance(a, Axis)}
@@ -226,8 +226,8 @@ def call_spec(
     """Describe a captured call.
 
     Args:
-        arguments: By name.
-        axes: For tensors with sizes that may change: one entry a dimension, None where it is fixed.
+        arguments: The arguments by name.
+        axes: For tensors with variable sizes: one entry per dimension, None if fixed.
         budget: See `CallSpec`.
         budget_limit: See `CallSpec`.
 
@@ -247,5 +247,5 @@ def call_spec(
             raise CompiledBlockError(f"{name}: expected a tensor or a plain value, got {type(value).__name__}")
     spec = CallSpec(tensors, constants, budget or {}, budget_limit)
     if reason := spec.mismatch(arguments, {}):
-        raise CompiledBlockError(f"the example call is outside the range it is to stand for: {reason}")
+        raise CompiledBlockError(f"the example call is outside the graph's own range: {reason}")
     return spec

@@ -1,6 +1,6 @@
-"""Compile several networks at once, each in a process of its own with blank weights, where cores and memory allow.
+"""Compile several networks in parallel, each in a separate process with blank weights, where cores and memory allow.
 
-Tracing and most of inductor are one thread of Python a network, so four take little longer than the slowest.
+Tracing and most of inductor run in one Python thread per network, so four take little longer than the slowest.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from aot.shapes import SizeRange
 logger = logging.getLogger(__name__)
 
 Wanted = tuple[str, SizeRange]
-"""A network and the sizes its graph is for."""
+"""A network and the sizes of its graph."""
 CORES_EACH = 2
-"""Fewest for a process to be worth starting."""
+"""Minimum number of cores per process."""
 OVERHEAD_BYTES = 2 * 2**30
-"""Of a process on the GPU beside its weights: the context, and room for trying kernels."""
+"""GPU memory of a process in addition to its weights: the context, and buffers for benchmarking kernels."""
 COMPILE_SECONDS = 1200.0
 POLL_SECONDS = 0.2
 
 
 def fits(recipe: Recipe, wanted: Sequence[Wanted]) -> bool:
-    """Whether there are cores and GPU memory for a process each, and more than one to start."""
+    """Whether there are cores and GPU memory for one process per graph, and more than one graph."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if len(wanted) < 2 or cores < CORES_EACH * len(wanted):
         return False
@@ -54,12 +54,12 @@ def fits(recipe: Recipe, wanted: Sequence[Wanted]) -> bool:
 def compile_side_by_side(
     recipe: Recipe, wanted: Sequence[Wanted], compiler: Compiler, *, seconds: float = COMPILE_SECONDS
 ) -> tuple[dict[Wanted, CompiledPackage], dict[Wanted, str]]:
-    """Compile graphs at once: the graphs, and why there is none where one failed.
+    """Compile graphs in parallel; returns the graphs, and the reasons of failures.
 
     Args:
         recipe: Of the networks.
-        wanted: What to compile.
-        compiler: With which C++ compiler.
+        wanted: Graphs to compile.
+        compiler: The C++ compiler.
         seconds: Longest wait for all.
     """
     packages: dict[Wanted, CompiledPackage] = {}

@@ -1,11 +1,11 @@
-"""What an app does before it serves: find the compiled graphs of its networks, or make them, or run eagerly and say why.
+"""Preparation of an app before it serves: find or compile the graphs of its networks, or run eagerly and report why.
 
     networks = load(...).to("cuda", torch.bfloat16)                   # module level, in the main process
     reports = prepare(networks, GraphSettings.from_environment(), on_gpu=spaces.GPU(duration=STARTUP_SECONDS))
 
-Found locally or at the place graphs are shared at, and proved on this machine before, a graph costs no GPU time.
-Otherwise one GPU call compiles what is missing and tries what is new, each in a process that may die (`aot.proof`). A
-graph that is wrong, crashes or hangs is set aside, and its network runs eagerly. Only package bytes come back from the
+A graph that is found locally or in the shared repository and was verified on this machine before needs no GPU time.
+Otherwise one GPU call compiles missing graphs and verifies new ones, each in a process that may crash (`aot.proof`). A
+graph that is wrong, crashes or hangs is set aside, and its network runs eagerly. Only package bytes are returned by the
 worker: weights are bound by name in every process, so neither the main process nor the pack file holds them twice.
 """
 
@@ -38,22 +38,22 @@ from flashworld.models.networks import Networks
 logger = logging.getLogger(__name__)
 
 STARTUP_SECONDS = 1500
-"""The longest GPU call a Space may make while it starts."""
+"""The longest GPU call of a Space at startup."""
 GpuDecorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 @dataclass(frozen=True)
 class GraphSettings:
-    """Where graphs come from and how they are made.
+    """Where graphs are found and how they are compiled.
 
     Attributes:
         root: The local store.
-        place: Where graphs are shared, see `hub.open_place`; None asks nobody.
-        revision: Of the place.
+        place: Shared repository, see `hub.open_place`; None for none.
+        revision: Its revision.
         sizes: One graph for each, preferred ones first.
-        options: How to compile.
-        blocks: Which networks.
-        variant: How the networks have been rearranged.
+        options: Compile options.
+        blocks: Names of the networks.
+        variant: The optimisations applied to the networks.
     """
 
     root: Path = DEFAULT_ROOT
@@ -81,16 +81,16 @@ class GraphSettings:
 def prepare(
     networks: Networks, settings: GraphSettings, *, on_gpu: GpuDecorator | None = None
 ) -> tuple[Installed, ...]:
-    """Patch compiled graphs into the networks, as far as they can be had and have proved themselves on this machine.
+    """Install compiled graphs in the networks, as far as they are available and verified on this machine.
 
     Args:
         networks: With final weights, on their device ("cuda" of ZeroGPU's main process included). Changed in place.
-        settings: Where graphs come from, and how the networks have been rearranged.
+        settings: Where graphs are found, and the optimisations applied to the networks.
         on_gpu: Makes a function run where the GPU is, e.g. `spaces.GPU(duration=STARTUP_SECONDS)`; None compiles
-            nothing and tries what it finds from this process.
+            nothing and verifies existing graphs from this process.
 
     Returns:
-        What runs for each network, and why it is eager where it is.
+        The installed graphs of each network, and why it runs eagerly where it does.
     """
     preparation = Preparation(networks, settings, on_gpu)
     preparation.search()
@@ -99,7 +99,7 @@ def prepare(
 
 
 class Preparation:
-    """The state of `prepare`: which graphs are there, which may serve, and why the others do not."""
+    """The state of `prepare`: which graphs exist, which may be used, and why the others may not."""
 
     def __init__(self, networks: Networks, settings: GraphSettings, on_gpu: GpuDecorator | None) -> None:
         self.networks, self.settings, self.on_gpu = networks, settings, on_gpu
@@ -111,7 +111,7 @@ class Preparation:
         self.reasons: dict[Wanted, str] = {}
 
     def search(self) -> None:
-        """Look for graphs, and for what is known of them."""
+        """Find graphs and their verification results."""
         for wanted in self.wanted:
             try:
                 artifact = find(self.networks, *wanted, self.settings, self.store)
@@ -127,13 +127,13 @@ class Preparation:
                 self.proved.add(wanted)
 
     def make(self) -> None:
-        """Compile what is missing and try what is new, in one GPU call, if there is anything to do."""
+        """Compile missing graphs and verify new ones in one GPU call, if there are any."""
         compiler, missing = self._compilable()
         untried = {wanted: str(a.path) for wanted, a in self.found.items() if wanted not in self.proved}
         if not missing and not untried:
             return
         if self.on_gpu is None and device_is_emulated(self.networks.device):
-            self.reasons |= dict.fromkeys(untried, "it has not proved itself, and here it cannot")
+            self.reasons |= dict.fromkeys(untried, "it is not verified, and cannot be verified here")
             return
         decorate = self.on_gpu or (lambda function: function)
         networks, variant, options = self.networks, self.settings.variant, self.settings.options
@@ -160,7 +160,7 @@ class Preparation:
             self._judge(wanted, outcome.new_verdicts[wanted], compiler)
 
     def _compilable(self) -> tuple[Compiler | None, tuple[Wanted, ...]]:
-        """The compiler, and what to compile: nothing without one, nor what it has made in vain before."""
+        """The compiler and the graphs to compile: none without a compiler, nor those whose earlier result was refused."""
         missing = [wanted for wanted in self.wanted if wanted not in self.found]
         if not missing or self.on_gpu is None:
             return None, ()
@@ -180,7 +180,7 @@ class Preparation:
         return compiler, tuple(possible)
 
     def _judge(self, wanted: Wanted, verdict: Verdict, compiler: Compiler | None) -> None:
-        """Keep what has been found out about a graph; one that is refused is set aside."""
+        """Store the verdict on a graph; a refused one is set aside."""
         artifact = self.found[wanted]
         if verdict.status == NO_DEVICE and self.on_gpu is not None and device_is_emulated(self.networks.device):
             verdict = self._try_in_worker(wanted, artifact)
@@ -192,18 +192,18 @@ class Preparation:
             del self.found[wanted]
 
     def _try_in_worker(self, wanted: Wanted, artifact: Artifact) -> Verdict:
-        """Try a graph in a GPU worker itself, where its own child processes are not let onto the GPU."""
+        """Verify a graph in the GPU worker itself, where its child processes have no access to the GPU."""
         assert self.on_gpu is not None
         networks, options = self.networks, self.settings.options
         try:
             return self.on_gpu(lambda job: try_in_worker(networks, options, job))(Job(str(artifact.path), *wanted))
         except Exception as error:
-            # The worker is dead or was not to be had: that is an answer too.
-            logger.exception("%s was not tried to its end", artifact.slug)
-            return Verdict(REFUSED, f"the worker that tried it did not come back: {type(error).__name__}: {error}")
+            # The worker died or could not be started, which is also a result.
+            logger.exception("the verification of %s did not finish", artifact.slug)
+            return Verdict(REFUSED, f"the worker that verified it did not return: {type(error).__name__}: {error}")
 
     def install(self) -> tuple[Installed, ...]:
-        """Put the graphs that may serve in their places."""
+        """Install the graphs that may be used."""
         return tuple(self._install(name) for name in self.settings.blocks)
 
     def _install(self, name: str) -> Installed:
@@ -217,7 +217,7 @@ class Preparation:
 
 
 def find(networks: Networks, name: str, sizes: SizeRange, settings: GraphSettings, store: ArtifactStore) -> Artifact:
-    """A graph from the local store, or from where graphs are shared.
+    """A graph from the local store or the shared repository.
 
     Raises:
         CompiledBlockError: neither has it.

@@ -1,7 +1,7 @@
-"""How networks are rearranged before they are compiled. The app and the command line must agree, so both ask here.
+"""Optimisations of networks before they are compiled, shared by the app and the command line, which must agree.
 
-Rearranging happens in the main process, on networks that hold their weights; what the GPU can multiply in eight bits
-has to be asked where the GPU is (`probe_precision`).
+They are applied in the main process, on networks with their weights; the FP8 support of the GPU
+has to be probed where the GPU is (`probe_precision`).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ PROBE_SECONDS = 30
 
 @dataclass(frozen=True)
 class Variant:
-    """Choices that change speed, not the model.
+    """Optimisations that change the speed, not the model.
 
     Attributes:
-        fused: One product for q, k and v; the text's keys and values once a scene.
+        fused: Fused QKV projections; the text's keys and values computed once per scene.
         sub_pixel: The Gaussian decoder with sub-pixel convolutions, from 4/9 of the multiplications.
-        padded: The VAE encoder's odd channel counts filled up with zeros.
-        fp8: Granularity of eight-bit block linears; None leaves them in the networks' dtype. Needs `fused`.
-        text_int8: Eight-bit weights in the text encoder: 4.6 GB less to hold and, on a cold ZeroGPU worker, to move.
+        padded: The VAE encoder's channel counts padded with zeros.
+        fp8: Granularity of FP8 linear layers in the blocks; None leaves them in the networks' dtype. Needs `fused`.
+        text_int8: Eight-bit weights in the text encoder: 4.6 GB less to store and, on a cold ZeroGPU worker, to move.
     """
 
     fused: bool = True
@@ -41,7 +41,7 @@ class Variant:
     text_int8: bool = False
 
     def apply(self, networks: Networks) -> Networks:
-        """The same model, rearranged and for inference only; let go of the argument to free what was replaced."""
+        """The same model, optimised and for inference only; delete the argument to free the replaced weights."""
         if self.fused or self.fp8:
             networks = fuse_networks(networks, self.fp8)
         if self.sub_pixel:
@@ -58,7 +58,7 @@ class Variant:
 def probe_precision(
     on_gpu: Callable[[Callable[[], Fp8Mode | None]], Callable[[], Fp8Mode | None]],
 ) -> Fp8Mode | None:
-    """What the GPU multiplies in eight bits, asked where it is; None if it cannot or does not answer.
+    """The FP8 granularity of the GPU, probed where it is; None if it has none or does not answer.
 
     Args:
         on_gpu: Makes a function run there, e.g. `spaces.GPU(duration=PROBE_SECONDS)`.
@@ -66,6 +66,6 @@ def probe_precision(
     try:
         return on_gpu(lambda: probe_fp8("cuda"))()
     except Exception:
-        # Eight bits are an extra: without an answer the app starts in bfloat16.
-        logger.exception("the GPU was not asked about eight-bit products; bfloat16 it is")
+        # FP8 is optional: without an answer the app starts in bfloat16.
+        logger.exception("the GPU could not be probed for FP8; using bfloat16")
         return None

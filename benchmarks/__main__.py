@@ -1,4 +1,4 @@
-"""Every figure this machine can give: python -m benchmarks. Each part runs in a process of its own."""
+"""All benchmarks for this machine: python -m benchmarks. Each part runs in a separate process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IMPORT_RUNS = 5
 
 
 def import_seconds() -> float:
-    """Best time of `import flashworld` in a new process, less an empty one's."""
+    """Best time of `import flashworld` in a new process, minus that of an empty process."""
 
     def run(code: str) -> float:
         start = time.perf_counter()
@@ -25,7 +25,7 @@ def import_seconds() -> float:
 
 
 def main() -> None:
-    """Run all parts one after the other."""
+    """Run all parts in sequence."""
     print(f"import flashworld: {import_seconds():.3f} s", flush=True)
     for part in PARTS:
         print(f"\n{part}", flush=True)

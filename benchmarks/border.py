@@ -1,10 +1,10 @@
-"""What crosses the border of a GPU worker: bytes and seconds of handing a full-size result to the main process.
+"""Transfer from a GPU worker: bytes and seconds of sending a full-size result to the main process.
 
     python -m benchmarks.border [--frames 24] [--size 480x704] [--video-frames 97] [--json]
 
-A worker's answer is pickled and written through a pipe, as spaces does it, while the GPU is still reserved: with its
-arrays, or with their place in shared memory. Seconds are CPU seconds of both processes, and wall seconds, which say more
-on an idle machine. No GPU is used.
+A worker's result is pickled and written through a pipe, as spaces does it, while the GPU is still reserved: with its
+arrays, or with a handle of shared memory. Seconds are CPU seconds of both processes, and wall seconds, which are more
+meaningful on an idle machine. No GPU is used.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ MB = 1e6
 
 
 def a_result(frames: int, height: int, width: int, video_frames: int) -> PackedResult:
-    """A packed scene of two Gaussians for every second pixel, and a film."""
+    """A packed scene of two Gaussians for every second pixel, and a video."""
     scene = pack(smooth_scene(frames * (height // 2) * (width // 2) * 2, degree=2))
     film = np.random.default_rng(0).integers(0, 256, (video_frames, height, width, 3), dtype=np.uint8)
     return PackedResult(scene, film, "benchmark", {})
 
 
 def cpu_seconds() -> float:
-    """Of this process and of those that have ended below it."""
+    """CPU seconds of this process and its ended children."""
     own, children = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
@@ -46,7 +46,7 @@ def timed(job: Callable[[], object]) -> dict[str, float]:
 
 
 def over_the_border(result: PackedResult, shared: bool) -> None:
-    """From a forked child to this process, the way spaces hands results over."""
+    """Transfer from a forked child to this process, as spaces does it."""
     use_shared_memory(shared)
     context = multiprocessing.get_context("fork")
     queue, arrived = context.SimpleQueue(), context.Event()
@@ -64,7 +64,7 @@ def over_the_border(result: PackedResult, shared: bool) -> None:
 
 
 def measure(frames: int, height: int, width: int, video_frames: int) -> dict[str, object]:
-    """Bytes and seconds of each part of the way."""
+    """Bytes and seconds of each part of the transfer."""
     result = a_result(frames, height, width, video_frames)
     data = pickle.dumps(result)
     film = result.frames.nbytes if result.frames is not None else 0
@@ -94,7 +94,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.json:
         print(json.dumps(row, indent=1))
         return 0
-    print(f"{row['gaussians']:,} Gaussians {row['scene_mb']:.1f} MB, film {row['video_mb']:.1f} MB, "
+    print(f"{row['gaussians']:,} Gaussians {row['scene_mb']:.1f} MB, video {row['video_mb']:.1f} MB, "
           f"pickled {row['pickle_mb']:.1f} MB")  # fmt: skip
     for name in ("pickle", "unpickle", "pipe", "shared", "unpack"):
         seconds = row[name]

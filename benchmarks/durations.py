@@ -1,10 +1,10 @@
-"""A thousand simulated calls: how far requests lie above what calls use, and how many are cut short.
+"""A thousand simulated calls: the ratio of requested to used seconds, and the number of calls cut short.
 
     python -m benchmarks.durations [--calls 1000] [--seeds 5] [--json]
 
-Two platforms: half an RTX Pro 6000 with ZeroGPU's factor of 1.5, slower than the prior says by another amount in every
-stage, and an H200 without a factor. Calls scatter by 8 %, some are stragglers that take half as long again, some find
-no waiting worker. The same simulation is a test.
+Two platforms: half an RTX Pro 6000 with ZeroGPU's factor of 1.5, slower than the prior by a different factor in every
+stage, and an H200 without a factor. Calls vary by 8 %, some are stragglers that take 50 % longer, some find
+no idle worker. The same simulation is a test.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ MIX = (
     (Work(16, 480, 640, video_frames=61), 2),
     (Work(32, 480, 704, video_frames=125), 1),
 )
-"""What visitors ask for, and how often."""
+"""Typical requests, and their frequency."""
 SCATTER = 0.08
 STRAGGLER = 1.5
 LEARNING_CALLS = 10
-"""After these, requests should fit."""
+"""Calls after which the estimates should have converged."""
 
 
 @dataclass(frozen=True)
 class Platform:
-    """A GPU as the platform lends it.
+    """A GPU as the platform provides it.
 
     Attributes:
-        costs: What stages really cost there.
-        factor: What requests are multiplied with.
+        costs: Actual costs of the stages there.
+        factor: The platform's factor on requests.
         stragglers: Share of calls that take 1.5 times as long.
-        colds: Share of calls that find no waiting worker.
+        colds: Share of calls that find no idle worker.
     """
 
     costs: StageCosts
@@ -66,7 +66,7 @@ PLATFORMS = {"half an RTX Pro 6000": HALF_RTX_PRO_6000, "H200": H200}
 
 
 def simulate(platform: Platform, model: DurationModel, calls: int, seed: int) -> tuple[int, list[tuple[int, float]]]:
-    """How many calls the platform cut short, and seconds asked for and used of the others, in order."""
+    """Number of calls that the platform cut short, and requested and used seconds of the others, in order."""
     dice = random.Random(seed)
     works, weights = zip(*MIX, strict=True)
     aborted, ended = 0, []
@@ -114,7 +114,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     for row in rows:
         print(
-            f"{row['platform']:22} seed {row['seed']}: {row['aborted']} of {row['calls']} cut short, asked / used "
+            f"{row['platform']:22} seed {row['seed']}: {row['aborted']} of {row['calls']} cut short, requested / used "
             f"{row['asked_over_used']:.2f} (median), {row['asked_over_used_in_all']:.2f} (sums), "
             f"{row['seconds_in_excess']:.2f} s in excess"
         )

@@ -4,8 +4,8 @@
 
 The default count is a whole scene of the full model: 24 views of 240 x 352 points, two Gaussians each. The scene
 is made to be about as compressible as a real one (smooth surfaces and colours with noise on top). CPU seconds
-count all threads of this process; the memory is what the process grew by at its peak, the scene that a reader returns
-included. Each figure is the best of the repeats, the memory the worst.
+count all threads of this process; the memory is the growth of the process at its peak, including the scene that a reader
+returns. Each figure is the best of the repeats, the memory the worst.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PIXELS_A_ROW = 352
 
 
 def smooth_scene(count: int, degree: int, seed: int = 0) -> Gaussians:
-    """Gaussians in picture order on wavy surfaces. (count)"""
+    """Gaussians in image order on wavy surfaces. (count)"""
     generator = torch.Generator().manual_seed(seed)
     index = torch.arange(count)
     x, y = (index % PIXELS_A_ROW).float(), (index // PIXELS_A_ROW).float()

@@ -1,10 +1,10 @@
-"""Sizes of one scene in every format, and how much of its picture each keeps along the scene's path.
+"""Size of one scene in every format, and its PSNR along the scene's path.
 
     python -m benchmarks.formats [--scene FILE --path path.json] [--splat-transform bin/cli.mjs] [--json]
 
 PSNR is that of the scene read back against the scene in the PLY, over views of the path, by this machine's renderer. With
-the command line of npm's @playcanvas/splat-transform each file is also read by that program, written as PLY, and compared:
-a reader that is not ours. `light` is a scene merged to a part of its Gaussians (`flashworld.lighten`).
+the command line of npm's @playcanvas/splat-transform each file is also read by that program, written as PLY, and compared, as
+an independent reader. `light` is a scene reduced to a fraction of its Gaussians (`flashworld.lighten`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "coffee" / "result"
 VIEWS = 6
 LIGHT_PARTS = (2, 4, 8)
 TURNED_BY_OTHERS = (".spz",)
-"""splat-transform takes SPZ's numbers for PLY's, whose axes are turned half a turn about x."""
+"""splat-transform interprets SPZ's numbers in PLY's axes, which are rotated by half a turn about x."""
 
 
 def turned(scene: Gaussians) -> Gaussians:
@@ -43,7 +43,7 @@ def turned(scene: Gaussians) -> Gaussians:
 
 
 def unrounded(scene: Gaussians, seed: int = 0) -> Gaussians:
-    """A scene out of an SPZ file with its numbers spread over SPZ's steps: else SPZ would be without loss here."""
+    """A scene from an SPZ file with random offsets within SPZ's quantisation steps: otherwise SPZ would be lossless here."""
     generator = torch.Generator().manual_seed(seed)
 
     def spread(values: torch.Tensor, step: float) -> torch.Tensor:

@@ -1,14 +1,14 @@
-"""Every figure of a GPU, the most important ones first: python -m benchmarks.gpu_all --out DIR --minutes 9.
+"""All GPU benchmarks, the most important ones first: python -m benchmarks.gpu_all --out DIR --minutes 9.
 
-Each part (see `benchmarks.gpu.parts`) runs in a process of its own, in order. After each of them everything known so far
-is written to DIR/gpu_all.json: a part that raises, crashes or hangs loses what it had not found yet, and the report says
-how it ended; a part for which too little time is left is skipped and says so. A second run into the same DIR does what
-is missing or has failed (--again: everything). Compiled graphs are kept in --graphs and found again. Needs a CUDA device with gsplat's
+Each part (see `benchmarks.gpu.parts`) runs in a separate process, in order. After each of them all results so far
+are written to DIR/gpu_all.json: a part that raises, crashes or hangs keeps its results up to then, and the report says
+how it ended; a part for which too little time is left is reported as skipped. A second run into the same DIR repeats what
+is missing or has failed (--again: everything). Compiled graphs are kept in --graphs and reused. Needs a CUDA device with gsplat's
 kernels (--wheel unpacks one that `python -m aot gsplat` built); with --model tiny --device cpu every part runs in small,
-to prove that it would.
+as a test.
 
 `python -m docs.make_gpu_figures DIR/gpu_all.json` writes the figures into the README and docs/speed.md.
-Weights are random. They say nothing about pictures; shapes, speed, memory and rounding are those of the real model.
+Weights are random. They say nothing about image quality; shapes, speed, memory and rounding are those of the real model.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ REPORT = "gpu_all.json"
 FORMAT = 2
 ROOT = Path(__file__).parents[1]
 KILL_SECONDS = 5.0
-"""For a part to end by itself after the interrupt."""
+"""Seconds for a part to end after the interrupt."""
 TAIL = 1500
 
 
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_part(name: str, options: Sequence[str], out: Path, left: float) -> dict[str, Any]:
-    """One part in a process of its own: what it found, and how it ended if not well."""
+    """Run one part in a separate process; returns its results, and how it ended if not normally."""
     part = PARTS[name]
     if left < part.seconds:
         return {"skipped": f"needs {part.seconds:.0f} s, {left:.0f} s are left"}
@@ -82,7 +82,7 @@ def run_part(name: str, options: Sequence[str], out: Path, left: float) -> dict[
         try:
             ending = child.wait(limit)
         except subprocess.TimeoutExpired:
-            ending = f"not over after {limit:.0f} s"
+            ending = f"not finished after {limit:.0f} s"
         finally:
             end_session(child)
     row = read_json(result) or {}
@@ -95,7 +95,7 @@ def run_part(name: str, options: Sequence[str], out: Path, left: float) -> dict[
 
 
 def environment() -> dict[str, str]:
-    """Of a part: this project's modules wherever it was started from, and whatever the caller carries."""
+    """Environment of a part: the caller's, with this project on the module path."""
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)])),
@@ -104,7 +104,7 @@ def environment() -> dict[str, str]:
 
 
 def end_session(child: subprocess.Popen[bytes]) -> None:
-    """End a part and all that it has started: by an interrupt, then by force."""
+    """End a part and its children: by an interrupt, then by SIGKILL."""
     for number, patience in ((signal.SIGINT, KILL_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
         try:
             os.killpg(child.pid, number)  # its session is its own process group
@@ -123,7 +123,7 @@ def ending_name(code: int) -> str:
 
 
 def finished(row: dict[str, Any] | None, commit: str) -> bool:
-    """Whether a part of an earlier run is as good as a new one."""
+    """Whether the result of an earlier run can be kept."""
     return bool(row) and not {"error", "skipped"} & row.keys() and row.get("commit") == commit
 
 
@@ -134,14 +134,14 @@ def read_report(path: Path) -> dict[str, Any]:
 
 
 def write_report(path: Path, report: dict[str, Any]) -> None:
-    """Replace the report in one step."""
+    """Replace the report atomically."""
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(report, indent=1) + "\n")
     fresh.replace(path)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """A JSON object, or None if the file holds none."""
+    """A JSON object, or None if the file has none."""
     try:
         data = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -150,7 +150,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def git_commit() -> str:
-    """Of this checkout, "+" if files differ from it; "unknown" where there is none."""
+    """Commit of this checkout, with "+" if files are modified; "unknown" without git."""
 
     def git(*argv: str) -> str:
         return subprocess.run(["git", *argv], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
@@ -162,7 +162,7 @@ def git_commit() -> str:
 
 
 def stop(number: int, _frame: FrameType | None) -> None:
-    """A signal ends the part that is running, too."""
+    """End the running part, too, on a signal."""
     raise SystemExit(128 + number)
 
 

@@ -1,9 +1,9 @@
-"""What loading compiled graphs costs, and what it costs a request that finds them loaded.
+"""Time of loading compiled graphs, and of a request that finds them loaded.
 
     python -m benchmarks.library [--store DIR] [--rounds 5] [--json]
 
-Takes the graphs of a store (see `python -m aot compile`). spaces' own way loads a graph's library anew in every request,
-because it remembers it in a context variable; this project remembers it in the process.
+Uses the graphs of a store (see `python -m aot compile`). spaces itself loads a graph's library in every request,
+because it caches it in a context variable; this project caches it in the process.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     for row in rows:
         print(
             f"{row['graph']}: first load {row['first_ms']:.0f} ms, loading again {row['again_ms']:.1f} ms, "
-            f"remembered {row['remembered_ms']:.4f} ms"
+            f"cached {row['remembered_ms']:.4f} ms"
         )
     return 0
 

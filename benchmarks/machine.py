@@ -1,7 +1,7 @@
-"""What the device at hand can do at best, measured: the floors of `benchmarks.stages` come from these.
+"""Measured peak rates of the device, from which `benchmarks.stages` computes floors.
 
-Matrix products in bfloat16 (float32 on a CPU) and in eight bits, attention at the model's size, copies in memory and
-to the host. Medians after warming up.
+Matrix multiplication in bfloat16 (float32 on a CPU) and FP8, attention at the model's size, copies in memory and
+to the host. Medians after warm-up.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ WARM_UP = 3
 
 @dataclass(frozen=True)
 class Machine:
-    """Best rates of one device; operations and bytes a second.
+    """Peak rates of one device; operations and bytes per second.
 
     Attributes:
-        name: Of the device.
-        torch: Version.
-        matmul: Products in the networks' dtype.
-        fp8: Products in eight bits, or None.
+        name: Name of the device.
+        torch: torch's version.
+        matmul: Matrix multiplication in the networks' dtype.
+        fp8: Matrix multiplication in FP8, or None.
         attention: Self-attention in the networks' dtype.
         memory: Bytes read plus bytes written.
-        to_host: Bytes from the device to the host, into ordinary memory.
+        to_host: Bytes from the device to pageable host memory.
     """
 
     name: str

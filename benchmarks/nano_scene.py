@@ -21,7 +21,7 @@ VIDEO = VideoSettings(fps=8, seconds=4.0)
 
 
 def timed(job: Callable[[], object]) -> tuple[object, dict[str, float]]:
-    """What a job gives back, and its wall and CPU seconds."""
+    """The result of a job, and its wall and CPU seconds."""
     wall, cpu = time.perf_counter(), time.process_time()
     value = job()
     return value, {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - cpu}

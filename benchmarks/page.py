@@ -1,10 +1,10 @@
-"""How soon the page can be used, and how much it weighs.
+"""Load time and size of the page.
 
     python -m benchmarks.page [--runs 3] [--json]
 
-Starts `python app.py --model nano` on this machine and opens it in a fresh Chromium. Seconds are wall seconds and say
-something on an idle machine only. Bytes are those of the bodies as they came over the wire, for a first visit at
-1280 x 900 until nothing has been fetched for 1.5 seconds; then of what is fetched later, when somebody opens the 3D tab.
+Starts `python app.py --model nano` on this machine and opens it in a fresh Chromium. Seconds are wall seconds, meaningful
+only on an idle machine. Bytes are those of the response bodies as transferred, for a first visit at
+1280 x 900 until nothing has been fetched for 1.5 seconds; then of what is fetched when the 3D tab is opened.
 Needs the test tools (`make test` installs them) and a Chromium.
 """
 
@@ -33,11 +33,11 @@ LARGEST = 12
 """Files listed by name."""
 QUIET_MS = 1500
 LOADED = "loaded in "
-"""What the app's log says once the model is there."""
+"""The app's log message once the model is loaded."""
 
 
 class App:
-    """The app in a process of its own."""
+    """The app in a separate process."""
 
     def __init__(self, folder: Path) -> None:
         with socket.socket() as probe:
@@ -51,7 +51,7 @@ class App:
             self.process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
 
     def seconds_until(self, happened) -> float:  # noqa: ANN001 - any function without arguments
-        """Since the start of the process.
+        """Seconds since the start of the process.
 
         Raises:
             SystemExit: the app ended, or it took too long.
@@ -63,14 +63,14 @@ class App:
         return time.perf_counter() - self.start
 
     def answers(self) -> bool:
-        """Is there a page?"""
+        """Whether the page is served."""
         with contextlib.suppress(OSError):
             urllib.request.urlopen(self.url, timeout=5).close()
             return True
         return False
 
     def has_model(self) -> bool:
-        """Is the model there?"""
+        """Whether the model is loaded."""
         return LOADED in self.log.read_text()
 
 
@@ -108,7 +108,7 @@ def measure(browser, folder: Path) -> dict:  # noqa: ANN001 - playwright's, whic
 
 
 def settle(page, sizes: dict[str, int]) -> None:  # noqa: ANN001
-    """Wait until nothing has come for a while; Gradio's heartbeat never ends, so the network is never idle."""
+    """Wait until nothing has been received for a while; Gradio's heartbeat never ends, so the network is never idle."""
     seen = -1
     while seen != len(sizes):
         seen = len(sizes)

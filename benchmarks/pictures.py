@@ -2,7 +2,7 @@
 
     python -m benchmarks.pictures [--megapixels 24]
 
-Each file is read in a process of its own; the memory is what that process grew by at its peak, pixels included.
+Each file is read in a separate process; the memory is that process's growth at its peak, pixels included.
 """
 
 from __future__ import annotations

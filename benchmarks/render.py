@@ -39,7 +39,7 @@ class Row:
 def main() -> None:
     """Run the benchmark and print it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--frames", type=int, help="frames a round instead of the defaults")
+    parser.add_argument("--frames", type=int, help="frames per round instead of the defaults")
     parser.add_argument("--large", action="store_true", help="also a full-size scene")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     args = parser.parse_args()
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def measure(gaussians: int, height: int, width: int, frames: int) -> list[Row]:
-    """Time one scene on every renderer at hand."""
+    """Time one scene on every available renderer."""
     scene, cameras = room_scene(gaussians), room_cameras(frames, height, width)
 
     def drain(**options: object) -> None:
@@ -65,7 +65,7 @@ def measure(gaussians: int, height: int, width: int, frames: int) -> list[Row]:
 
     jobs: dict[str, Callable[[], object]] = {
         "CPU, one thread": lambda: drain(workers=1),
-        "CPU, a thread a core": drain,
+        "CPU, one thread per core": drain,
         "CPU, depth video": lambda: drain(depth=True),
     }
     if torch.cuda.is_available():
@@ -85,7 +85,7 @@ def _synchronized(job: Callable[[], object]) -> None:
 
 
 def _time(job: Callable[[], object], frames: int) -> tuple[float, float]:
-    """Best CPU and wall seconds a frame, after one round to compile and warm up."""
+    """Best CPU and wall seconds per frame, after one round to compile and warm up."""
     job()
     cpu, wall = [], []
     for _ in range(ROUNDS):

@@ -1,4 +1,4 @@
-"""A synthetic room of Gaussians and a path through it: what the renderer's benchmark and tests look at.
+"""A synthetic room of Gaussians and a path through it, for benchmarks and tests of the renderer.
 
 Gaussians lie flat on the walls of a room and on six spheres, a little larger than the distance between them, as a
 feed-forward model makes them. OpenGL axes: the room is in front of the origin, along -z.

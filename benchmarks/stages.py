@@ -48,10 +48,10 @@ class Row:
         stage: Its name.
         frames: Views of the scene (of the video, for "video").
         ms: Median of one call.
-        calls: How often a scene makes it.
+        calls: Calls per scene.
         rate: TFLOP/s, or GB/s for stages that only move data; 0 where neither is counted.
-        unit: Of the rate.
-        floor_ms: What the machine could do it in.
+        unit: Unit of the rate.
+        floor_ms: Lower bound on this machine.
         peak_gib: Most GPU memory during the call, weights of all networks included.
     """
 
@@ -66,13 +66,13 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """Time over floor; 0 where there is no floor."""
+        """Time over floor; 0 without a floor."""
         return self.ms / self.floor_ms if self.floor_ms else 0.0
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is timed."""
+    """The configuration that is timed."""
 
     networks: Networks
     frames: int
@@ -132,7 +132,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--frames", type=_numbers, help="numbers of views, e.g. 8,16,24,32")
     parser.add_argument("--size", type=_size, help="height x width, e.g. 480x704")
     parser.add_argument("--video-frames", type=int, default=97)
-    parser.add_argument("--fused", action="store_true", help="fused projections, text keys and values once a scene")
+    parser.add_argument("--fused", action="store_true", help="fused projections, text keys and values once per scene")
     parser.add_argument("--fp8", choices=("none", "auto", "per_row", "per_tensor"), default="none")
     parser.add_argument("--graphs", choices=("eager", "aot"), default="eager")
     parser.add_argument("--shapes", choices=("static", "dynamic"), default="dynamic", help="of compiled graphs")
@@ -156,7 +156,7 @@ def _size(text: str) -> tuple[int, int]:
 def build(
     config: ModelConfig, device: torch.device, dtype: torch.dtype, *, fused: bool, fp8: str
 ) -> tuple[Networks, str]:
-    """Random networks as an app would run them, and their precision in words."""
+    """Random networks as an app would run them, and the name of their precision."""
     networks = random_networks(config, device=device, dtype=dtype)
     for module in networks.modules.values():
         module.requires_grad_(False)
@@ -197,7 +197,7 @@ def compile_graphs(
 
 
 def call_counts(networks: Networks) -> dict[str, dict[str, int]]:
-    """Which graph, or eager, each network's calls went to; nothing for those without a graph."""
+    """Calls of each network by graph, or eager; empty for those without a graph."""
     from aot import install
     from aot.blocks import BLOCKS, module_of
 
@@ -259,7 +259,7 @@ def _stages(case: Case, machine: Machine, work: dict[str, Work]) -> Iterator[Row
 
 
 def _video(case: Case, machine: Machine, scene: Gaussians, request: GenerationRequest) -> Row:
-    """Filming: pictures on the host."""
+    """The video, frames on the host."""
     path = request.cameras[torch.arange(case.video_frames) % len(request.cameras)]
     path = normalize(path)[0]
 
@@ -285,13 +285,13 @@ def _whole(case: Case, machine: Machine, parts: list[Row], work: dict[str, Work]
 
 
 def whole_scene(networks: Networks, request: GenerationRequest) -> None:
-    """One scene as the app makes it, the text encoded anew."""
+    """One scene as in the app, with the text encoded each time."""
     networks.text.forget()
     FlashWorldPipeline(networks)(request)
 
 
 def a_request(case: Case) -> GenerationRequest:
-    """A picture, a sentence and an orbit."""
+    """An image, a sentence and an orbit."""
     shades = torch.linspace(0, 255, case.height)[:, None, None].expand(-1, case.width, 3)
     return build_request(
         image=shades.byte().numpy(), text=PROMPT, trajectory="orbit_right", seed=1, frames=case.frames,

@@ -1,12 +1,12 @@
-"""What the GPU does during one scene, stage by stage, and when it has nothing to do: python -m benchmarks.trace --help.
+"""GPU activity during one scene by stage, and idle time: python -m benchmarks.trace --help.
 
     python -m benchmarks.trace --graphs ~/.cache/flashworld/aot --json trace.json
     python -m benchmarks.trace --model tiny --device cpu
 
 One warm scene under torch's profiler. A kernel belongs to the stage in whose span it was launched; what no stage launched
-is "other". Idle time is the time between two kernels, named after the stages on its two sides. The profiler slows
+is "other". Idle time is the time between two kernels, named after the stages on both sides. The profiler slows
 launches down, so gaps are upper bounds: the scene's time without it is printed as well. On a CPU the outermost operators
-stand where kernels would be: that only shows that the program runs.
+are used in place of kernels, which only shows that the program runs.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ class Piece:
     """One kernel or copy on the device.
 
     Attributes:
-        name: Of the kernel.
+        name: Name of the kernel.
         start: Microseconds.
         end: Microseconds.
-        stage: In whose span it was launched.
+        stage: The stage that launched it.
     """
 
     name: str
@@ -68,7 +68,7 @@ class MarkedClock(pipeline.StageClock):
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Time and mark what happens inside."""
+        """Time and mark the code inside the context."""
         with record_function(MARK + name), super().stage(name):
             yield
 
@@ -78,7 +78,7 @@ def marked_stages() -> Iterator[None]:
     """Mark the pipeline's stages, and the geometry inside the decoder's."""
 
     @functools.wraps(geometry := gaussian_decoder.gaussians_from_maps)
-    def marked(*args: Any, **kwargs: Any) -> object:  # noqa: ANN401 - handed on
+    def marked(*args: Any, **kwargs: Any) -> object:  # noqa: ANN401 - passed on
         with record_function(MARK + "geometry"):
             return geometry(*args, **kwargs)
 
@@ -120,7 +120,7 @@ def pieces_of(events: Sequence[Mapping[str, Any]]) -> list[Piece]:
 
 
 def stage_at(spans: Sequence[tuple[float, float, str]], moment: float) -> str:
-    """The innermost stage that a moment of the CPU lies in."""
+    """The innermost stage at a moment of CPU time."""
     for start, end, name in reversed(spans[: bisect.bisect_right(spans, (moment, float("inf"), ""))]):
         if start <= moment < end and name != SCENE:
             return name
@@ -128,7 +128,7 @@ def stage_at(spans: Sequence[tuple[float, float, str]], moment: float) -> str:
 
 
 def outermost(events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Events that lie in no other one of the same thread."""
+    """Events that are not inside another one of the same thread."""
     found, ends = [], defaultdict(float)
     for event in sorted(events, key=lambda e: (float(e["ts"]), -float(e["dur"]))):
         if float(event["ts"]) >= ends[event.get("tid")]:
@@ -176,7 +176,7 @@ def summary(pieces: Sequence[Piece], top: int) -> dict[str, Any]:
 
 
 def as_text(report: Mapping[str, Any]) -> str:
-    """The report for people."""
+    """The report as text."""
     lines = [
         f"{report['device']}, torch {report['torch']}, {report['model']}, graphs: {report['graphs']}",
         f"scene {report['scene_ms']:.1f} ms without the profiler; with it the device works from first to last for "
@@ -197,7 +197,7 @@ def as_text(report: Mapping[str, Any]) -> str:
 
 
 def networks_of(model: str, device: torch.device, graphs: Path | None) -> tuple[Networks, str]:
-    """Random networks as the app runs them, with the graphs that a store has for them, and which these are."""
+    """Random networks as the app runs them, with the graphs of a store, and a description of these."""
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     plain = random_networks(MODELS[model], device=device, dtype=dtype)
     variant = Variant(fp8=probe_fp8(device), text_int8=True)
@@ -208,7 +208,7 @@ def networks_of(model: str, device: torch.device, graphs: Path | None) -> tuple[
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has done everything."""
+    """Synchronise with the device."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
@@ -219,7 +219,7 @@ def main(argv: list[str] | None = None) -> int:
         prog="python -m benchmarks.trace", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", choices=MODELS, help="default: full on a GPU, else tiny")
-    parser.add_argument("--device", choices=("cuda", "cpu"), help="default: CUDA where there is one")
+    parser.add_argument("--device", choices=("cuda", "cpu"), help="default: CUDA if available")
     parser.add_argument("--graphs", type=Path, help="folder of compiled graphs; default: everything runs eagerly")
     parser.add_argument("--top", type=int, default=40, help="kernels shown of each stage")
     parser.add_argument("--json", type=Path, help="file for the report")

@@ -1,4 +1,4 @@
-"""How much arithmetic and memory traffic a stage cannot do without, counted, not guessed.
+"""Minimum arithmetic and memory traffic of each stage, by counting.
 
 Operations are counted by PyTorch on networks without memory ("meta"), from the plain networks: fusing does not change
 them; sub-pixel convolutions in the decoder lower them, so the floor of the sub-pixel decoder also holds for the plain one.
@@ -19,19 +19,19 @@ from flashworld.models.networks import Networks, build_networks
 from flashworld.models.transformer import materialize_rope, velocity_and_features
 
 ATTENTION_OPS = ("attention", "bmm")
-"""Without memory PyTorch spells attention out as batched products, which nothing else in these networks uses."""
+"""On the meta device PyTorch expands attention into batched matrix products, which nothing else in these networks uses."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What one call of a stage must do at least.
+    """Minimum work of one call of a stage.
 
     Attributes:
         products: Operations of matrix products and convolutions.
         attention: Operations of attention.
         memory: Bytes read and written.
-        to_host: Bytes brought to the host.
-        eight_bit: Whether the products may be done in eight bits.
+        to_host: Bytes transferred to the host.
+        eight_bit: Whether the products may be computed in FP8.
     """
 
     products: float = 0.0
@@ -41,7 +41,7 @@ class Work:
     eight_bit: bool = False
 
     def floor_seconds(self, machine: Machine) -> float:
-        """The shortest time on a machine: arithmetic or memory, whichever is longer, plus what goes to the host."""
+        """The shortest time on a machine: arithmetic or memory, whichever is longer, plus the transfer to the host."""
         rate = machine.fp8 if self.eight_bit and machine.fp8 else machine.matmul
         arithmetic = self.products / rate + self.attention / machine.attention
         return max(arithmetic, self.memory / machine.memory) + self.to_host / machine.to_host
@@ -93,11 +93,11 @@ def text_work(networks: Networks) -> Work:
 
 
 def render_work(gaussians: int, views: int, height: int, width: int) -> Work:
-    """Every view reads every Gaussian once and writes three float32 colours a pixel."""
+    """Every view reads every Gaussian once and writes three float32 colours per pixel."""
     return Work(memory=4.0 * views * (gaussians * VECTOR_WIDTH + 3 * height * width))
 
 
 def film_work(gaussians: int, frames: int, height: int, width: int) -> Work:
-    """Rendering, and one byte a colour to the host."""
+    """Rendering, and one byte per colour to the host."""
     rendering = render_work(gaussians, frames, height, width)
     return Work(memory=rendering.memory, to_host=3.0 * frames * height * width)

@@ -1,4 +1,4 @@
-"""gsplat's CUDA kernels: a toolkit that fits torch, a wheel with the kernels inside, kernels ready at startup."""
+"""gsplat's CUDA kernels: a toolkit that matches torch, a wheel with compiled kernels, loading at startup."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compile gsplat's kernels into one library: run as a process of its own, whose environment names compiler and GPUs.
+"""Compile gsplat's kernels into one library: run as a separate process, whose environment selects compiler and GPUs.
 
 python -m aot.gsplat.build SOURCES BUILD_FOLDER
 

@@ -1,7 +1,7 @@
-"""Find a CUDA compiler that fits torch, or make one from wheels of the ordinary package index.
+"""Find a CUDA compiler that matches torch, or assemble one from wheels of the package index.
 
-NVIDIA's wheels for nvcc, its device compiler and headers are a complete compiler together with the headers and
-libraries that torch's own wheels bring. No installer is downloaded, no system compiler is touched.
+NVIDIA's wheels for nvcc, its device compiler and headers form a complete compiler together with the headers and
+libraries of torch's own wheels. No installer is downloaded, no system compiler is changed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ NVCC_WHEELS = (
     "nvidia-cuda-crt==13.0.88",
     "nvidia-cuda-cccl==13.0.85",
 )
-"""102 MB; pinned together, because unpinned nvcc draws newer parts that do not fit torch 2.11's CUDA 13.0."""
+"""102 MB; pinned together, because unpinned nvcc pulls in newer parts that do not match torch 2.11's CUDA 13.0."""
 WHEEL_TREE = Path("nvidia", "cu13")
 """Where those wheels and torch's put everything."""
 MOUNTED = (Path("/cuda-image/usr/local/cuda-13.0"), Path("/usr/local/cuda"))
@@ -42,7 +42,7 @@ class Toolkit:
     """A CUDA compiler.
 
     Attributes:
-        home: What CUDA_HOME is set to.
+        home: Value of CUDA_HOME.
         release: "13.0".
     """
 
@@ -50,13 +50,13 @@ class Toolkit:
     release: str
 
     def environment(self, scratch: Path) -> dict[str, str]:
-        """Variables for a build: the compiler, a name the linker knows the CUDA runtime by, and headers it may lack.
+        """Environment variables of a build: the compiler, a link to the CUDA runtime for the linker, and missing headers.
 
-        Small toolkits have no headers of cuSPARSE and its like, which torch's own headers ask for; torch's wheels bring
-        them. The compiler looks there last.
+        Small toolkits lack the headers of cuSPARSE and others, which torch's headers include; torch's wheels contain
+        them. The compiler searches there last.
 
         Args:
-            scratch: A folder for a link; wheels bring `libcudart.so.13` only, the linker looks for `libcudart.so`.
+            scratch: A folder for the link; wheels have only `libcudart.so.13`, the linker needs `libcudart.so`.
 
         Raises:
             DependencyError: there is no CUDA runtime library at all.
@@ -100,7 +100,7 @@ def find_toolkit(*extra: Path) -> Toolkit | None:
     """The first compiler of torch's own CUDA major version.
 
     Args:
-        extra: More folders, looked at first.
+        extra: Additional folders, searched first.
     """
     wanted = (torch.version.cuda or "").split(".")[0]
     for home in (*extra, *candidates()):
@@ -128,13 +128,13 @@ def release_of(home: Path) -> str | None:
 
 
 def fetch_toolkit(folder: Path) -> Toolkit:
-    """Install NVIDIA's compiler wheels into a folder of their own and complete them with what torch's wheels brought.
+    """Install NVIDIA's compiler wheels into a separate folder and complete them from torch's wheels.
 
     Args:
-        folder: Made if need be; an earlier result in it is used again.
+        folder: Created if necessary; an earlier result in it is reused.
 
     Raises:
-        DependencyError: no installer, no network, or what came is no compiler.
+        DependencyError: no installer, no network, or the result is not a working compiler.
     """
     home = folder / WHEEL_TREE
     if release_of(home) is None:
@@ -147,7 +147,7 @@ def fetch_toolkit(folder: Path) -> Toolkit:
 
 
 def install_command() -> list[str]:
-    """How packages are installed here: pip, else uv.
+    """The command that installs packages: pip, else uv.
 
     Raises:
         DependencyError: neither is there.
@@ -163,7 +163,7 @@ def run_installer(command: list[str]) -> None:
     """Run an installer.
 
     Raises:
-        DependencyError: it fails; the message carries its last line.
+        DependencyError: it fails; the message has its last line.
     """
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

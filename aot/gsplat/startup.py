@@ -1,4 +1,4 @@
-"""Have gsplat's kernels ready before a visitor comes: found, pulled or compiled at startup, never inside a GPU call.
+"""Make gsplat's kernels available before the first request: found, pulled or compiled at startup, never in a GPU call.
 
 A wheel is not installed: it is unpacked beside the store and put first on the module path.
 """
@@ -26,12 +26,12 @@ logger = logging.getLogger(__name__)
 
 TOOLKIT_FOLDER = ".cuda"
 UNPACKED_FOLDER = ".unpacked"
-"""Inside the store; names that begin with a dot are no entries."""
+"""In the store; names that begin with a dot are not entries."""
 
 
 @dataclass(frozen=True)
 class GsplatState:
-    """Where gsplat's kernels come from.
+    """The origin of gsplat's kernels.
 
     Attributes:
         source: "installed", "store", "pulled", "built" or "missing".
@@ -43,7 +43,7 @@ class GsplatState:
 
     @property
     def ready(self) -> bool:
-        """Whether the first picture can be rendered without compiling."""
+        """Whether the first image can be rendered without compiling."""
         return self.source != "missing"
 
 
@@ -62,7 +62,7 @@ def activate(store: ArtifactStore, artifact: Artifact) -> Path:
         CompiledBlockError: gsplat has been imported already, or the wheel cannot be unpacked.
     """
     if PACKAGE in sys.modules:
-        raise CompiledBlockError("gsplat has been imported already, its compiled kernels come too late")
+        raise CompiledBlockError("gsplat is already imported, so its compiled kernels cannot be activated")
     name = artifact.metadata["wheel"]
     folder = store.root / UNPACKED_FOLDER / f"{artifact.slug}-{artifact.metadata['files'][name]['sha256'][:12]}"
     try:
@@ -96,14 +96,14 @@ def ensure_gsplat(
     build: bool = True,
     fetch_nvcc: bool = True,
 ) -> GsplatState:
-    """Have gsplat's kernels ready before a visitor comes. Call it at startup, in the main process, before importing it.
+    """Make gsplat's kernels available before the first request. Call it at startup, in the main process, before importing it.
 
     Args:
-        store: Where wheels are kept.
-        place: Where they are shared; None asks nobody.
-        archs: Which wheel; None takes one that fits this machine.
+        store: Local store of wheels.
+        place: Shared repository; None for none.
+        archs: Architectures of the wheel; None for those of this machine.
         build: Compile if there is none, which takes minutes of CPU time.
-        fetch_nvcc: Get a compiler from the package index if the machine has none.
+        fetch_nvcc: Install a compiler from the package index if the machine has none.
     """
     if library := installed_binary():
         return GsplatState("installed", str(library))
@@ -123,7 +123,7 @@ def ensure_gsplat(
         except (CompiledBlockError, DependencyError) as error:
             logger.info("gsplat's kernels: not %s: %s", source, error)
             reasons.append(str(error))
-    logger.warning("gsplat has no compiled kernels and will compile at the first picture: %s", "; ".join(reasons))
+    logger.warning("gsplat has no compiled kernels and will compile them at the first image: %s", "; ".join(reasons))
     return GsplatState("missing", "; ".join(reasons))
 
 

@@ -1,7 +1,7 @@
 """Build gsplat's wheel with its CUDA kernels inside.
 
-The wheel on the package index holds sources only and compiles them at the first picture, inside a visitor's GPU call.
-Built ahead, kernels for two architectures take ten CPU minutes and 6.4 MB, and need no GPU.
+The wheel on the package index contains only sources and compiles them at the first image, in a visitor's GPU call.
+Building kernels for two architectures ahead of time takes ten CPU minutes and 6.4 MB, and needs no GPU.
 """
 
 from __future__ import annotations
@@ -75,16 +75,16 @@ def build_wheel(
 
     Args:
         key: For this interpreter and torch.
-        source: gsplat's own wheel; None takes the installed package, which is the same files.
-        toolkit: A CUDA compiler; None looks for one.
-        jobs: Compilers at a time; None takes one a CPU.
+        source: gsplat's own wheel; None for the installed package, which has the same files.
+        toolkit: A CUDA compiler; None searches for one.
+        jobs: Parallel compiler processes; None for one per CPU.
 
     Returns:
         The wheel's name and content.
 
     Raises:
         DependencyError: no compiler, or no sources.
-        CompiledBlockError: the key is another interpreter's, or compiling fails; the message carries the first error.
+        CompiledBlockError: the key is for another interpreter, or compiling fails; the message has the first error.
     """
     if (key.python, key.torch) != (python_tag(), torch.__version__):
         raise CompiledBlockError(
@@ -183,7 +183,7 @@ def compile_kernels(cuda: Path, build: Path, environment: dict[str, str]) -> Non
 
 
 def pack_wheel(tree: Path, key: WheelKey) -> bytes:
-    """A wheel of a tree that holds the compiled library; sources are left out."""
+    """A wheel of a tree with the compiled library; sources are omitted."""
     package = tree / PACKAGE
     files: dict[str, bytes] = {}
     for path in sorted(p for p in package.rglob("*") if p.is_file()):
@@ -222,7 +222,7 @@ def _record(files: dict[str, bytes], own_name: str) -> bytes:
 
 
 def save_wheel(store: ArtifactStore, key: WheelKey, name: str, wheel: bytes) -> Artifact:
-    """Keep a wheel.
+    """Write a wheel to the store.
 
     Raises:
         CompiledBlockError: the store cannot be written.

@@ -1,7 +1,7 @@
-"""No compiled graph serves before it has proved itself: in a process that may die, against the network it stands for.
+"""Verification of compiled graphs before use: in a process that may crash, against the network that they replace.
 
 `prover.prove` starts that process (`child.py`), which builds networks of the same layout with random weights
-(`standins.py`), runs them with and without the graph (`comparison.py`) and answers. `ledger.py` remembers the answer.
+(`standins.py`), runs them with and without the graph (`comparison.py`) and reports the result. `ledger.py` stores it.
 """
 
 from __future__ import annotations

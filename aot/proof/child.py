@@ -1,7 +1,7 @@
-"""The process that may die: `python -m aot.proof.child`, started and spoken to by `prover.py`, a line of JSON each way.
+"""The process that may crash: `python -m aot.proof.child`, started by `prover.py`, which exchanges lines of JSON with it.
 
-It reads a recipe, says that it is ready, then takes jobs until its input closes. Before anything that could kill it, it
-says what it is about to do. What libraries print goes to standard error.
+It reads a recipe, reports that it is ready, then takes jobs until its input closes. Before every step that could crash, it
+reports that step. Output of libraries goes to standard error.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from aot.proof.verdicts import NO_DEVICE, UNABLE, Job
 
 
 def main() -> None:
-    """Answer on what standard output was."""
+    """Process jobs; answers go to the original standard output."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     end_with_starter()
     recipe = Recipe.from_json(sys.stdin.readline())
     if recipe.device == "cuda" and not torch.cuda.is_available():
-        say(answers, status=NO_DEVICE, reason="the process that tries graphs finds no CUDA device")
+        say(answers, status=NO_DEVICE, reason="the process that verifies graphs finds no CUDA device")
         return
     try:
         networks = recipe.stand_ins()
     except torch.OutOfMemoryError as error:
-        say(answers, status=UNABLE, reason=f"too little GPU memory to try graphs: {first_line(error)}")
+        say(answers, status=UNABLE, reason=f"too little GPU memory to verify graphs: {first_line(error)}")
         return
     say(answers, at="ready")
     for line in sys.stdin:

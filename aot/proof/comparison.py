@@ -1,4 +1,4 @@
-"""Run one network with and without its graph on the same random input, and say how far apart the answers are."""
+"""Run one network with and without its graph on the same random input, and compare the outputs."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from aot.shapes import SizeRange
 from flashworld.models.networks import Networks
 
 MAX_RELATIVE_ERROR = {"fp32": 1e-3, "bf16": 2e-2, "fp8": 5e-2}
-"""Of a graph against eager, by precision. Both round, in other places: a graph keeps intermediate numbers in float32
-that eager rounds. Measured on an H200: Gaussian decoder 0.005 and VAE 0.013 in bfloat16, transformer 0.026 in FP8, where
-a number on the border of two e4m3 steps (6 % apart) may fall to either side. A wrong graph is off by tens of per cent.
+"""Largest relative error of a graph against eager, by precision. They round at different points: a graph keeps intermediate
+values in float32 that eager rounds. Measured on an H200: Gaussian decoder 0.005 and VAE 0.013 in bfloat16, transformer 0.026 in FP8, where
+a value between two e4m3 steps (6 % apart) may be rounded either way. A wrong graph is off by tens of per cent.
 """
 DEEP = ("transformer", "text_encoder")
 MAX_DEEP_ERROR = 5e-2
-"""Of these in bfloat16: 24 and 30 layers add to one sum that keeps eight bits, so eager alone is 0.02 from float32 and a
-graph 0.015; the two are 0.02 to 0.03 apart."""
+"""The same for deep networks in bfloat16: 24 and 30 layers accumulate in one sum with eight bits, so eager is 0.02 from float32
+and a graph 0.015; the two differ by 0.02 to 0.03."""
 OTHER_SIZES = ((8, 256, 448), (4, 128, 192), (24, 704, 480))
-"""Frames, height, width to try beside the model's own, brought into the range that a graph serves: from small to large,
-so that memory for two is found."""
+"""Frames, height, width to test in addition to the model's own, clamped to the graph's range: from small to large,
+so that at least two fit into memory."""
 SOON_ENOUGH = 2
-"""Sizes at which a graph must be right, where it serves more than one."""
+"""Number of sizes at which a graph must be correct, if it serves more than one."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Comparison:
 
     @property
     def holds(self) -> bool:
-        """Whether the graph computes what the network does; not if either gives no number."""
+        """Whether the graph matches the network; False if either gives NaN."""
         return self.relative_error <= self.bound
 
     def __str__(self) -> str:
@@ -69,11 +69,11 @@ def compare(
     """Run one network both ways on the same random input.
 
     Args:
-        plan: Its example call has the size.
+        plan: With an example call of the size to test.
         artifact: The graph.
         size: Frames, height, width, or tokens, for the report.
-        seed: Of the input.
-        rounds: Timed calls each way, after one that is not timed.
+        seed: Seed of the input.
+        rounds: Timed calls of each, after a warm-up call.
 
     Raises:
         CompiledBlockError: the graph cannot be used for this call.
@@ -98,12 +98,12 @@ def compare(
 
 
 def flat(result: object) -> torch.Tensor:
-    """All numbers a network gave, as one vector."""
+    """All outputs of a network as one vector."""
     return torch.cat([part.float().flatten() for part in tree_leaves(result) if isinstance(part, torch.Tensor)])
 
 
 def median_ms(call: Callable[[], object], device: torch.device, rounds: int) -> float:
-    """Milliseconds of a call, its work on the device included."""
+    """Milliseconds of a call, including its work on the device."""
     times = []
     for _ in range(rounds):
         start = _now(device)
@@ -119,10 +119,10 @@ def _now(device: torch.device) -> float:
 
 
 def trials(networks: Networks, block: str, sizes: SizeRange) -> list[tuple[int, ...]]:
-    """What to try a graph with: token counts for the text encoder, else frames, height and width.
+    """Sizes to test a graph with: token counts for the text encoder, else frames, height and width.
 
-    The size it was tuned for comes first, then a single frame where frames are independent of each other (the condition
-    picture, which is doubled and cut), then others.
+    The size that it was tuned for comes first, then a single frame where frames are independent (the condition image, which
+    is duplicated and cropped), then others.
     """
     config = networks.config
     if block == "text_encoder":
@@ -150,7 +150,7 @@ def _within(sizes: SizeRange, size: tuple[int, int, int]) -> tuple[int, int, int
 
 
 def _serves(plan: BlockPlan, size: tuple[int, int, int]) -> bool:
-    """Whether a plan's graph takes a scene of this size; a single frame, where items are independent, is doubled."""
+    """Whether a plan's graph accepts a scene of this size; a single frame is duplicated where items are independent."""
     frames, height, width = size
     low, high = plan.sizes.frames
     if frames == 1 and plan.batch_argument is not None and low < high:

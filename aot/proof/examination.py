@@ -1,4 +1,4 @@
-"""Try one graph in this process, which may not survive it."""
+"""Verify one graph in this process, which may crash."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ LOADING = "its library was being loaded"
 def examine(
     networks: Networks, options: CompileOptions, job: Job, announce: Callable[[str], None] = lambda _what: None
 ) -> Verdict:
-    """Load a graph and compare it with the network it stands for, on fresh random input of several sizes.
+    """Load a graph and compare it with the network that it replaces, on random input of several sizes.
 
     Args:
-        networks: Of the layout it was compiled for, with any weights, on their device.
-        options: It was compiled with.
+        networks: Networks of the layout it was compiled for, with any weights, on their device.
+        options: Its compile options.
         job: The graph.
-        announce: Told what comes next, before anything that could end the process.
+        announce: Called with the next step, before anything that could crash the process.
     """
     announce(LOADING)
     try:
@@ -52,13 +52,13 @@ def examine(
             if len(rows) == job.most or (rows and not rows[-1].holds):
                 break
     except (CompiledBlockError, RuntimeError) as error:
-        # A graph that does not fit, or whatever torch and CUDA raise for code that fails.
+        # A graph that does not match, or anything that torch and CUDA raise for failing code.
         return Verdict(REFUSED, f"it failed: {first_line(error)}")
     plain = [asdict(row) for row in rows]
     if rows and not rows[-1].holds:
-        return Verdict(REFUSED, f"it computes something else than the network: {rows[-1]}", plain, lasting=True)
+        return Verdict(REFUSED, f"its output differs from the network's: {rows[-1]}", plain, lasting=True)
     if len(rows) < min(SOON_ENOUGH, len(sizes)):
-        return Verdict(UNABLE, f"too little GPU memory to try it: {len(rows)} of {len(sizes)} sizes fitted", plain)
+        return Verdict(UNABLE, f"too little GPU memory to verify it: {len(rows)} of {len(sizes)} sizes fitted", plain)
     return Verdict(PROVED, None, plain)
 
 

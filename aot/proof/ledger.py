@@ -1,9 +1,9 @@
-"""What is known of graphs on this machine: proved, or refused and why. Kept beside the store, never shared.
+"""Verification results of graphs on this machine: verified, or refused and why. Stored beside the graphs, never shared.
 
     <root>/.proofs/<slug>/<hash of the package's digest, or of the compiler's name>.json
 
-A proof holds for one package, one torch, one driver and the very libraries a graph is linked with when it is loaded;
-with any other it is made again. A refusal that would repeat itself (wrong numbers, a crash) is remembered as well, with
+A result is valid for one package, one torch, one driver and the exact libraries that a graph is linked with when it is loaded;
+with any other the graph is verified again. A reproducible refusal (wrong numbers, a crash) is stored as well, with
 the compiler's name, so that the next start does not spend minutes on the same graph.
 """
 
@@ -31,17 +31,17 @@ logger = logging.getLogger(__name__)
 FOLDER = ".proofs"
 DRIVER_FILE = Path("/proc/driver/nvidia/version")
 LINKED = ("libstdc++.so",)
-"""Libraries outside torch's own wheels that every graph's code calls."""
+"""Libraries outside torch's wheels that every graph calls."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of one graph.
+    """The result for one graph.
 
     Attributes:
         slug: Its name in the store.
         machine: See `machine`.
-        reason: Why it is refused; None if it has proved itself.
+        reason: Why it is refused; None if it is verified.
         rows: The comparisons, as plain data.
     """
 
@@ -52,50 +52,50 @@ class Record:
 
 
 class Ledger:
-    """Records of one store. One that cannot be read counts as missing, one that cannot be written is made again."""
+    """Results of one store. One that cannot be read counts as missing; one that cannot be written is determined again."""
 
     def __init__(self, root: Path) -> None:
         self.folder = root / FOLDER
         self.machine = machine()
 
     def proved(self, artifact: Artifact) -> bool:
-        """Whether this very package has proved itself here."""
+        """Whether exactly this package is verified on this machine."""
         record = self._read(artifact.slug, artifact.digest)
         return record is not None and record.reason is None
 
     def refused(self, artifact: Artifact) -> str | None:
-        """Why this very package is refused here; None if it is not."""
+        """Why exactly this package is refused on this machine; None if it is not."""
         record = self._read(artifact.slug, artifact.digest)
         return record.reason if record else None
 
     def made_in_vain(self, slug: str, compiler: str) -> str | None:
-        """Why what this compiler makes of this network is refused here; None if that is not known."""
+        """Why this compiler's graph of this network is refused on this machine; None if unknown."""
         record = self._read(slug, compiler)
         return record.reason if record else None
 
     def settle(self, store: ArtifactStore, artifact: Artifact, verdict: Verdict, compiler: str | None = None) -> None:
-        """Keep a verdict on a graph of a store; one that is refused is set aside.
+        """Store a verdict on a graph; a refused graph is set aside.
 
         Args:
-            store: Where the graph is.
+            store: Store of the graph.
             artifact: The graph.
-            verdict: On it.
-            compiler: Who has made it just now; None if it came from elsewhere.
+            verdict: The verdict.
+            compiler: The compiler that has just built it; None if it came from elsewhere.
         """
         if verdict.proved:
             self._write(artifact, None, verdict.rows)
             return
-        logger.warning("%s does not serve: %s", artifact.slug, verdict.reason)
+        logger.warning("%s is not used: %s", artifact.slug, verdict.reason)
         if verdict.lasting:
             self._write(artifact, verdict.reason or verdict.status, verdict.rows, compiler)
         if verdict.status == REFUSED:
             try:
                 store.set_aside(artifact.path)
             except CompiledBlockError as error:
-                logger.warning("%s", error)  # it will be tried again, and refused again
+                logger.warning("%s", error)  # it will be verified and refused again
 
     def set_aside_for(self, store: ArtifactStore, slug: str) -> str | None:
-        """Why the graph of this name was set aside, if that is known."""
+        """Why the graph of this name was set aside, if known."""
         try:
             bad = read_artifact(store.root / f"{slug}{BAD_SUFFIX}")
         except CompiledBlockError:
@@ -115,7 +115,7 @@ class Ledger:
                     json.dump(asdict(record), file, indent=1)
                 Path(file.name).replace(path)
             except OSError as error:
-                logger.warning("%s: what is known of %s is not kept: %s", self.folder, artifact.slug, error)
+                logger.warning("%s: the result for %s cannot be stored: %s", self.folder, artifact.slug, error)
 
     def _read(self, slug: str, name: str) -> Record | None:
         try:
@@ -129,7 +129,7 @@ class Ledger:
 
 
 def machine() -> dict[str, str]:
-    """What a graph meets when it is loaded into this process, as plain text."""
+    """The environment that a graph is loaded into in this process, as plain text."""
     return {
         "torch": torch.__version__,
         "python": platform.python_version(),

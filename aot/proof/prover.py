@@ -1,4 +1,4 @@
-"""Have graphs tried in a process of their own: one that crashes or hangs costs that process, not this one."""
+"""Verify graphs in a separate process: a graph that crashes or hangs affects only that process."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from aot.proof.verdicts import PROVED, REFUSED, UNABLE, Job, Verdict
 logger = logging.getLogger(__name__)
 
 READY_SECONDS = 240.0
-"""For a process to import torch and draw its networks, on a machine that is busy; 10 to 20 s is usual."""
+"""Time limit for a process to import torch and create its networks, on a busy machine; 10 to 20 s is typical."""
 PROOF_SECONDS = 180.0
-"""For one graph to be loaded, or run a few times at one size; 2 s is usual on a GPU."""
+"""Time limit for one graph to be loaded, or run a few times at one size; 2 s is typical on a GPU."""
 OLD_LIBRARY = (
     "probably the C++ compiler that made it is newer than the C++ library of this process; start again with CC and CXX "
     "naming the system's own compiler, for example CXX=/usr/bin/g++"
@@ -36,11 +36,11 @@ OLD_LIBRARY = (
 def prove(
     recipe: Recipe, jobs: Sequence[Job], *, ready_s: float = READY_SECONDS, proof_s: float = PROOF_SECONDS
 ) -> list[Verdict]:
-    """Try graphs, one after the other, in as few processes as survive.
+    """Verify graphs sequentially; a new process is started only after one has crashed.
 
     Args:
-        recipe: Of the networks they were compiled from.
-        jobs: What to try.
+        recipe: Recipe of the networks they were compiled from.
+        jobs: The graphs.
         ready_s: Longest wait for a process.
         proof_s: Longest wait for a graph at one size.
 
@@ -57,18 +57,18 @@ def prove(
                     verdicts.append(child.ask(jobs[len(verdicts)], proof_s))
                 never_ready = child.never_ready
         except OSError as error:
-            never_ready = Verdict(UNABLE, f"no process could be started to try graphs in: {error}")
+            never_ready = Verdict(UNABLE, f"no process could be started to verify graphs: {error}")
         if never_ready is not None:
             verdicts += [never_ready] * (len(jobs) - len(verdicts))
     return verdicts
 
 
 class Child:
-    """One process that tries graphs.
+    """One process that verifies graphs.
 
     Attributes:
-        usable: Whether it takes another job.
-        never_ready: Why it takes none at all.
+        usable: Whether it accepts another job.
+        never_ready: Why it accepts none at all.
     """
 
     def __init__(self, recipe: Recipe, ready_s: float) -> None:
@@ -87,7 +87,7 @@ class Child:
         answer, died = self._answer(self._ready_s)
         self.usable = answer is not None and answer.get("at") == "ready"
         if not self.usable:
-            died = f"the process that tries graphs {died} before it was ready"
+            died = f"the process that verifies graphs {died} before it was ready"
             self.never_ready = Verdict(**answer) if answer else Verdict(UNABLE, died)
             self._log_what_it_printed(self.never_ready.reason or died)
         return self
@@ -106,10 +106,10 @@ class Child:
         self._printed.close()
 
     def ask(self, job: Job, seconds: float) -> Verdict:
-        """Have one graph tried; afterwards see `usable`."""
+        """Verify one graph; afterwards see `usable`."""
         self._write(job.to_json())
         doing = "it was asked to"
-        while True:  # each thing it is about to do gets this long
+        while True:  # each step gets this long
             answer, died = self._answer(seconds)
             if answer is None:
                 break
@@ -119,7 +119,7 @@ class Child:
             self.usable = answer["status"] in (PROVED, UNABLE)  # a failed kernel may have broken the device's context
             return Verdict(**answer)
         self.usable = False
-        reason = f"the process that tried it {died} while {doing}"
+        reason = f"the process that verified it {died} while {doing}"
         crashed = died is not None and died.startswith("crashed")
         if crashed and doing == LOADING:
             reason = f"{reason}: {OLD_LIBRARY}"
@@ -132,10 +132,10 @@ class Child:
             self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            pass  # it is dead, and reading will say how it died
+            pass  # it has ended; reading will report how
 
     def _answer(self, seconds: float) -> tuple[dict[str, Any] | None, str | None]:
-        """The next line, or None and how the process ended; one that says nothing in time is killed."""
+        """The next line, or None and how the process ended; one that does not answer in time is killed."""
         assert self._process.stdout is not None
         deadline = time.monotonic() + seconds
         while b"\n" not in self._buffer:

@@ -1,7 +1,7 @@
-"""Networks that a graph cannot tell from the real ones, in a fraction of their memory: few layers drawn, used in turn.
+"""Networks with the layout of the real ones in a fraction of their memory: few random layers, used in turn.
 
-A graph reads its weights by name, so any weights of the right layout do. Deep networks repeat one kind of layer;
-two of them, one after the other and again, keep the depth, the names and the layouts and need a fifteenth of the bytes.
+A graph reads its weights by name, so any weights of the right layout are sufficient. Deep networks repeat one kind of layer;
+alternating two of them keeps the depth, names and layouts and needs a fifteenth of the memory.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ DTYPES = {name: dtype for dtype, name in PRECISION_NAMES.items()}
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides the layout of networks, and so which graphs fit them.
+    """Everything that determines the layout of networks, and therefore which graphs match them.
 
     Attributes:
         config: Sizes.
-        variant: How they are rearranged.
+        variant: The optimisations applied to them.
         device: "cuda" or "cpu".
-        dtype: What they compute in.
-        options: How their graphs are compiled.
+        dtype: Their dtype.
+        options: Compile options of their graphs.
     """
 
     config: ModelConfig
@@ -86,7 +86,7 @@ class Recipe:
         return self.variant.apply(networks)
 
     def blank(self, block: str) -> Networks:
-        """Networks of which those that a block's example call needs are on the device, all zero: enough to compile."""
+        """Networks of which those that a block's example call needs are on the device, all zero: sufficient to compile."""
         networks = replace(self.layout(), device=torch.device(self.device))
         for module in _needed(networks, block):
             module.to_empty(device=self.device)
@@ -97,7 +97,7 @@ class Recipe:
         return networks
 
     def blank_bytes(self, blocks: Iterable[str]) -> int:
-        """Memory that `blank` takes for all of these."""
+        """Memory of `blank` for all of these."""
         layout = self.layout()
         modules = [module for block in blocks for module in _needed(layout, block)]
         return sum(t.numel() * t.element_size() for m in modules for t in {*m.parameters(), *m.buffers()})
@@ -138,11 +138,11 @@ class InTurn(nn.Module):
 
 
 def _needed(networks: Networks, block: str) -> list[nn.Module]:
-    """What runs in a block's example call before the block itself, and the block."""
+    """The networks that run in a block's example call before the block itself, and the block."""
     module = module_of(networks, block)
     return [networks.text_context, module] if block == "transformer" else [module]
 
 
 def _turns(drawn: int, depth: int) -> list[int]:
-    """Which of the layers drawn stands for each."""
+    """The index of the random layer that represents each layer."""
     return [i % drawn for i in range(depth)]

@@ -1,4 +1,4 @@
-"""What is asked about a graph, and what the answer may be."""
+"""A verification job and its possible results."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ EVERY_TRIAL = 100
 
 @dataclass(frozen=True)
 class Job:
-    """One graph to try.
+    """One graph to verify.
 
     Attributes:
-        folder: Of its artifact.
-        block: Which network.
-        sizes: What it was compiled for.
-        most: Sizes to try, of `comparison.trials`.
+        folder: Folder of its artifact.
+        block: Name of the network.
+        sizes: Sizes it was compiled for.
+        most: Maximum number of sizes to test, of `comparison.trials`.
         rounds: Timed calls at each size.
     """
 
@@ -47,13 +47,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of trying a graph.
+    """The result of verifying a graph.
 
     Attributes:
-        status: PROVED; REFUSED, it is wrong or crashes; UNABLE, it could not be tried; NO_DEVICE, nothing could.
-        reason: Why it is not proved.
+        status: PROVED; REFUSED: it is wrong or crashes; UNABLE: it could not be verified; NO_DEVICE: no graph could.
+        reason: Why it is not verified.
         rows: Fields of each `Comparison`.
-        lasting: Whether trying it again on this machine would give the same.
+        lasting: Whether verifying it again on this machine would give the same result.
     """
 
     status: str
@@ -63,5 +63,5 @@ class Verdict:
 
     @property
     def proved(self) -> bool:
-        """Whether the graph may serve."""
+        """Whether the graph may be used."""
         return self.status == PROVED

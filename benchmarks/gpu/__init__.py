@@ -1,1 +1,1 @@
-"""The parts of `benchmarks.gpu_all`, each of which runs in a process of its own."""
+"""The parts of `benchmarks.gpu_all`, each of which runs in a separate process."""

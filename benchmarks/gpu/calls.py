@@ -1,4 +1,4 @@
-"""Parts about what a call costs besides the scene: the film, the way out of a worker, the seconds asked for."""
+"""Parts about the cost of a call besides the scene: the video, the transfer out of a worker, the requested seconds."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from flashworld.serving.durations import DurationModel
 from flashworld.serving.transfer import pack_result
 
 LEARNING_CALLS = 10
-"""After these, what is asked for should fit."""
+"""Calls after which the estimates should have converged."""
 CALLS_AFTER = 4
 
 
 def video(run: Run) -> dict[str, object]:
-    """A finished scene's film, from the GPU to a file, and what crosses the border of a worker instead."""
+    """A finished scene's video, from the GPU to a file, and the transfer out of a worker."""
     run.install_graphs()
     result = FlashWorldPipeline(run.networks)(run.filmed())
     found: dict[str, object] = {"gaussians": len(result.scene), "frames": len(list(result.iter_video()))}
@@ -46,12 +46,12 @@ def film(result: SceneResult, path: Path) -> None:
 
 
 def reserved(run: Run) -> dict[str, object]:
-    """Real calls of several kinds: GPU seconds asked for, as on ZeroGPU, over those used."""
+    """Real calls of several kinds: GPU seconds requested, as on ZeroGPU, over those used."""
     run.install_graphs()
     pipeline = FlashWorldPipeline(run.networks)
     model = DurationModel(str(run.found["card"]), factor=1.0, cap_s=120.0)
     kinds = requests(run)
-    pipeline(kinds[0])  # the first call of a process is not like the others: a Space's is a cold one
+    pipeline(kinds[0])  # the first call of a process differs from the others: in a Space it is a cold start
     rows = []
     for number in range(LEARNING_CALLS + CALLS_AFTER):
         request = kinds[number % len(kinds)]
@@ -72,7 +72,7 @@ def reserved(run: Run) -> dict[str, object]:
 
 
 def requests(run: Run) -> list[GenerationRequest]:
-    """What visitors ask for: the usual, upright, without a film, with a long one."""
+    """Typical requests: the default, portrait, without a video, with a long one."""
     usual = run.filmed()
     height, width = run.size
     upright = a_request(run.case(height=width, width=height))

@@ -1,6 +1,6 @@
 """One part of `benchmarks.gpu_all` in its own process: python -m benchmarks.gpu.child MODULE:FUNCTION RESULT.json OPTIONS...
 
-What the part finds is written to RESULT.json as it is found, so that a part that is killed loses its last step at most.
+Results are written to RESULT.json as soon as they are known, so that a part that is killed loses at most its last step.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ def main(argv: list[str]) -> int:
     try:
         name, function = job.split(":")
         module = importlib.import_module(name)
-        run = getattr(module, "Run", Record)(run.args, run.result)  # what parts need, if the module asks for it
+        run = getattr(module, "Run", Record)(
+            run.args, run.result
+        )  # the class that the module's parts need, if it has one
         run.keep(**getattr(module, function)(run))
     except Exception as error:
-        # GPU time is dear: whatever broke here, what was found before it is kept and the other parts still run.
+        # GPU time is expensive: whatever failed here, earlier results are kept and the other parts still run.
         logging.getLogger(__name__).exception("%s failed", job)
         run.keep(error=f"{type(error).__name__}: {error}"[:2000])
     return 1 if "error" in run.found else 0

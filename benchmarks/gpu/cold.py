@@ -10,9 +10,9 @@ from flashworld.pipeline import FlashWorldPipeline
 
 
 def cold_start(run: Run) -> dict[str, object]:
-    """Seconds from the birth of the process: imports and opening the device, weights, graphs, first scene; then a second scene.
+    """Seconds from the start of the process: imports and opening the device, weights, graphs, first scene; then a second scene.
 
-    Without --weights they are drawn at random where an app would read them, which takes another time.
+    Without --weights they are generated at random instead of read, which takes a different time.
     """
     times: dict[str, object] = {"imports_s": process_seconds(), "weights": "read" if run.args.weights else "drawn"}
 

@@ -1,7 +1,7 @@
-"""Parts that compile and check graphs, all by `python -m aot`: a compiler that dies takes only its own graph along.
+"""Parts that compile and verify graphs, all by `python -m aot`, so that a crashing compiler affects only its own graph.
 
-Compiling is done in two lanes side by side: the transformer takes longer than all others together, and more lanes would
-not fit into a card's memory.
+Two sequences of graphs are compiled in parallel: the transformer takes longer than all others together, and more would
+not fit into the GPU's memory.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LONGEST = "transformer"
 
 
 def compile_missing(run: Run) -> dict[str, object]:
-    """Compile what the store lacks; what is there is left alone."""
+    """Compile the graphs that are missing from the store."""
     found: dict[str, Any] = {}
     for name in run.blocks:
         try:
@@ -38,8 +38,8 @@ def compile_missing(run: Run) -> dict[str, object]:
 
 
 def static_graphs(run: Run) -> dict[str, object]:
-    """Graphs for one size alone beside those for every size, at that size."""
-    networks = [name for name in run.blocks if name != "text_encoder"]  # whose graph knows no size
+    """Graphs for one size against those for every size, at that size."""
+    networks = [name for name in run.blocks if name != "text_encoder"]  # whose graph does not depend on the size
     shapes = "x".join(map(str, (run.config.frames, *run.size)))
     found = compile_in_lanes(run, networks, ("--shapes", shapes), {})
     if not networks or "error" in found:
@@ -55,7 +55,7 @@ def static_graphs(run: Run) -> dict[str, object]:
 
 
 def bfloat16_graph(run: Run) -> dict[str, object]:
-    """The transformer compiled without eight-bit products."""
+    """The transformer compiled without FP8."""
     if LONGEST not in run.blocks:
         return {}
     found = compile_in_lanes(run, [LONGEST], ("--fp8", "none"), {})
@@ -70,7 +70,7 @@ def verify(run: Run) -> dict[str, object]:
 def compile_in_lanes(
     run: Run, networks: Sequence[str], options: Sequence[str], found: dict[str, Any]
 ) -> dict[str, object]:
-    """Compile networks, the transformer beside the others, and write down each as it gets ready."""
+    """Compile networks, the transformer in parallel with the others, and record each when it is ready."""
     start, failed = time.perf_counter(), {}
 
     def lane(names: Sequence[str]) -> None:
@@ -95,7 +95,7 @@ def compile_in_lanes(
 
 
 def described(row: dict[str, Any], state: str) -> dict[str, Any]:
-    """What the report holds of a graph."""
+    """The report's row of a graph."""
     kept = {"state": state, "seconds": row.get("seconds"), "attention": row.get("attention")}
     if "mb" in row:
         return kept | {"mb": row["mb"]}
@@ -124,7 +124,7 @@ def aot(run: Run, command: str, networks: Sequence[str], options: Sequence[str])
 
 
 def model_option(run: Run) -> str:
-    """Name of the model, or a file with its sizes where the command line knows no name."""
+    """Name of the model, or a file with its sizes if it has no name on the command line."""
     if run.args.model in ("full", "nano"):
         return run.args.model
     path: Path = run.result.parent / f"{run.args.model}.config.json"

@@ -1,4 +1,4 @@
-"""Offloading: time and memory of a scene with some networks in the CPU's memory, on cards of several sizes."""
+"""Offloading: time and memory of a scene with some networks in CPU memory, on GPUs of several sizes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from flashworld.pipeline import FlashWorldPipeline, place
 
 MODES = ("none", "text", "text,transformer", "text,vae,transformer")
 CONTEXT_GIB = 0.6
-"""What a card holds besides tensors: the CUDA context and the libraries' code."""
+"""GPU memory besides tensors: the CUDA context and the libraries' code."""
 REFUSED = "does not fit"
 
 
 def offload(run: Run) -> dict[str, object]:
-    """Each mode in turn: first with all memory of this card, then within each budget."""
+    """Each mode: first with all memory of this GPU, then within each budget."""
     found: dict[str, object] = {}
     for mode in MODES:
         found[mode] = one_mode(run, mode)
@@ -28,7 +28,7 @@ def offload(run: Run) -> dict[str, object]:
 
 
 def one_mode(run: Run, mode: str) -> dict[str, object]:
-    """One way of offloading, no graphs."""
+    """One offloading mode, without graphs."""
     pipeline, request = offloaded(run, mode), run.request()
 
     def scene() -> None:
@@ -45,14 +45,14 @@ def one_mode(run: Run, mode: str) -> dict[str, object]:
             found = within(run, scene, (budget - CONTEXT_GIB) / total)
             budgets[f"{budget:g} GiB"] = found
             if REFUSED in found:
-                break  # a smaller card has no more room
+                break  # a smaller GPU has even less memory
         row["budgets"] = budgets
         torch.cuda.set_per_process_memory_fraction(1.0, run.device)
     return row
 
 
 def within(run: Run, scene: Callable[[], None], fraction: float) -> dict[str, object]:
-    """A scene with only this share of the card's memory."""
+    """A scene with only this share of the GPU's memory."""
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(min(1.0, fraction), run.device)
     run.peak_gib(reset=True)
@@ -63,13 +63,13 @@ def within(run: Run, scene: Callable[[], None], fraction: float) -> dict[str, ob
 
 
 def offloaded(run: Run, mode: str) -> FlashWorldPipeline:
-    """Networks that were drawn on the device, brought to the CPU and placed as the app places them."""
+    """Networks generated on the device, moved to the CPU and placed as in the app."""
     run.drop()
     networks = random_networks(run.config, device=run.device, dtype=run.dtype)
     for module in networks.modules.values():
         module.requires_grad_(False)
         module.to("cpu")
     run.drop()
-    on_gpu = run.device.type == "cuda"  # networks can only visit a GPU
+    on_gpu = run.device.type == "cuda"  # offloading needs a GPU
     wanted = set(mode.split(",")) if mode != "none" and on_gpu else set()
     return FlashWorldPipeline(place(replace(networks, device=torch.device("cpu")), run.device, wanted))

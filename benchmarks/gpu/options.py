@@ -1,4 +1,4 @@
-"""Options of `benchmarks.gpu_all`, which hands them on to its parts. Imports nothing heavy: the parent needs no torch."""
+"""Options of `benchmarks.gpu_all`, which passes them on to its parts. Imports nothing heavy: the parent needs no torch."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from benchmarks.gpu.parts import PARTS
 from flashworld.errors import InputError
 
 DEFAULT_GRAPHS = "~/.cache/flashworld/aot"
-"""Where the app keeps its graphs as well."""
+"""The app's own store of graphs."""
 
 
 def build_parser(description: str | None = None) -> argparse.ArgumentParser:
-    """The grammar."""
+    """The parser."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.gpu_all",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", type=Path, default=Path("out/gpu"))
-    parser.add_argument("--minutes", type=float, default=9.0, help="nothing runs longer than this")
+    parser.add_argument("--minutes", type=float, default=9.0, help="time limit of the whole run")
     parser.add_argument("--only", type=_names, help="parts, comma-separated; default: all")
-    parser.add_argument("--again", action="store_true", help="run parts that OUT/gpu_all.json holds already")
+    parser.add_argument("--again", action="store_true", help="repeat parts that are already in OUT/gpu_all.json")
     parser.add_argument(
         "--graphs", type=Path, default=Path(os.environ.get("FLASHWORLD_AOT_DIR") or DEFAULT_GRAPHS).expanduser(),
-        help="compiled graphs, found or made and kept; default: FLASHWORLD_AOT_DIR or the app's own folder",
+        help="store of compiled graphs, which are compiled if missing; default: FLASHWORLD_AOT_DIR or the app's own folder",
     )  # fmt: skip
-    parser.add_argument("--weights", type=Path, help="converted folder for the cold start; default: drawn at random")
-    parser.add_argument("--wheel", type=Path, help="gsplat's wheel with kernels, for a machine without")
-    parser.add_argument("--commit", help="what is measured; default: what git says")
+    parser.add_argument("--weights", type=Path, help="converted folder for the cold start; default: random weights")
+    parser.add_argument("--wheel", type=Path, help="gsplat wheel with compiled kernels, for a machine without")
+    parser.add_argument("--commit", help="commit that is measured; default: from git")
     parser.add_argument("--model", choices=("full", "nano", "tiny"), default="full")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--blocks", default="all", help="networks that get graphs, comma-separated, or none")
+    parser.add_argument("--blocks", default="all", help="networks with compiled graphs, comma-separated, or none")
     parser.add_argument("--frames", default="8,16,24,32", help="views for the growth")
     parser.add_argument("--sizes", default="256x384,480x704,704x960", help="height x width for the growth")
-    parser.add_argument("--budgets", default="24,16,10", help="GiB of the cards that offloading is tried for")
+    parser.add_argument("--budgets", default="24,16,10", help="GPU memory sizes for offloading, GiB")
     parser.add_argument("--video-frames", type=int, default=97)
     parser.add_argument("--rounds", type=int, default=5)
     return parser

@@ -1,4 +1,4 @@
-"""Which parts `benchmarks.gpu_all` has, in their order: figures of whole scenes before anything that takes minutes."""
+"""The parts of `benchmarks.gpu_all` in order: whole scenes before anything that takes minutes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ class Part:
     """One part.
 
     Attributes:
-        job: module:function, which takes the `Run` and gives plain data.
-        seconds: What it needs at full size on an H100, roughly; with less time left it is not begun.
-        limit: When it is killed.
+        job: module:function, which takes the `Run` and returns plain data.
+        seconds: Approximate time at full size on an H100; with less time left it is not started.
+        limit: Seconds after which it is killed.
     """
 
     job: str
@@ -39,4 +39,4 @@ PARTS = {
     "static_graphs": Part("benchmarks.gpu.graphs:static_graphs", 90, 480),
     "bfloat16_graph": Part("benchmarks.gpu.graphs:bfloat16_graph", 60, 480),
 }
-"""Compiling is begun with little time left as well: graphs that get ready are kept for the next run."""
+"""Compiling is started even with little time left: completed graphs are kept for the next run."""

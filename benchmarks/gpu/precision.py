@@ -1,4 +1,4 @@
-"""Parts about right numbers: rounding of each precision against float32, and the tests that need a GPU."""
+"""Parts about correctness: rounding of each precision against float32, and the tests that need a GPU."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from flashworld.models.transformer import velocity_and_features
 
 FP8_MODES: tuple[Fp8Mode, ...] = ("per_row", "per_tensor")
 NOTHING_TO_RUN = 5
-"""pytest's exit code where every test was left out."""
+"""pytest's exit code if every test was deselected."""
 
 
 def rounding(run: Run) -> dict[str, object]:
     """One call of each network on the same inputs: lower precisions against float32."""
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # float32 is the measure here
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # float32 is the reference
     exact = single_calls(random_networks(run.config, device=run.device, dtype=torch.float32))
     run.drop()
     rows: dict[str, object] = {}
@@ -39,10 +39,10 @@ def rounding(run: Run) -> dict[str, object]:
 
 
 def precisions(best: Fp8Mode | None) -> dict[str, Callable[[Networks], Networks]]:
-    """Ways to lower precision by name; eight-bit products that the device does not have are emulated, and say so.
+    """Lower precisions by name; FP8 modes that the device lacks are emulated, and labelled so.
 
     Args:
-        best: What the device multiplies, see `probe_fp8`; "per_row" has "per_tensor" as well.
+        best: The device's FP8 mode, see `probe_fp8`; "per_row" implies "per_tensor".
     """
     found: dict[str, Callable[[Networks], Networks]] = {"bfloat16": lambda networks: networks}
     for mode in FP8_MODES:
@@ -60,7 +60,7 @@ def relative(a: torch.Tensor, b: torch.Tensor) -> float:
 
 @torch.inference_mode()
 def single_calls(networks: Networks) -> dict[str, torch.Tensor]:
-    """One call of each network on inputs that do not depend on the precision, so that only its own rounding shows."""
+    """One call of each network on inputs that do not depend on the precision, so that only its own rounding is measured."""
     config, dtype = networks.config, networks.dtype
     rows, columns = config.height // SPATIAL_FACTOR, config.width // SPATIAL_FACTOR
     device = networks.device

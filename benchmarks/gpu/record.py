@@ -1,4 +1,4 @@
-"""Where a part of `benchmarks.gpu_all` writes what it finds. Imports nothing heavy."""
+"""Where a part of `benchmarks.gpu_all` writes its results. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 @dataclass
 class Record:
-    """The options of the run and the findings of one part.
+    """The options of the run and the results of one part.
 
     Attributes:
         args: Options of `gpu_all`.
-        result: File for what the part finds.
-        found: What it has found so far.
+        result: File of the part's results.
+        found: Results so far.
     """
 
     args: argparse.Namespace
@@ -26,7 +26,7 @@ class Record:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def keep(self, **found: object) -> None:
-        """Write down what has been found; a reader sees the old file or the new one."""
+        """Write results atomically."""
         with self._lock:
             self.found |= found
             fresh = self.result.with_suffix(".new")

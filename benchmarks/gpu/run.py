@@ -1,4 +1,4 @@
-"""What the parts of `benchmarks.gpu_all` share: the settings, the networks and the clock."""
+"""Shared by the parts of `benchmarks.gpu_all`: settings, networks and timing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VIDEO_FPS = 16
 
 @dataclass
 class Run(Record):
-    """A record that names the card and torch, and makes what the parts need."""
+    """A record with the GPU's name and torch's version, and everything that the parts need."""
 
     _networks: Networks | None = None
 
@@ -48,27 +48,27 @@ class Run(Record):
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
+        """The device."""
         return torch.device(self.args.device)
 
     @property
     def dtype(self) -> torch.dtype:
-        """What its networks compute in."""
+        """The networks' dtype."""
         return network_dtype(self.device)
 
     @property
     def fp8(self) -> Fp8Mode | None:
-        """What the device multiplies in eight bits."""
+        """The device's FP8 mode."""
         return probe_fp8(self.device)
 
     @property
     def blocks(self) -> tuple[str, ...]:
-        """Networks that have graphs."""
+        """Networks with graphs."""
         return BLOCKS if self.args.blocks == "all" else tuple(n for n in self.args.blocks.split(",") if n != "none")
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width of the model's own pictures, as far as requests may have them."""
+        """Height and width of the model's own images, within the limits for requests."""
         return max(self.config.height, MIN_SIDE_PX), max(self.config.width, MIN_SIDE_PX)
 
     @property
@@ -78,18 +78,18 @@ class Run(Record):
 
     @property
     def settings(self) -> GraphSettings:
-        """Where graphs are."""
+        """The store of graphs."""
         return GraphSettings(root=self.args.graphs, blocks=self.blocks, variant=self.variant)
 
     @property
     def networks(self) -> Networks:
-        """Random ones as the app runs them, drawn on the device."""
+        """Random networks as the app runs them, generated on the device."""
         if self._networks is None:
             self._networks = self.variant.apply(random_networks(self.config, device=self.device, dtype=self.dtype))
         return self._networks
 
     def use(self, networks: Networks) -> None:
-        """Take other networks than random ones."""
+        """Use the given networks instead of random ones."""
         self._networks = networks
 
     def drop(self) -> None:
@@ -99,10 +99,10 @@ class Run(Record):
             torch.cuda.empty_cache()
 
     def install_graphs(self) -> tuple[Installed, ...]:
-        """Put the graphs of the store in place, none is compiled.
+        """Install the graphs of the store; none is compiled.
 
         Raises:
-            CompiledBlockError: a network has none that may serve: figures would be those of eager networks.
+            CompiledBlockError: a network has no usable graph: the figures would be those of eager networks.
         """
         reports = prepare(self.networks, self.settings)
         self.keep(graphs=[str(report) for report in reports])
@@ -111,7 +111,7 @@ class Run(Record):
         return reports
 
     def calls(self) -> dict[str, dict[str, int]]:
-        """Where each network's calls went."""
+        """Calls of each network by graph."""
         return {name: install.counts(module_of(self.networks, name)) for name in self.blocks}
 
     @property
@@ -124,7 +124,7 @@ class Run(Record):
             return measure_machine(self.device, self.dtype)
 
     def case(self, **changes: Any) -> Case:  # noqa: ANN401 - fields of Case
-        """What `benchmarks.stages` times."""
+        """The case that `benchmarks.stages` times."""
         case = Case(self.networks, self.config.frames, *self.size, self.args.video_frames, self.args.rounds, warm_up=2)
         return replace(case, **changes)
 
@@ -133,21 +133,21 @@ class Run(Record):
         return [asdict(row) | {"ratio": row.ratio} for row in measure(case, machine, eight_bit=self.fp8 is not None)]
 
     def request(self) -> GenerationRequest:
-        """A picture, a sentence and an orbit, without a film."""
+        """An image, a sentence and an orbit, without a video."""
         return a_request(self.case())
 
     def filmed(self) -> GenerationRequest:
-        """The same with a film."""
+        """The same with a video."""
         film = VideoSettings(fps=VIDEO_FPS, seconds=self.args.video_frames / VIDEO_FPS)
         return replace(self.request(), video=film)
 
     def wait(self) -> None:
-        """Until the device has done everything."""
+        """Synchronise with the device."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
     def timed(self, job: Callable[[], object]) -> float:
-        """Wall seconds of a job, the device's part included."""
+        """Wall seconds of a job, including work on the device."""
         self.wait()
         start = time.perf_counter()
         job()
@@ -165,6 +165,6 @@ class Run(Record):
 
 
 def process_seconds() -> float:
-    """How long ago this process was born."""
+    """Seconds since the start of this process."""
     started_ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started_ticks / os.sysconf("SC_CLK_TCK"))

@@ -15,7 +15,7 @@ TOP_KERNELS = 12
 
 
 def machine(run: Run) -> dict[str, object]:
-    """Best rates of the device: what the floors come from."""
+    """Best rates of the device, from which floors are computed."""
     return {"machine": asdict(measure_machine(run.device, run.dtype)), "fp8": run.fp8}
 
 
@@ -31,7 +31,7 @@ def scene(run: Run) -> dict[str, object]:
 
 
 def whole_scene(run: Run) -> dict[str, object]:
-    """A scene without a video: wall seconds, first and warm, with a new and a remembered text, and peak memory."""
+    """A scene without a video: wall seconds, first and warm, with a new and a cached text, and peak memory."""
     pipeline, request = FlashWorldPipeline(run.networks), run.request()
     run.keep(first_s=run.timed(lambda: pipeline(request)))
     run.timed(lambda: pipeline(request))
@@ -57,7 +57,7 @@ def stages_eager(run: Run) -> dict[str, object]:
 
 
 def stages(run: Run) -> dict[str, object]:
-    """Every stage with the graphs of the store, and where the calls went."""
+    """Every stage with the graphs of the store, and the calls by graph."""
     run.install_graphs()
     return {"rows": run.table(run.case(), run.machine), "calls": run.calls()}
 

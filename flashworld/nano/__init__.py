@@ -1,16 +1,16 @@
-"""The small model that ships with the package, and everything that made it.
+"""The small model in the package, and its training.
 
 Format of a nano folder, version 1:
 
     config.json          `ModelConfig.to_json()`
     tokenizer.json       for the `tokenizers` library
-    weights.safetensors  tensors of all four networks, their names in front: `text_encoder.`, `vae_encoder.`,
+    weights.safetensors  tensors of all four networks, with the prefixes `text_encoder.`, `vae_encoder.`,
                          `transformer.`, `gaussian_decoder.`, then the network's own state-dict name
 
-Each tensor is float16, or int8 with a companion `<name>.scale` (float32, one value an output row): value = int8 * scale.
+Each tensor is float16, or int8 with a companion `<name>.scale` (float32, one value per output row): value = int8 * scale.
 The embedding that UMT5 stores under two names is stored once. The file's metadata holds one JSON text under
 `flashworld`: `format` ("flashworld-nano"), `version` (1), and the SHA-256 of the tensors, of the configuration and of
-the tokenizer; a folder that does not agree with itself is refused. `flashworld.nano.package` writes and reads it,
+the tokenizer; a folder with inconsistent hashes is refused. `flashworld.nano.package` writes and reads it,
 `flashworld.checkpoints.loading.load_nano` builds the networks.
 """
 

@@ -1,4 +1,4 @@
-"""Nano's files: small (int8 or float16), and refused when they do not agree with the hashes written with them.
+"""nano's files: int8 or float16, verified against the hashes stored with them.
 
 See `flashworld.nano` for the format. Numerics: int8 rows are scaled by their largest magnitude / 127, in float32;
 reading multiplies in float32.
@@ -27,26 +27,26 @@ if TYPE_CHECKING:
     from flashworld.models.networks import Networks
 
 METADATA_KEY = "flashworld"
-"""One key, because safetensors writes several in no fixed order."""
+"""A single key, because safetensors writes several in no fixed order."""
 FORMAT = "flashworld-nano"
 VERSION, OLD_VERSION = 2, 1
-"""Text encoders of version 1 read the prompt itself, later ones nano's own sentence for it (`language`)."""
+"""Text encoders of version 1 read the prompt itself, later ones its canonical form (`language`)."""
 CONFIG_NAME = "config.json"
 TOKENIZER_NAME = "tokenizer.json"
 WEIGHTS_NAME = "weights.safetensors"
 MORE_WEIGHTS_NAME = "weights-2.safetensors"
-"""The second half; there is none where one file holds everything."""
+"""The second file; absent if one file holds everything."""
 FILE_BYTES = 9_000_000
-"""Tensors of the first file, at most."""
+"""Maximum bytes of tensors in the first file."""
 SCALE = ".scale"
 INT8_MAX = 127
 MIN_INT8_VALUES = 1024
-"""Smaller tensors stay float16: their share of the file is small, their share of the error is not."""
+"""Smaller tensors stay float16: they contribute little to the file's size but much to the error."""
 HOW_TO_GET = "install the package again, or restore flashworld/nano from the repository (git checkout flashworld/nano)"
 
 
 def nano_config(folder: Path) -> ModelConfig:
-    """Sizes of the model in a folder; those it is going to be trained with when the folder has none.
+    """Sizes of the model in a folder; the sizes for training if the folder has none.
 
     Raises:
         CheckpointError: the file is not readable.
@@ -75,9 +75,9 @@ def write_nano(
 
     Args:
         networks: The trained model.
-        folder: Made when it does not exist.
-        eight_bit: Says for a full name and a tensor whether int8 will do; None takes matrices and kernels of at least
-            1024 values, but not the Gaussian head.
+        folder: Created if it does not exist.
+        eight_bit: Decides for a full name and a tensor whether to use int8; None for matrices and kernels of at least
+            1024 values, except the Gaussian head.
 
     Raises:
         CheckpointError: a weight is not finite or too large for float16.
@@ -99,7 +99,7 @@ def write_nano(
         (folder / TOKENIZER_NAME).write_text(tokenizer + "\n", encoding="utf-8")
         halves = _halves(tensors)
         (folder / MORE_WEIGHTS_NAME).unlink(missing_ok=True)
-        for name, half in reversed(list(halves.items())):  # the file that makes the folder one of nano's comes last
+        for name, half in reversed(list(halves.items())):  # the file that identifies a nano folder is written last
             partial = folder / f"{name}.part"
             partial.write_bytes(save(half, {METADATA_KEY: json.dumps(head | {"files": len(halves)})}))
             partial.replace(folder / name)
@@ -111,7 +111,7 @@ def open_nano(folder: Path) -> dict[str, dict[str, LazyTensor]]:
     """Open and verify a nano folder; tensors by network, in float32 when read.
 
     Raises:
-        CheckpointError: truncated, of another version, or changed since it was written; says how to get the right one.
+        CheckpointError: truncated, of another version, or modified; the message says how to restore it.
     """
     path = folder / WEIGHTS_NAME
     try:
@@ -133,7 +133,7 @@ def open_nano(folder: Path) -> dict[str, dict[str, LazyTensor]]:
 
 
 def prompt_reader(folder: Path) -> Callable[[str], str] | None:
-    """What the text encoder of a folder reads for a prompt; None: the prompt itself.
+    """The function from a prompt to the text that a folder's encoder reads; None: the prompt itself.
 
     Raises:
         CheckpointError: the weights are not readable.
@@ -144,7 +144,7 @@ def prompt_reader(folder: Path) -> Callable[[str], str] | None:
 
 
 def _halves(tensors: Mapping[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:
-    """Tensors by file, in the order of their names; the second file only where the first is full."""
+    """Tensors by file, in the order of their names; the second file only if the first is full."""
     halves: dict[str, dict[str, torch.Tensor]] = {WEIGHTS_NAME: {}}
     size, name = 0, WEIGHTS_NAME
     for key in sorted(tensors):
@@ -195,12 +195,12 @@ def _unpacked(name: str, values: Mapping[str, torch.Tensor]) -> LazyTensor:
     elif tensor.dtype == torch.int8 and scale is not None and scale.shape == tensor.shape[:1]:
         value = tensor.float() * scale.reshape(-1, *[1] * (tensor.ndim - 1))
     else:
-        raise CheckpointError(f"nano weights: {name} must be float16, or int8 with one scale a row; {HOW_TO_GET}")
+        raise CheckpointError(f"nano weights: {name} must be float16, or int8 with one scale per row; {HOW_TO_GET}")
     return LazyTensor(tuple(value.shape), value.dtype, lambda: value)
 
 
 def _hashes(tensors: Mapping[str, torch.Tensor], config: str, tokenizer: str) -> dict[str, str]:
-    """SHA-256 of the tensors (names, dtypes, shapes, values) and of what the two JSON texts say."""
+    """SHA-256 of the tensors (names, dtypes, shapes, values) and of the contents of the two JSON files."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -214,7 +214,7 @@ def _hashes(tensors: Mapping[str, torch.Tensor], config: str, tokenizer: str) ->
 
 
 def _json_sha256(text: str) -> str:
-    """Of the parsed text, so that line endings do not count."""
+    """SHA-256 of the parsed JSON, regardless of line endings."""
     try:
         return hashlib.sha256(json.dumps(json.loads(text), sort_keys=True).encode()).hexdigest()
     except (ValueError, RecursionError) as error:

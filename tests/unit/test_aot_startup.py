@@ -159,7 +159,7 @@ def test_worker_whose_children_see_no_gpu_tries_graphs_itself(networks, tmp_path
 
     (report,) = prepare(networks, GraphSettings(root=tmp_path, blocks=("vae_encoder",)), on_gpu=on_gpu)
     assert asked == [Task, Job]
-    assert ("did not come back: RuntimeError: GPU task aborted" if death else "it failed: ") in report.reason
+    assert ("did not return: RuntimeError: GPU task aborted" if death else "it failed: ") in report.reason
     assert not artifact.path.exists()
 
 

@@ -41,7 +41,7 @@ def test_parts_that_crash_hang_and_raise_lose_only_themselves(tmp_path, monkeypa
     found = json.loads((tmp_path / gpu_all.REPORT).read_text())["parts"]
     assert found["crash"]["exit"] == found["crash"]["error"] == "killed by SIGSEGV"
     assert "Segmentation fault" in found["crash"]["log"]
-    assert found["hang"]["error"] == "not over after 3 s"
+    assert found["hang"]["error"] == "not finished after 3 s"
     assert found["crash"]["found"] == found["hang"]["found"] == "before the end"
     assert "illegal memory access" in found["broken"]["error"]
     assert found["broken"]["exit"] == "exit code 1"

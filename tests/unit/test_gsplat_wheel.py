@@ -153,7 +153,7 @@ def test_wheel_comes_too_late_after_gsplat_was_imported(built_tree, tmp_path, mo
     store = ArtifactStore(tmp_path)
     artifact = save_wheel(store, wheel_key(), "x.whl", pack_wheel(built_tree, wheel_key()))
     monkeypatch.setitem(sys.modules, PACKAGE, object())
-    with pytest.raises(CompiledBlockError, match="too late"):
+    with pytest.raises(CompiledBlockError, match="already imported"):
         activate(store, artifact)
 
 

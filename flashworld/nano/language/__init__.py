@@ -1,7 +1,7 @@
-"""What nano understands: a sentence to one scene in words, and the scene in nano's own order for its text encoder.
+"""nano's language: a sentence to a scene description, and the description in canonical form for its text encoder.
 
-`scene` holds the scene in words, `words` the tables of names and synonyms, `parser` reads a sentence into a scene and
-says what it understood, `phrasing` writes a scene as the one sentence that stands for it. Plain Python, no networks.
+`scene` holds the scene description, `words` the tables of names and synonyms, `parser` parses a sentence into a description and
+reports what it understood, `phrasing` writes the canonical prompt of a description. Plain Python, no networks.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""All phrases of `words` in one table: what a phrase can mean, longest phrases first."""
+"""All phrases of `words` in one table of meanings, longest phrases first."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GROUPS: dict[str, tuple[str, int]] = {
     "forest": ("pine", 5), "woods": ("tree", 4), "woodland": ("tree", 4), "village": ("house", 3), "town": ("house", 4),
     "city": ("tower", 5), "skyline": ("tower", 5), "hamlet": ("hut", 3), "camp": ("cone", 3),
 }  # fmt: skip
-"""One word for several things."""
+"""Words that stand for several things."""
 
 Meaning = tuple[str, str]
 """Category and choice: ("colour", "red")."""
@@ -53,7 +53,7 @@ def lexicon() -> Mapping[str, tuple[Meaning, ...]]:
 
 
 def split(text: str) -> list[str]:
-    """Lower-case words and single punctuation marks; hyphens part words, apostrophes end them."""
+    """Lower-case words and single punctuation marks; hyphens separate words, apostrophes end them."""
     plain = re.sub(r"[’']s?\b", " ", text.lower()).replace("-", " ").replace("_", " ")
     return re.findall(r"[^\W_]+|[^\w\s]", plain)
 
@@ -71,6 +71,6 @@ def look_up(tokens: Sequence[str], start: int) -> tuple[int, tuple[Meaning, ...]
 
 
 def singulars(word: str) -> list[str]:
-    """What the word could be the plural of."""
+    """The possible singulars of a word."""
     endings = (("ies", "y"), ("es", ""), ("s", ""))
     return [word[: -len(end)] + new for end, new in endings if word.endswith(end) and len(word) > len(end) + 1]

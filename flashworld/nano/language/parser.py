@@ -1,7 +1,7 @@
-"""A sentence to a scene in words, by rules: adjectives wait for their noun, a place belongs to the thing beside it.
+"""A rule-based parser from a sentence to a scene description: adjectives apply to the next noun, a place to the adjacent thing.
 
-What the sentence leaves open has a default (`DEFAULTS`, `words.DEFAULT_COLOURS`, the first free place), so that one
-sentence is one scene. What is not understood is told, never guessed.
+Everything left open has a default (`DEFAULTS`, `words.DEFAULT_COLOURS`, the first free place), so that a sentence
+gives exactly one scene. Unknown words are reported, never guessed.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from flashworld.nano.language.scene import SceneWords, Thing
 FIRST_FREE = (
     ("centre", "near"), ("left", "near"), ("right", "near"), ("centre", "far"), ("left", "far"), ("right", "far"),
 )  # fmt: skip
-"""Where things stand whose place is not said, in this order."""
+"""Places of things without a stated place, in this order."""
 DEFAULT_WALL_COLOURS = {"brick": "red"}
 DEFAULT_GROUND_COLOURS = {"tiles": "white", "carpet": "red"}
 DEFAULTS = {"outdoors": "grass", "room": "wood"}
-"""Ground of a setting."""
+"""Default ground by setting."""
 COPULAS = ("is", "are")
 MAX_UNKNOWN = 40
-"""Words reported as not understood, at most."""
+"""Maximum number of reported unknown words."""
 MAX_TEXT_WORDS = 2000
-"""Words read of a text; the rest is ignored."""
+"""Maximum number of words; the rest is ignored."""
 
 
 @dataclass(frozen=True)
 class Understood:
-    """What nano makes of a sentence; plain data for the page.
+    """nano's interpretation of a sentence; plain data for the page.
 
     Attributes:
-        phrases: What was understood, as short phrases in the scene's order: "grass", "large red ball on the left".
-        unknown: Words that say nothing to nano, in their order, each once.
-        scene: The one scene that the sentence means, defaults included.
+        phrases: The understood parts as short phrases in the scene's order: "grass", "large red ball on the left".
+        unknown: Unknown words in order, each once.
+        scene: The described scene, defaults included.
     """
 
     phrases: tuple[str, ...]
@@ -44,7 +44,7 @@ class Understood:
 
 
 def understood(text: str) -> Understood:
-    """Read a sentence; any text is legal."""
+    """Parse a sentence; any text is valid."""
     reader = _Reader(split(text)[:MAX_TEXT_WORDS])
     reader.read()
     return reader.result()
@@ -52,7 +52,7 @@ def understood(text: str) -> Understood:
 
 @dataclass
 class _Draft:
-    """A thing while it is read: what is said of it."""
+    """A thing that is being parsed, with its stated properties."""
 
     shape: str
     said: dict[str, str] = field(default_factory=dict)
@@ -60,7 +60,7 @@ class _Draft:
 
 @dataclass
 class _Reader:
-    """Goes through the words once."""
+    """Parses the words in one pass."""
 
     tokens: list[str]
     things: list[_Draft] = field(default_factory=list)
@@ -82,7 +82,7 @@ class _Reader:
                 if {
                     "ground",
                     "wall_material",
-                } <= found.keys():  # wood: of the wall that follows or came, or the floor's
+                } <= found.keys():  # wood: belongs to the next or previous wall, or to the floor
                     of_wall = self.wall_is_current or self.wall_follows(position + length)
                     del found["ground" if of_wall else "wall_material"]
                 self.take(found, plural, after_copula)
@@ -97,7 +97,7 @@ class _Reader:
         return "wall" in dict(look_up(self.tokens, position)[1])
 
     def take(self, meanings: dict[str, str], plural: bool, after_copula: bool) -> None:
-        """One phrase with all its meanings, by category."""
+        """Process one phrase with all its meanings, by category."""
         if "shape" in meanings:
             self.new_things(meanings["shape"], NUMBERS.get(self.waiting.pop("number", ""), 2 if plural else 1))
         elif "group" in meanings:
@@ -164,7 +164,7 @@ class _Reader:
                 draft.said.update(known)
         else:
             if self.current and not self.waiting:
-                self.current = []  # a new noun is coming; a place said from here on is its own
+                self.current = []  # a new noun follows; later places belong to it
             self.waiting.update(known)
 
     def end_clause(self) -> None:
@@ -179,7 +179,7 @@ class _Reader:
         return Understood(phrases, tuple(unknown[:MAX_UNKNOWN]), scene)
 
     def surroundings(self) -> SceneWords:
-        """Everything but the things, defaults filled in."""
+        """Everything except the things, with defaults."""
         said = self.said
         room = self.setting() == "room"
         ground = said.get("ground", DEFAULTS["room" if room else "outdoors"])
@@ -202,7 +202,7 @@ class _Reader:
         )
 
     def setting(self) -> str:
-        """As said; else what the other words suggest."""
+        """The stated setting, else the one that the other words suggest."""
         said = self.said
         if "wall" in said:
             return "room"
@@ -218,7 +218,7 @@ class _Reader:
 
 
 def fitting_extras(found: set[str], room: bool) -> tuple[str, ...]:
-    """Those that belong to the setting, at most one of each pair."""
+    """The extras that belong to the setting, at most one of each pair."""
     if room:
         return tuple(name for name in choices.ROOM_EXTRAS if name in found)
     chosen = [next((name for name in pair if name in found), None) for pair in choices.OUTDOOR_EXTRAS]
@@ -226,7 +226,7 @@ def fitting_extras(found: set[str], room: bool) -> tuple[str, ...]:
 
 
 def place_things(drafts: list[_Draft]) -> tuple[list[Thing], list[_Draft]]:
-    """Give every thing a place of its own, those whose place is said first; things in the scene's order, and the rest."""
+    """Assign a separate place to every thing, stated places first; returns things in the scene's order, and the rest."""
     taken: dict[tuple[str, str], Thing] = {}
     left_over: list[_Draft] = []
     for draft in sorted(drafts, key=lambda d: -sum(name in d.said for name in ("column", "row"))):
@@ -248,7 +248,7 @@ def place_things(drafts: list[_Draft]) -> tuple[list[Thing], list[_Draft]]:
 
 
 def _surroundings_phrases(said: dict[str, str], scene: SceneWords) -> list[str]:
-    """What was said of ground, walls, sky and light, and is in the scene."""
+    """The statements about ground, walls, sky and light that are in the scene."""
     found = []
     if "setting" in said and said["setting"] == scene.setting:
         found.append(scene.setting)
@@ -266,7 +266,7 @@ def _surroundings_phrases(said: dict[str, str], scene: SceneWords) -> list[str]:
 
 
 def _thing_words(thing: Thing) -> str:
-    """A thing as people say it."""
+    """A thing in plain English."""
     size = thing.size if thing.size != "medium" else ""
     pattern = thing.pattern if thing.pattern != "plain" else ""
     where = {"left": "on the left", "right": "on the right", "centre": "in the middle"}[thing.column]

@@ -1,4 +1,4 @@
-"""A scene in words: closed choices only, so that equal scenes are equal and every one has exactly one sentence."""
+"""A scene description with closed choices only, so that every scene has exactly one canonical prompt."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OUTDOOR_GROUNDS = ("grass", "sand", "snow", "stone", "dirt", "water")
 ROOM_GROUNDS = ("wood", "tiles", "carpet", "stone")
 GROUNDS = (*OUTDOOR_GROUNDS, "wood", "tiles", "carpet")
 COLOURED_GROUNDS = ("tiles", "carpet")
-"""Grounds that take a colour; the others have their own."""
+"""Grounds with a variable colour; the others have their own."""
 WALLS = ("plain", "rough", "brick", "striped", "dotted", "wood")
 SKIES = ("clear", "cloudy", "overcast", "sunset", "dawn", "night")
 LIGHTS = ("bright", "dim")
@@ -34,7 +34,7 @@ PLACES = tuple((column, row) for row in ROWS for column in COLUMNS)
 
 @dataclass(frozen=True)
 class Thing:
-    """One thing that stands on the ground, in words."""
+    """The description of one thing on the ground."""
 
     shape: str
     colour: str
@@ -51,14 +51,14 @@ class Thing:
 
 @dataclass(frozen=True)
 class SceneWords:
-    """A scene in words.
+    """A scene description.
 
     Attributes:
-        setting: "outdoors", "room" or "gallery" (pictures on every surface; has no sentence).
+        setting: "outdoors", "room" or "gallery" (images on every surface; has no prompt).
         ground: Material of the ground.
-        ground_colour: Its colour, where the material leaves it open.
+        ground_colour: Its colour, if the material has a variable one.
         wall: Material of the walls (rooms).
-        wall_colour: Their colour; None where the material has its own.
+        wall_colour: Their colour; None if the material has its own.
         sky: Name of the sky (outdoors).
         light: "bright" or "dim".
         misty: Whether fog fades distant things.

@@ -1,6 +1,6 @@
-"""Names and synonyms: what people write, and which of nano's closed choices it means.
+"""Names and synonyms of nano's closed choices.
 
-Every table maps a choice of `scene` to the phrases that mean it; the choice's own name always does. Phrases are lower
+Every table maps a choice of `scene` to its synonyms; the choice's own name is always valid. Phrases are lower
 case, one to four words, without articles. Plurals ending in "s" are found by the parser and need no entry.
 """
 
@@ -43,7 +43,7 @@ DEFAULT_COLOURS: dict[str, str] = {
     "table": "brown", "hut": "yellow", "house": "white", "snowman": "white", "egg": "grey", "block": "grey",
     "tower": "grey", "sofa": "blue", "chair": "brown", "lamp": "yellow",
 }  # fmt: skip
-"""Of a thing whose colour is not said."""
+"""Default colours of things."""
 SIZES: dict[str, tuple[str, ...]] = {
     "small": ("little", "tiny", "mini", "short"),
     "medium": ("medium sized", "normal"),
@@ -92,7 +92,7 @@ WALLS: dict[str, tuple[str, ...]] = {
     "brick": ("bricks",),
     "wood": ("wooden", "timber", "panelled", "paneled"),
 }
-"""Materials said before (or with "of" after) a wall; patterns are those of things."""
+"""Materials stated before (or with "of" after) a wall; patterns are those of things."""
 SKY_NOUNS = ("sky", "skies")
 SKIES: dict[str, tuple[str, ...]] = {
     "clear": ("sunny", "clear sky", "blue sky", "clear blue sky", "sunny day", "sunshine", "noon", "summer"),
@@ -106,7 +106,7 @@ SKY_COLOURS: dict[str, str] = {
     "blue": "clear", "white": "overcast", "grey": "overcast", "orange": "sunset", "red": "sunset", "yellow": "sunset",
     "pink": "dawn", "purple": "dawn", "black": "night",
 }  # fmt: skip
-"""Which sky a colour before the word means."""
+"""The sky that a colour before the word means."""
 LIGHTS: dict[str, tuple[str, ...]] = {
     "bright": ("bright light", "daylight", "well lit", "sunlit"),
     "dim": ("dim light", "low light", "dimly lit", "shadowy", "candlelight"),
@@ -133,6 +133,6 @@ FILLERS = frozenset(
     have made into from view photo image object thing static scene place floor ground ceiling day time one which that some by
     up down very all around beautiful nice wide full near_by shown showing show render 3d my our this these those for""".split()
 )
-"""Words that say nothing and are not reported."""
+"""Stop words, which are not reported."""
 SEPARATORS = frozenset(",;.:!?&")
-"""Where one thing ends and the next begins; "and" does the same."""
+"""Separators between things; "and" is another one."""
