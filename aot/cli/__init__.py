@@ -58,7 +58,9 @@ def _add_graph_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--shapes", default="dynamic", help="dynamic, or sizes such as 24x480x704,24x704x480")
     parser.add_argument("--fp8", choices=("auto", "none", "per_row", "per_tensor"), default="auto")
     parser.add_argument("--no-fused", dest="fused", action="store_false", help="separate projections (and no FP8)")
-    parser.add_argument("--no-sub-pixel", dest="sub_pixel", action="store_false", help="the decoder with plain upsampling")
+    parser.add_argument(
+        "--no-sub-pixel", dest="sub_pixel", action="store_false", help="the decoder with plain upsampling"
+    )
     parser.add_argument("--text-int8", action="store_true", help="eight-bit weights in the text encoder")
     parser.add_argument("--inductor", choices=INDUCTOR_CONFIGS, default="default")
     parser.add_argument("--attention", choices=ATTENTION_BACKENDS, default="auto")

@@ -413,7 +413,7 @@ def test_capture_under_autocast_is_an_error():
 def test_example_outside_its_own_range_is_an_error():
     module = tiny()
     outside = replace(plan_of(module), example=lambda: module(torch.randn(20, 6), torch.ones(20), return_dict=False))
-    with pytest.raises(CompiledBlockError, match="outside the graph.s own range"):
+    with pytest.raises(CompiledBlockError, match="outside the graph's own range"):
         compile_plan(outside)
 
 

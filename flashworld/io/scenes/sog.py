@@ -62,7 +62,9 @@ def write_sog(scene: Gaussians, path: str | Path) -> None:
         WriteError: the file cannot be written.
     """
     name = file_name(path)
-    if any(np.abs(chunk.means).max() > MAX_POSITION for chunk in iter_chunks(scene, name)):  # raises for all other faults as well
+    if any(
+        np.abs(chunk.means).max() > MAX_POSITION for chunk in iter_chunks(scene, name)
+    ):  # raises for all other faults as well
         raise SceneError(f"{name}: positions in a SOG file must lie within {MAX_POSITION:g} scene units")
     scene = scene.to("cpu", torch.float32)
     order = morton_order(scene.means.numpy())
