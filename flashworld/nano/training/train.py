@@ -38,7 +38,8 @@ from flashworld.nano.training.word_check import WordCheck
 log = logging.getLogger(__name__)
 SEEDS_VALIDATION = 100_000
 VALIDATION_WORLDS = 24
-GALLERY_SHARE = 0.4
+GALLERY_SHARE, JUDGED_GALLERY_SHARE = 0.5, 0.3
+"""Of worlds with pictures on every surface, in training and in the validation."""
 SHORT_POSES = 5
 """Poses of a short path."""
 WORD_LENS = (57.0, 63.0)
@@ -152,7 +153,7 @@ def build_banks(sizes: TrainingSettings, max_tokens: int, seed: int, workers: in
         "pictures": bank(first, sizes.worlds, FREE, GALLERY_SHARE),
         "landscape": bank(first, sizes.word_worlds, LANDSCAPE, 0.0),
         "portrait": bank(first, max(1, sizes.word_worlds // 3), PORTRAIT, 0.0),
-        "check": bank(SEEDS_VALIDATION, VALIDATION_WORLDS, FREE, GALLERY_SHARE),
+        "check": bank(SEEDS_VALIDATION, VALIDATION_WORLDS, FREE, JUDGED_GALLERY_SHARE),
     }
 
 
