@@ -35,7 +35,7 @@ def add_output_options(commands: Iterable[argparse.ArgumentParser]) -> None:
     for command in commands:
         command.add_argument("--json", action="store_true", help="print one JSON object instead of text")
         command.add_argument("--quiet", action="store_true", help="no progress on standard error")
-        command.add_argument("--verbose", action="store_true", help="log what happens, and tracebacks of errors")
+        command.add_argument("--verbose", action="store_true", help="log details, and tracebacks of errors")
 
 
 def run_command(args: argparse.Namespace, run: Callable[[argparse.Namespace, Output], None]) -> int:
