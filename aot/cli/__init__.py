@@ -31,7 +31,7 @@ RUN = {
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The whole command line's grammar."""
+    """The parser of all commands."""
     parser = Parser(prog="python -m aot", description="Make, check and share compiled graphs.")
     sub = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     made = {name: sub.add_parser(name, help=(run.__doc__ or "").splitlines()[0]) for name, run in RUN.items()}

@@ -1,7 +1,7 @@
-"""What every command line of this project has in common: how it speaks, which exit codes it ends with.
+"""What both command lines have in common: output options, error messages and exit codes.
 
-Results go to standard output (one JSON object with --json), progress and errors to standard error. Exit codes: 0 done,
-2 the input or the options are wrong, 1 anything else this project knows about, 130 stopped by the user.
+Results go to standard output (one JSON object with --json), progress and errors to standard error. Exit codes: 0 success,
+2 invalid input, 1 any other known error, 130 interrupted by the user.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ EXIT_OK, EXIT_FAILED, EXIT_INPUT, EXIT_STOPPED = 0, 1, 2, 130
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, whose errors repeat what was typed, whatever is in it."""
+    """argparse with error messages that escape what was typed."""
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and one line, and exit with 2."""
@@ -31,7 +31,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_output_options(commands: Iterable[argparse.ArgumentParser]) -> None:
-    """What every command understands."""
+    """Add the options that every command has."""
     for command in commands:
         command.add_argument("--json", action="store_true", help="print one JSON object instead of text")
         command.add_argument("--quiet", action="store_true", help="no progress on standard error")
