@@ -105,16 +105,24 @@ DURATIONS = DurationModel(
 WORKERS = WorkerWatch()
 
 
-def work_of(frames: int, height: int, width: int, video: VideoSettings, *, cold: bool | None = None) -> Work:
+def work_of(
+    frames: int, height: int, width: int, video: VideoSettings, *, picture: bool = False, cold: bool | None = None
+) -> Work:
     """The GPU work of a request; `cold` None: predicted from the idle workers."""
     pictures = video.frame_count(frames) if video.enabled else 0
     cold = ZERO_GPU and WORKERS.expect_cold() if cold is None else cold
-    return Work(frames, height, width, pictures, compiled=MODEL.compiled, cold=cold)
+    return Work(frames, height, width, pictures, compiled=MODEL.compiled, picture=picture, cold=cold)
+
+
+def work_of_request(request: GenerationRequest) -> Work:
+    """The same of a whole request."""
+    has_picture = request.picture is not None
+    return work_of(request.frames, request.height, request.width, request.video, picture=has_picture)
 
 
 def gpu_seconds(request: GenerationRequest, *_args: object, **_kwargs: object) -> int:
     """GPU seconds to reserve for a request; the page shows the same number."""
-    return DURATIONS.estimate_seconds(work_of(request.frames, request.height, request.width, request.video))
+    return DURATIONS.estimate_seconds(work_of_request(request))
 
 
 @spaces.GPU(duration=gpu_seconds, size=os.environ.get("FLASHWORLD_GPU_SIZE") or "large")  # type: ignore[call-overload]
@@ -176,16 +184,16 @@ class Service:
             sizes=((height, width), (width, height), square_like(height, width)),
         )
 
-    def estimate_seconds(self, frames: int, height: int, width: int, video: VideoSettings) -> float:
+    def estimate_seconds(self, frames: int, height: int, width: int, video: VideoSettings, *, picture: bool) -> float:
         """Seconds of such a request: those requested by `duration=` on ZeroGPU, otherwise those expected."""
-        estimate = DURATIONS.estimate(work_of(frames, height, width, video))
+        estimate = DURATIONS.estimate(work_of(frames, height, width, video, picture=picture))
         return float(estimate.request_s) if ZERO_GPU else estimate.expected_s
 
     def generate(self, request: GenerationRequest, *, session_dir: Path) -> Generator[Progress | Result, None, None]:
         """Follow the GPU call, then write the files."""
         started, finished = None, None
         with WORKERS.call() as call:
-            asked = work_of(request.frames, request.height, request.width, request.video)
+            asked = work_of_request(request)
             try:
                 for message in generate_on_gpu(request, PackedResult.shared_memory):
                     if isinstance(message, WorkerStarted):

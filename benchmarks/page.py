@@ -97,7 +97,7 @@ def measure(browser, folder: Path) -> dict:  # noqa: ANN001 - playwright's, whic
         settle(page, sizes)
         first = dict(sizes)
         row["model ready"] = app.seconds_until(app.has_model)
-        page.get_by_role("tab", name="3D", exact=True).click()
+        page.get_by_role("tab", name="Fly", exact=True).click()
         settle(page, sizes)
         page.close()
     finally:

@@ -14,14 +14,19 @@ import tempfile
 from importlib import import_module
 from pathlib import Path
 
+from flashworld.cameras import Cameras
+from flashworld.gaussians import prune_to_count
 from flashworld.io.request_json import load_request_file
+from flashworld.io.scenes import read_scene, write_scene
 from flashworld.trajectories.json_forms import trajectory_to_json
 from ui.contract import Result, Service
-from ui.examples import EXAMPLES_DIR, RESULT_FILES
+from ui.examples import EXAMPLES_DIR, OPENING_BYTES, RESULT_FILES
 
 logger = logging.getLogger(__name__)
 MAX_SHIPPED_BYTES = 1_800_000
 """Larger files stay out of the repository; the page then shows the example's video alone."""
+STEP = 0.97
+"""Of a scene's Gaussians are kept at each attempt to make its file light enough."""
 
 
 def build(service: Service, folder: Path) -> None:
@@ -47,6 +52,8 @@ def keep(result: Result, target: Path) -> None:
         source = result.files.get(name)
         if source and not (name == "spz" and "viewer" in result.files) and source.stat().st_size <= MAX_SHIPPED_BYTES:
             shutil.copyfile(source, target / file)
+    if (target / "scene.spz").is_file():
+        lighten(target / "scene.spz", result.cameras[result.image_index : result.image_index + 1])
     facts = {
         "seed": result.seed,
         "gaussians": result.gaussians,
@@ -58,6 +65,14 @@ def keep(result: Result, target: Path) -> None:
         "cameras": trajectory_to_json(result.cameras, height=result.height, width=result.width),
     }
     (target / "result.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+
+
+def lighten(scene_file: Path, camera: Cameras, most_bytes: int = OPENING_BYTES) -> None:
+    """Leave out the Gaussians that count least from a camera until the file is light enough to open the page with."""
+    scene = read_scene(scene_file)
+    while scene_file.stat().st_size > most_bytes:
+        scene = prune_to_count(scene, int(STEP * len(scene)), camera)
+        write_scene(scene, scene_file)
 
 
 def main(arguments: list[str]) -> None:

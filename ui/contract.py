@@ -87,8 +87,16 @@ class Service(Protocol):
     uses_gpu_quota: bool
     """Runs on ZeroGPU, where visitors have a daily quota."""
 
-    def estimate_seconds(self, frames: int, height: int, width: int, video: VideoSettings) -> float:
-        """Seconds of GPU (or CPU) time such a request takes, the number that also feeds `duration=`."""
+    def estimate_seconds(self, frames: int, height: int, width: int, video: VideoSettings, *, picture: bool) -> float:
+        """Seconds of GPU (or CPU) time such a request takes, the number that also feeds `duration=`.
+
+        Args:
+            frames: Views.
+            height: Rows of a view.
+            width: Columns of a view.
+            video: The film.
+            picture: Whether the request begins with a picture.
+        """
         ...
 
     def generate(self, request: GenerationRequest, *, session_dir: Path) -> Generator[Progress | Result, None, None]:

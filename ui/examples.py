@@ -28,6 +28,11 @@ RESULT_FILES: dict[FileName, str] = {
 }
 """What is shipped where it is small enough. The other files are made by generating the example."""
 
+OPENINGS = ("coffee", "cat", "photographer", "astronaut")
+"""Best first."""
+OPENING_BYTES = 1_500_000
+"""Everybody who opens the page fetches it."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -52,6 +57,17 @@ class Example:
     picture: Path | None
     thumbnail: Path | None
     result: Result | None
+
+
+def opening_result(folder: Path = EXAMPLES_DIR) -> Result | None:
+    """The scene the page opens on: the first in `OPENINGS` that is shipped and light; None when there is none."""
+    found = {example.name: example.result for example in load_examples(folder)}
+    for name in OPENINGS:
+        result = found.get(name)
+        scene = result.files.get("viewer") if result else None
+        if scene is not None and scene.stat().st_size <= OPENING_BYTES:
+            return result
+    return None
 
 
 def load_examples(folder: Path = EXAMPLES_DIR) -> list[Example]:

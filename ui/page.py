@@ -16,7 +16,7 @@ from ui.components.stage import STATIC_DIR
 from ui.contract import Service
 from ui.events.generate import connect_generate
 from ui.events.path import connect_path, first_view
-from ui.examples import EXAMPLES_DIR
+from ui.examples import EXAMPLES_DIR, opening_result
 from ui.gate import gate_options
 from ui.parts.about import build_about, header_html
 from ui.parts.examples import build_examples, connect_examples
@@ -52,8 +52,8 @@ def build_page(service: Service, *, sessions: Sessions | None = None) -> gr.Bloc
                     path = build_path_part(service.defaults)
                 run = build_run_part(service.defaults, service)
             with gr.Column(scale=7, min_width=320, elem_id="fw-result"):
-                result = build_result_part(first_view(service.defaults, START_PRESET))
-                share = build_share()
+                result = build_result_part(first_view(service.defaults, START_PRESET), opening_result())
+                share = build_share(result.actions)
         build_about()
         connect_path(service, inputs, path, run, result)
         connect_generate(page, service, sessions, inputs, path, run, result)

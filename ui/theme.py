@@ -52,7 +52,8 @@ CSS = "\n".join(file.read_text(encoding="utf-8") for file in sorted(_CSS_DIR.glo
 _OUTER = (_CSS_DIR / "head.css").read_text(encoding="utf-8")
 """Rules for what encloses the page: Gradio puts its own prefix before `css`, which keeps them from matching."""
 _SCRIPTS = "".join(
-    (Path(__file__).parent / "assets" / name).read_text(encoding="utf-8") for name in ("typing.js", "focus.js")
+    (Path(__file__).parent / "assets" / name).read_text(encoding="utf-8")
+    for name in ("typing.js", "numbers.js", "focus.js")
 )
 HEAD = (
     f"<style>{_OUTER}</style><script>{_SCRIPTS}</script>"

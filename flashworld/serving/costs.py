@@ -25,6 +25,7 @@ class Work:
         width: Pixels.
         video_frames: Frames of the video, 0 for none.
         compiled: Whether the networks run as compiled graphs.
+        picture: Whether an image is given: it changes the number of visible Gaussians and with it the time of the video.
         cold: Whether a new worker must first load the weights.
         cold_bytes: Size of these weights.
     """
@@ -34,15 +35,21 @@ class Work:
     width: int
     video_frames: int = 0
     compiled: bool = True
+    picture: bool = False
     cold: bool = False
     cold_bytes: float = 13e9
 
     @property
     def bucket(self) -> str:
-        """Key of calls with nearly the same ratio: scene size in half octaves, video in octaves, cold or warm."""
+        """Key of calls with nearly the same ratio: scene size in half octaves, video in octaves, input, cold or warm."""
         size = round(2 * math.log2(self.frames * self.height * self.width))
         video = round(math.log2(self.video_frames)) if self.video_frames else "no"
-        return f"{size} {video} {self.kind}"
+        return f"{size} {video} {self.input_kind}"
+
+    @property
+    def input_kind(self) -> str:
+        """The kind, and whether there is a picture."""
+        return f"{'picture' if self.picture else 'words'} {self.kind}"
 
     @property
     def kind(self) -> str:

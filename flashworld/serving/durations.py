@@ -39,7 +39,7 @@ HALF_LIFE = 16
 OUTLIER_FACTOR = 3.0
 """A call that took this many times the median, or less than its inverse, is an outlier (a debugger, a slow disk)."""
 ENOUGH_RATIOS = 3
-"""With fewer observations, other shapes on the same GPU are used as well."""
+"""With fewer, more is reserved than for a shape that is known."""
 MARGIN = 1.45
 """Largest ratio of requested to expected seconds: calls vary by about 8 %, so reserving 50 % more is never needed."""
 STRAGGLER_MULTIPLE = 1.9
@@ -111,8 +111,7 @@ class DurationModel:
         """The estimate for a call."""
         with self._lock:
             own = self._observed.get(work.bucket, _Observed())
-            alike = [r for name, o in self._observed.items() if name.endswith(work.kind) for r in o.ratios]
-            ratios = own.ratios if len(own.ratios) >= ENOUGH_RATIOS else alike
+            ratios = own.ratios or self._alike(work.input_kind) or self._alike(work.kind)
             expected = self.costs.total(work) * (weighted_median(ratios) if ratios else 1.0)
             reserve = self._reserve(len(own.ratios), len(ratios)) * ABORTED_BACKOFF**own.aborted
         most = max(1, math.floor(self.cap_s / self.factor))
@@ -120,6 +119,10 @@ class DurationModel:
         while request < most and self._granted(request) < expected * reserve:
             request += 1
         return Estimate(expected, min(request, most), self._granted(min(request, most)), len(ratios))
+
+    def _alike(self, kind: str) -> list[float]:
+        """Ratios of all sizes of a kind."""
+        return [r for name, observed in self._observed.items() if name.endswith(kind) for r in observed.ratios]
 
     def estimate_seconds(self, work: Work) -> int:
         """The return value of `duration`, which the page also shows."""

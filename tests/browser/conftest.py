@@ -157,6 +157,7 @@ def visit(server, chromium, watch, request):
 
     def visit(query: str = "", **options):
         options.setdefault("viewport", {"width": 1280, "height": 900})
+        options.setdefault("reduced_motion", "reduce")  # a scene that plays costs a machine without a GPU its time
         context = chromium.new_context(**options)
         context.set_default_timeout(120_000)
         contexts.append(context)

@@ -15,7 +15,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parent))
 
 from conftest import BASE_ARGS, CHROMIUM, GPU_ARGS, playwright
-from steps import DONE, PATH_STAGE, SCENE_STAGE, generate, open_tab, show_scene, wait_for_stage, wait_for_tab
+from steps import DONE, PATH_STAGE, SCENE_STAGE, generate, open_tab, show_scene, wait_for_result_tab, wait_for_stage
 
 FOLDER = Path(__file__).parents[2] / "docs" / "images"
 DESKTOP = {"viewport": {"width": 1440, "height": 1000}}
@@ -52,8 +52,7 @@ class Photographer:
         wait_for_stage(page, PATH_STAGE)
         page.locator(f"#fw-examples input[value={EXAMPLE}]").dispatch_event("click")
         page.wait_for_selector("#fw-crop .fw-note")
-        wait_for_tab(page, "Video")  # the example has arrived whole
-        open_tab(page, "Path")
+        wait_for_result_tab(page)  # the example has arrived whole
         page.wait_for_timeout(1500)
         page.evaluate("scrollTo(0, 0)")
         self.shoot(page, "start")
@@ -61,6 +60,7 @@ class Photographer:
         page.wait_for_selector(".fw-progress img")
         self.shoot(page, "running")
         page.wait_for_selector(".fw-progress", state="detached")
+        open_tab(page, "Film")
         page.wait_for_selector(DONE)
         self.shoot(page, "result")
         show_scene(page)

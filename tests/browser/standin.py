@@ -1,7 +1,7 @@
 """A service for the page without a model: a real scene with real files, in the time and with the faults a test asks for.
 
 Run as a program it serves the page: `python tests/browser/standin.py PORT SECONDS`. Words in the prompt steer it:
-"slow" takes long steps, "broken" fails inside, "refused" raises an InputError, "heavy" makes a viewer file above 25 MB, "held" waits for a
+"slow" takes long steps, "broken" fails inside, "refused" raises an InputError, "heavy" makes a viewer file above 25 MB, "frozen" says nothing for long, "held" waits for a
 file named "release" beside the log.
 """
 
@@ -46,8 +46,8 @@ class StandIn:
         self.learned = 0.0
         """Seconds that the last scene has taught: now more, now less."""
 
-    def estimate_seconds(self, frames, height, width, video) -> float:
-        return 2.0 + 0.1 * frames + 0.01 * video.frame_count(frames) + self.learned
+    def estimate_seconds(self, frames, height, width, video, *, picture) -> float:
+        return 2.0 + 4.0 * picture + 0.1 * frames + 0.01 * video.frame_count(frames) + self.learned
 
     def generate(self, request, *, session_dir: Path) -> Iterator[Progress | Result]:
         note(f"begun {request.text}")
@@ -65,6 +65,8 @@ class StandIn:
             shown = self._preview(request, progress.fraction) if progress.step > 1 else None
             yield replace(progress, preview=shown if progress.stage == "denoise" else None)
             time.sleep(pause)
+            if "frozen" in request.text and progress.stage == "text":
+                time.sleep(12)
             if "held" in request.text and progress.stage == "text":
                 wait_for_release()
             if "broken" in request.text and progress.stage == "render":

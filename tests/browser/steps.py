@@ -11,6 +11,7 @@ from PIL import Image
 PATH_STAGE, SCENE_STAGE = "#fw-path-stage", "#fw-scene-stage"
 COVER = "#fw-plain-cover .fw-cover"
 DONE = "#fw-video video"
+RESULT_JS = "(document.querySelector('#fw-facts [data-result]')?.dataset.result ?? '')"
 NAMELESS = """() => [...document.querySelectorAll('button, input, textarea, select, canvas, video, [role=tab]')]
   .filter((e) => e.offsetParent !== null && !e.closest('[hidden]'))
   .filter((e) => !(e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.title || e.textContent?.trim()
@@ -36,7 +37,26 @@ def wait_for_tab(page, name: str) -> None:
     )
 
 
+def note_result(page) -> None:
+    """Remember which result is shown, for `wait_for_result`."""
+    page.evaluate(f"window.fwBefore = {RESULT_JS}")
+
+
+def wait_for_result(page) -> None:
+    """Until another result than the noted one has arrived."""
+    page.wait_for_function(f"{RESULT_JS} !== (window.fwBefore ?? '')")
+
+
+def wait_for_result_tab(page) -> None:
+    """Until a result has been put where it is seen: the last thing that happens."""
+    page.wait_for_function(
+        "[...document.querySelectorAll('#fw-result-tabs [role=tab][aria-selected=true]')].some((e) => e.dataset.tabId !== 'path')"
+    )
+
+
 def wait_for_stage(page, stage: str) -> None:
+    if stage == PATH_STAGE:
+        open_tab(page, "Path")
     page.locator(stage).scroll_into_view_if_needed()
     page.wait_for_selector(f"{stage} canvas")
     page.wait_for_function(f"{stage_js(stage)}?.path?.length > 0")
@@ -47,24 +67,27 @@ def generate(page, text: str = "a room", seed: int | None = None) -> None:
     if seed is not None:
         page.locator("#fw-randomize input").uncheck()
         page.fill("#fw-seed input", str(seed))
+    note_result(page)
     page.locator("#fw-generate").dispatch_event("click")
 
 
 def generate_and_wait(page, text: str = "a room", seed: int | None = None) -> None:
     generate(page, text, seed)
-    page.wait_for_selector(DONE, state="attached")
+    wait_for_result(page)
     page.wait_for_selector("#fw-generate:not(.hidden)")
-    wait_for_tab(page, "Video")  # all of the result's updates have arrived
+    wait_for_result_tab(page)
 
 
 def show_scene(page) -> None:
-    open_tab(page, "3D")
-    page.wait_for_function(f"{stage_js(SCENE_STAGE)}?.slot?.mesh")
+    open_tab(page, "Fly")
+    page.wait_for_function(
+        f"(() => {{ const {{ slot, root }} = {stage_js(SCENE_STAGE)} ?? {{}}; return slot?.mesh && slot.url === root.dataset.scene; }})()"
+    )
 
 
 def open_plain(page) -> None:
     """Gradio's own viewer, once it has drawn the scene."""
-    open_tab(page, "Plain 3D")
+    open_tab(page, "Quick look")
     page.wait_for_selector("#fw-plain canvas")
     page.wait_for_selector(COVER, state="hidden", timeout=240_000)
 

@@ -50,12 +50,13 @@ def test_every_control_of_a_finished_scene_has_a_name(visit):
 
 
 def test_less_motion_means_still_thumbnails_and_a_video_that_waits(visit):
-    moving, calm = visit(), visit(reduced_motion="reduce")
+    moving, calm = visit(reduced_motion="no-preference"), visit(reduced_motion="reduce")
     sources = "[...document.querySelectorAll('#fw-presets img')].map((i) => i.src)"
     assert not any(".still." in source for source in moving.evaluate(sources))
     assert all(".still.webp" in source for source in calm.evaluate(sources))
     generate_and_wait(calm)
-    calm.wait_for_function(f"document.querySelector('{DONE}').readyState >= 2")
+    open_tab(calm, "Film")
+    calm.wait_for_function(f"document.querySelector('{DONE}')?.readyState >= 2")
     calm.wait_for_timeout(300)
     assert calm.evaluate(f"document.querySelector('{DONE}').paused")
     calm.emulate_media(reduced_motion="no-preference")

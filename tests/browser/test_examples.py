@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 
-from steps import DONE, SCENE_STAGE, open_tab, show_scene, stage_js, wait_for_tab
+from steps import DONE, SCENE_STAGE, note_result, open_tab, show_scene, stage_js, wait_for_result, wait_for_result_tab
 
 from ui.examples import load_examples
 
 
 def choose(page, name: str) -> None:
+    note_result(page)
     page.locator(f"#fw-examples input[value={name}]").dispatch_event("click")
     page.wait_for_selector(f"#fw-examples input[value={name}]:checked", state="attached")
-    page.wait_for_selector(DONE, state="attached")
+    wait_for_result(page)
+    wait_for_result_tab(page)
 
 
 def test_click_fills_everything_and_shows_the_result_without_a_run(visit, standin_log):
@@ -24,7 +26,8 @@ def test_click_fills_everything_and_shows_the_result_without_a_run(visit, standi
     assert page.input_value("#fw-prompt textarea") == example.request["text"]
     assert page.input_value("#fw-seed input") == str(example.request["seed"])
     assert not page.locator("#fw-randomize input").is_checked()
-    page.wait_for_function(f"document.querySelector('{DONE}').readyState >= 2")
+    open_tab(page, "Film")
+    page.wait_for_function(f"document.querySelector('{DONE}')?.readyState >= 2")
     assert f"Seed {example.result.seed}" in page.inner_text("#fw-facts")
     assert re.match(r"SPZ · [\d.]+ MB", page.inner_text("#fw-download-spz"))
     assert page.locator("#fw-download-ply").is_disabled()
@@ -36,15 +39,32 @@ def test_every_example_can_be_chosen_and_says_when_its_scene_is_not_shipped(visi
     page = visit()
     found = load_examples()
     assert len(found) >= 8
-    open_tab(page, "3D")
+    open_tab(page, "Fly")
     for example in found:
         choose(page, example.name)
         page.wait_for_function(
             f"document.querySelector('#fw-prompt textarea').value === {example.request.get('text', '')!r}"
         )
         if not example.result.files.get("viewer"):
-            wait_for_tab(page, "Video")  # the result's updates come after the form's
-            open_tab(page, "3D")
+            open_tab(page, "Fly")
             page.locator(f"{SCENE_STAGE} .fw-over-note").get_by_text("Press Generate to make its scene").wait_for()
             assert page.evaluate(f"!{stage_js(SCENE_STAGE)}.slot.mesh")
-            open_tab(page, "Video")
+
+
+def test_own_picture_after_an_example_takes_the_examples_words_and_marks_its_scene_as_older(visit, photo):
+    examples = [e for e in load_examples() if e.picture and e.request.get("text")]
+    page = visit()
+    choose(page, examples[0].name)
+    page.wait_for_function("document.querySelector('#fw-prompt textarea').value !== ''")
+    assert page.locator("#fw-stale .fw-stale").count() == 0
+    page.set_input_files("#fw-image input[type=file]", photo)
+    page.wait_for_function("document.querySelector('#fw-prompt textarea').value === ''")
+    page.wait_for_selector("#fw-examples input:checked", state="detached")
+    page.locator("#fw-stale").get_by_text("made from an earlier picture").wait_for()
+    choose(page, examples[1].name)
+    page.wait_for_selector("#fw-stale .fw-stale", state="detached")
+    page.fill("#fw-prompt textarea", "words of the visitor's own")
+    page.locator("#fw-stale").get_by_text("made from an earlier picture").wait_for()
+    page.set_input_files("#fw-image input[type=file]", photo)
+    page.wait_for_selector("#fw-examples input:checked", state="detached")
+    assert page.input_value("#fw-prompt textarea") == "words of the visitor's own"

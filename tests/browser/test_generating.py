@@ -8,18 +8,33 @@ import urllib.request
 import zipfile
 
 import pytest
-from steps import DONE, SCENE_STAGE, generate, generate_and_wait, keyframes_of, open_tab, show_scene, stage_js
+from steps import (
+    DONE,
+    PATH_STAGE,
+    RESULT_JS,
+    SCENE_STAGE,
+    generate,
+    generate_and_wait,
+    keyframes_of,
+    open_tab,
+    show_scene,
+    stage_js,
+    wait_for_result,
+    wait_for_stage,
+    wait_for_tab,
+)
 
 
 def test_a_picture_becomes_a_video_a_scene_and_files(visit, photo, tmp_path):
-    page = visit()
+    page = visit(reduced_motion="no-preference")
     page.set_input_files("#fw-image input[type=file]", photo)
     page.wait_for_selector("#fw-crop img")
-    generate(page, "a red letter")
+    generate(page, "a slow red letter")
     page.wait_for_selector(".fw-progress img")
-    assert "Denoising the views" in page.inner_text(".fw-progress")
-    page.wait_for_selector(DONE, state="attached")
+    page.locator("#fw-progress .fw-steps").get_by_text("Denoising the views").wait_for()
+    wait_for_result(page)
     video = page.locator(DONE)
+    open_tab(page, "Film")
     page.wait_for_function("!document.querySelector('#fw-video video').paused")
     assert video.evaluate("(v) => [v.muted, v.loop, v.autoplay, Boolean(v.poster)].every(Boolean)")
     seed = re.search(r"Seed (\d+)", page.inner_text("#fw-facts")).group(1)
@@ -51,7 +66,7 @@ def test_stop_stops_and_the_next_job_runs(visit, standin_log):
     page.get_by_text("Stopped. Nothing was made").wait_for()
     page.wait_for_selector("#fw-generate", state="visible")
     page.wait_for_timeout(1500)
-    assert page.locator(DONE).count() == 0
+    assert page.evaluate(RESULT_JS) == ""
     assert "Stopped" in page.inner_text("#fw-progress")
     assert "closed slow, stopped" in standin_log.read_text()
     generate_and_wait(page)
@@ -105,9 +120,9 @@ def test_two_visitors_at_once_get_their_own_scenes(visit):
     generate(first, "slow one", seed=11)
     generate(second, "another", seed=22)
     for page, seed in ((second, 22), (first, 11)):
-        page.wait_for_selector(DONE, state="attached")
+        wait_for_result(page)
         assert f"Seed {seed}" in page.inner_text("#fw-facts")
-    sources = [page.get_attribute(DONE, "src") for page in (first, second)]
+    sources = [page.evaluate(RESULT_JS) for page in (first, second)]
     assert sources[0] != sources[1]
 
 
@@ -133,7 +148,7 @@ def test_without_webgl_the_rest_of_the_page_works(server, launch, watch):
     page.goto(server)
     page.get_by_text("This browser cannot show 3D").first.wait_for()
     generate_and_wait(page)
-    open_tab(page, "3D")
+    open_tab(page, "Fly")
     page.locator(SCENE_STAGE).get_by_text("This browser cannot show 3D").wait_for()
 
 
@@ -152,6 +167,40 @@ def test_programs_use_the_same_page(server, photo):
         assert {tool["name"] for tool in json.load(response)} == {"generate", "generate_from_text"}
     endpoints = json.loads(json.dumps(client.view_api(return_format="dict")))["named_endpoints"]
     assert set(endpoints) == {"/generate", "/generate_from_text"}
+
+
+LEFT = "#fw-progress .fw-left"
+
+
+def test_time_left_counts_down_admits_an_overrun_and_knows_a_picture(visit, photo):
+    page = visit()
+    page.wait_for_function("document.querySelector('#fw-estimate').innerText.includes('About')")
+    words = page.inner_text("#fw-estimate")
+    page.set_input_files("#fw-image input[type=file]", photo)
+    page.wait_for_function(f"document.querySelector('#fw-estimate').innerText !== {words!r}")
+    generate(page, "slow and frozen")  # no report comes while the browser counts
+    page.wait_for_function(f"/\\d+ s left/.test(document.querySelector('{LEFT}')?.textContent)")
+    first = page.inner_text(LEFT)
+    page.wait_for_function(f"![{first!r}, ''].includes(document.querySelector('{LEFT}').textContent)")
+    page.locator(LEFT).get_by_text("Longer than expected").wait_for()
+
+
+def test_end_of_a_run_leaves_the_chosen_tab_and_moves_nothing(visit):
+    page = visit()
+    wait_for_stage(page, PATH_STAGE)
+    before = page.locator(f"{PATH_STAGE} .fw-view").bounding_box()
+    generate(page, "slow, watched")
+    page.wait_for_selector("#fw-progress .fw-steps")
+    assert page.locator(f"{PATH_STAGE} .fw-view").bounding_box() == before
+    open_tab(page, "Quick look")
+    page.wait_for_selector("#fw-progress.fw-aside")
+    wait_for_result(page)
+    page.wait_for_selector("#fw-generate", state="visible")
+    page.wait_for_timeout(1500)
+    wait_for_tab(page, "Quick look")
+    open_tab(page, "Path")
+    generate_and_wait(page)
+    wait_for_tab(page, "Fly")
 
 
 def test_estimate_is_the_one_of_now_when_the_page_opens_and_after_a_scene(visit):

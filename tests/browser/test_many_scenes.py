@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from steps import DONE, SCENE_STAGE, generate, generate_and_wait, open_plain, open_tab, show_scene, stage_js
+from steps import SCENE_STAGE, generate, generate_and_wait, open_plain, open_tab, show_scene, stage_js, wait_for_result
 
 CONTEXTS_JS = """() => {
   window.contexts = new Set();
@@ -26,18 +26,15 @@ HEAP_BYTES_A_SCENE = 1e6
 def test_ten_generations_in_a_row_each_seen_in_both_viewers(visit):
     page = visit()
     page.evaluate(CONTEXTS_JS)
-    counts, source = [], None
+    counts = []
     for seed in range(LAST + 1):
         generate(page, "a room", seed)
-        page.wait_for_function(
-            f"(old) => (document.querySelector('{DONE}')?.getAttribute('src') ?? old) !== old", arg=source
-        )
+        wait_for_result(page)
         page.wait_for_selector("#fw-generate:not(.hidden)")
-        source = page.locator(DONE).get_attribute("src")
         show_scene(page)
         with page.expect_response(lambda answer: "plain.splat" in answer.url):
             open_plain(page)
-        open_tab(page, "Video")
+        open_tab(page, "Film")
         counts.append(page.evaluate(COUNT_JS))
     for settled, last in zip(counts[SETTLED][:3], counts[LAST][:3], strict=True):
         assert last <= settled, counts

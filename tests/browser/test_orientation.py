@@ -47,6 +47,7 @@ def test_both_viewers_show_what_our_renderer_shows(page_with_scene):
         content=f"{SCENE_STAGE} .fw-view {{ width: {WIDTH}px !important; height: {HEIGHT}px !important; }}"
     )
     page.wait_for_function(f"{stage_js(SCENE_STAGE)}.canvas.width === {WIDTH}")
+    page.evaluate(f"{stage_js(SCENE_STAGE)}.slot.match({HEIGHT})")  # the low-pass of a picture of this very size
     page.evaluate(f"{stage_js(SCENE_STAGE)}.reset()")
     row = page.evaluate(f"{stage_js(SCENE_STAGE)}.state.cameras[0]")
     numbers = torch.tensor([row], dtype=torch.float32)

@@ -4,9 +4,48 @@ from __future__ import annotations
 
 import json
 
-from steps import NAMELESS, PATH_STAGE, camera_of, generate, keyframes_of, open_tab, stage_js, wait_for_stage
+import pytest
+from steps import (
+    NAMELESS,
+    PATH_STAGE,
+    SCENE_STAGE,
+    camera_of,
+    generate,
+    keyframes_of,
+    open_tab,
+    stage_js,
+    wait_for_stage,
+)
+
+from ui.examples import opening_result
 
 START_BYTES = 12_000_000
+HEAVIEST_BYTES = 25_000_000
+
+
+def test_page_opens_on_a_scene_that_moves_until_the_visitor_takes_over(visit, watch):
+    page = visit(reduced_motion="no-preference", viewport={"width": 1280, "height": 720})
+    page.wait_for_selector("#fw-scene-stage canvas")
+    page.wait_for_function(f"{stage_js(SCENE_STAGE)}.slot.mesh")
+    assert opening_result().files["viewer"].stat().st_size <= 1_500_000
+    page.wait_for_function(f"{stage_js(SCENE_STAGE)}.player.place > 0")
+    page.locator(f"{SCENE_STAGE} canvas").focus()
+    page.keyboard.press("ArrowLeft", delay=200)
+    page.wait_for_function(f"!{stage_js(SCENE_STAGE)}.player.playing")
+    assert page.locator("#fw-generate").bounding_box()["y"] < 720
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1280, 720)])
+def test_workspace_is_as_high_as_the_window(visit, width, height):
+    page = visit(viewport={"width": width, "height": height})
+    page.wait_for_selector("#fw-scene-stage canvas")
+    for name in ("#fw-generate", "#fw-download-zip", "#fw-scene-stage .fw-toolbar", "#fw-examples"):
+        box = page.locator(name).bounding_box()
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= height, name
+    view = page.locator(f"{SCENE_STAGE} .fw-view").bounding_box()
+    assert view["height"] > 0.45 * height
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_page_is_light_and_every_control_has_a_name(visit, watch):
@@ -15,8 +54,9 @@ def test_page_is_light_and_every_control_has_a_name(visit, watch):
     wait_for_stage(page, PATH_STAGE)
     entries = page.evaluate("performance.getEntriesByType('resource').map((e) => [e.name, e.transferSize])")
     sizes.update(entries)
-    assert not [name for name in sizes if "splats.js" in name], "Spark is for scenes, not for the start"
-    assert sum(sizes.values()) < START_BYTES
+    own = sum(size for name, size in sizes.items() if not name.endswith(".spz"))
+    assert own < START_BYTES
+    assert max(sizes.values()) < HEAVIEST_BYTES
     assert page.evaluate(NAMELESS) == []
     assert page.evaluate("document.querySelectorAll('h1').length") == 1
 
@@ -24,7 +64,7 @@ def test_page_is_light_and_every_control_has_a_name(visit, watch):
 def test_page_is_as_wide_in_every_tab(visit):
     page = visit()
     widths = []
-    for tab in ("Path", "Video", "3D", "Plain 3D"):
+    for tab in ("Path", "Film", "Fly", "Quick look"):
         open_tab(page, tab)
         page.wait_for_timeout(300)
         widths.append(page.evaluate("document.querySelector('.gradio-container').getBoundingClientRect().width"))
@@ -52,9 +92,8 @@ def test_typing_moves_and_records_nothing_and_keys_work_in_the_view_alone(visit)
     )
     page.keyboard.press("k")
     page.keyboard.down("d")
-    page.wait_for_timeout(300)
+    page.wait_for_function(f"{stage_js(PATH_STAGE)}.world.camera.position.x !== {before[0]}")
     page.keyboard.up("d")
-    assert camera_of(page, PATH_STAGE) != before
     assert len(keyframes_of(page, PATH_STAGE)) == 1
     page.keyboard.press("Escape")
     assert not page.evaluate(f"document.activeElement === {stage_js(PATH_STAGE)}.canvas")
@@ -84,7 +123,7 @@ def test_only_the_knobs_of_a_template_show_and_keyboard_chooses_templates(visit)
     tiles = page.locator("#fw-presets input")
     page.locator("#fw-presets input[value=orbit_right]").focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.querySelector('#fw-preset input').value === 'Orbit up'")
+    page.wait_for_function("document.querySelector('#fw-presets input:checked')?.value === 'orbit_up'")
     assert tiles.count() == page.evaluate("document.querySelectorAll('#fw-presets input[aria-label*=\". \"]').length")
     page.locator("#fw-presets input[value=zoom_in]").dispatch_event("click")
     page.wait_for_selector("#fw-knob-factor input", state="visible")
@@ -147,7 +186,7 @@ def test_every_form_of_path_json_is_understood_where_it_is_pasted(visit):
 def test_recording_adds_replaces_moves_deletes_and_undoes(visit):
     page = visit()
     wait_for_stage(page, PATH_STAGE)
-    page.get_by_text("Record a path by hand").first.click()
+    page.locator(PATH_STAGE).get_by_text("Record a path by hand").click()
     recorder = page.locator(f"{PATH_STAGE} .fw-recorder")
     canvas = page.locator(f"{PATH_STAGE} canvas")
     for key in ("d", "w", None):
@@ -194,6 +233,107 @@ def test_refusals_come_before_the_queue_and_nothing_runs(visit, photo):
     assert page.locator(".fw-progress").count() == 0
 
 
+def test_number_beyond_a_sliders_end_is_taken_at_the_end_and_drawn(visit, server):
+    page = visit()
+    wait_for_stage(page, PATH_STAGE)
+    page.locator("#fw-presets input[value=spiral]").dispatch_event("click")
+    page.wait_for_selector("#fw-knob-amplitude input", state="visible")
+    answers = []
+    page.on("response", lambda response: answers.append(response.status))
+    for typed, end in (("9999", "max"), ("-5", "min")):
+        before = page.evaluate(f"JSON.stringify({stage_js(PATH_STAGE)}.state.cameras)")
+        box = page.locator("#fw-knob-amplitude input[type=number]")
+        box.fill("")
+        box.press_sequentially(typed, delay=30)
+        box.press("Tab")
+        page.wait_for_function(
+            f"(() => {{ const box = document.querySelector('#fw-knob-amplitude input[type=number]'); return box.value === box.{end}; }})()"
+        )
+        page.wait_for_function(f"JSON.stringify({stage_js(PATH_STAGE)}.state.cameras) !== {json.dumps(before)}")
+        page.wait_for_timeout(500)
+    assert max(answers) < 400
+    assert page.locator("#fw-path-note .fw-bad").count() == 0
+
+
+def test_refusal_goes_with_the_next_word_and_stands_beside_what_it_refuses(visit):
+    page = visit()
+    wait_for_stage(page, PATH_STAGE)
+    generate(page, text="")
+    page.wait_for_selector("#fw-refusal .fw-bad")
+    page.locator("#fw-prompt textarea").press_sequentially("a room")
+    page.wait_for_selector("#fw-refusal .fw-bad", state="detached")
+    open_tab(page, "From a file")
+    page.fill("#fw-path-text textarea", "no path")
+    page.wait_for_selector("#fw-path-note .fw-bad")
+    page.locator(f"{PATH_STAGE} .fw-refused").get_by_text("cannot be used").wait_for()
+    opacity = f"getComputedStyle({stage_js(PATH_STAGE)}.canvas).opacity"
+    assert float(page.evaluate(opacity)) < 0.5
+    text, note = (page.locator(i).bounding_box() for i in ("#fw-path-text", "#fw-path-note"))
+    assert 0 <= note["y"] - text["y"] - text["height"] < 40
+    page.fill("#fw-path-text textarea", json.dumps(FORMS["own"]))
+    page.wait_for_function(f"{opacity} === '1'")
+    page.wait_for_selector(f"{PATH_STAGE} .fw-refused", state="hidden")
+
+
+HIDDEN_BELOW_JS = """() => {
+  const { activeElement: at } = document;
+  if (!at || at === document.body || at.closest(".fw-launch")) return "";
+  const [bar, box] = [document.querySelector(".fw-launch"), at].map((e) => e.getBoundingClientRect());
+  const covered = box.height && box.bottom > bar.top + 1 && box.top < bar.bottom && box.right > bar.left && box.left < bar.right;
+  return covered && box.height < innerHeight / 2 ? at.outerHTML.slice(0, 120) : "";
+}"""
+
+
+def test_focus_of_the_keyboard_is_never_below_the_bar_nor_lost(visit):
+    page = visit(viewport={"width": 1280, "height": 720})
+    page.locator("h1").first.click()
+    hidden, lost = [], 0
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        page.wait_for_timeout(30)
+        hidden.append(page.evaluate(HIDDEN_BELOW_JS))
+        lost += page.evaluate("document.activeElement === document.body")
+        assert page.locator("ul[role=listbox]:visible").count() <= 1
+    assert not [place for place in hidden if place]
+    assert lost <= 1, "from the last element to the browser's own controls"
+
+
+def test_recorded_path_is_on_a_map_whenever_the_view_does_not_show_it(visit):
+    page = visit()
+    wait_for_stage(page, PATH_STAGE)
+    canvas = page.locator(f"{PATH_STAGE} canvas")
+    canvas.focus()
+    for key in ("w", "w", None):
+        page.keyboard.press("k")
+        if key:
+            page.keyboard.down(key)
+            page.wait_for_timeout(400)
+            page.keyboard.up(key)
+    page.get_by_text("3 keyframes recorded").wait_for()
+    page.wait_for_function(f"Boolean({stage_js(PATH_STAGE)}.world.inset)")
+    page.locator(PATH_STAGE).get_by_role("button", name="Reset the view").click()
+    page.wait_for_function(f"{stage_js(PATH_STAGE)}.world.inset === null")
+    help_line = page.locator(f"{PATH_STAGE} .fw-keys-help")
+    assert help_line.evaluate("(e) => getComputedStyle(e).backgroundColor") not in ("transparent", "rgba(0, 0, 0, 0)")
+
+
+def test_curved_path_of_few_views_is_drawn_as_a_curve(visit):
+    page = visit()
+    wait_for_stage(page, PATH_STAGE)
+    page.locator("#fw-presets input[value=spiral]").dispatch_event("click")
+    page.wait_for_selector("#fw-knob-amplitude input", state="visible")
+    bends = f"""(() => {{ const {{ frusta, path }} = {stage_js(PATH_STAGE)};
+      const p = frusta.children[1].geometry.attributes.position;
+      let widest = 0;
+      for (let i = 2; i < p.count; i += 1) {{
+        const [a, b] = [1, 0].map((k) => [0, 1, 2].map((c) => p.array[3 * (i - k) + c] - p.array[3 * (i - k - 1) + c]));
+        const dot = a.reduce((sum, v, c) => sum + v * b[c], 0) / (Math.hypot(...a) * Math.hypot(...b));
+        widest = Math.max(widest, Math.acos(Math.min(1, dot)));
+      }}
+      return [p.count, path.length, widest]; }})()"""
+    page.wait_for_function(f"{bends}[2] < 0.6 && {bends}[0] > 8 * {bends}[1]")
+
+
 def test_picture_crop_is_shown_and_stands_on_the_stage(visit, photo):
     page = visit()
     wait_for_stage(page, PATH_STAGE)
@@ -207,7 +347,7 @@ def test_phone_has_no_sideways_scroll_and_records_by_touch(visit):
     page = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, color_scheme="dark")
     wait_for_stage(page, PATH_STAGE)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.get_by_text("Record a path by hand").first.tap()
+    page.locator(PATH_STAGE).get_by_text("Record a path by hand").tap()
     button = page.locator(PATH_STAGE).get_by_role("button", name="Add keyframe")
     button.tap()
     button.tap()
@@ -220,7 +360,7 @@ def test_phone_has_no_sideways_scroll_and_records_by_touch(visit):
 
 def test_link_restores_the_settings(visit):
     page = visit("?text=a%20%3Cb%3Ehall%3C%2Fb%3E&path=spiral&knobs=%7B%22turns%22%3A3%7D&seed=77&fov=45")
-    page.wait_for_function("document.querySelector('#fw-preset input').value === 'Spiral'")
+    page.wait_for_function("document.querySelector('#fw-presets input:checked')?.value === 'spiral'")
     assert page.input_value("#fw-prompt textarea") == "a <b>hall</b>"
     page.wait_for_function("document.querySelector('#fw-knob-turns input[type=number]').value === '3'")
     assert page.input_value("#fw-seed input") == "77"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from gradio_client import Client
-from steps import DONE, generate
+from steps import generate, wait_for_result
 
 AHEAD = "2 people ahead of you · a few seconds"
 STEPS = "#fw-progress .fw-steps"
@@ -39,7 +39,7 @@ def test_who_waits_is_told_the_place_can_stop_and_is_served_in_the_end(visit, st
     page.get_by_text(AHEAD).wait_for()  # the place in the queue was given back, and is told once more
     assert page.locator(STEPS).count() == 0
     release.touch()
-    page.wait_for_selector(DONE, state="attached")
+    wait_for_result(page)
     assert "Seed 44" in page.inner_text("#fw-facts")
     assert all(job.result(timeout=120)["gaussians"] > 0 for job in held_jobs)
     assert "begun third in line" not in standin_log.read_text()

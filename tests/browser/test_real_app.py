@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from steps import DONE, SCENE_STAGE, camera_of, open_plain, open_tab, stage_js
+from steps import DONE, SCENE_STAGE, camera_of, open_plain, open_tab, stage_js, wait_for_result
 
 from flashworld.io.scenes import read_scene
 from tests.app.running import RunningApp
@@ -62,11 +62,11 @@ def test_keyboard_alone_goes_from_words_to_a_scene_and_its_file(visit, tmp_path)
     page.keyboard.type("a green meadow under a blue sky")
     tab_to(page, "#fw-presets input")
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.querySelector('#fw-preset input').value === 'Orbit right'")
+    page.wait_for_function("document.querySelector('#fw-presets input:checked')?.value === 'orbit_right'")
     tab_to(page, "#fw-generate")
     page.keyboard.press("Enter")
     page.wait_for_function("document.activeElement.matches('#fw-stop')")
-    page.wait_for_selector(DONE, state="attached")
+    wait_for_result(page)
     page.wait_for_function("document.activeElement.matches('#fw-generate')")
     tab_to(page, "[role=tab][data-tab-id=scene]")
     page.keyboard.press("Enter")
@@ -91,7 +91,9 @@ def test_a_photo_becomes_a_scene_in_every_tab(visit, photo: Path):
     page.wait_for_selector("#fw-crop img")
     page.locator("#fw-generate").click()
     page.wait_for_selector("#fw-progress img", state="attached")  # the picture while it is being made
+    wait_for_result(page)
+    open_tab(page, "Film")
     page.wait_for_function(f"document.querySelector('{DONE}')?.readyState >= 2")
-    open_tab(page, "3D")
+    open_tab(page, "Fly")
     page.wait_for_function(f"{stage_js(SCENE_STAGE)}?.slot?.mesh")
     open_plain(page)

@@ -18,8 +18,8 @@ from steps import (
     psnr,
     show_scene,
     stage_js,
+    wait_for_result,
     wait_for_stage,
-    wait_for_tab,
 )
 from test_examples import choose
 
@@ -34,12 +34,12 @@ def test_scene_above_25_mb_waits_until_it_is_asked_for(visit):
     fetched = []
     page.on("request", lambda request: fetched.append(request.url))
     generate(page, "heavy")
-    page.wait_for_selector(DONE, state="attached")
-    open_tab(page, "3D")
+    wait_for_result(page)
+    open_tab(page, "Fly")
     button = page.locator(SCENE_STAGE).get_by_role("button", name="Show the scene in 3D · 25.")
     button.wait_for()
     page.wait_for_timeout(500)
-    assert not [url for url in fetched if url.endswith((".spz", ".ply", ".splat"))]
+    assert not [url for url in fetched if url.endswith(("viewer.spz", ".ply", ".splat"))]
     button.click()
     page.wait_for_function(f"{stage_js(SCENE_STAGE)}?.slot?.mesh")
     assert [url for url in fetched if url.endswith("viewer.spz")]
@@ -52,14 +52,47 @@ def test_view_in_a_hidden_tab_keeps_its_scene_and_takes_the_new_size(visit):
     page.locator(SCENE_STAGE).get_by_role("button", name="Look through the camera").click()
     page.locator(f"{SCENE_STAGE} .fw-scrub").fill("4")
     before = camera_of(page, SCENE_STAGE)
-    open_tab(page, "Video")
+    open_tab(page, "Film")
     page.set_viewport_size({"width": 1000, "height": 700})
-    open_tab(page, "3D")
+    open_tab(page, "Fly")
     page.wait_for_function(
         f"(() => {{ const c = {stage_js(SCENE_STAGE)}.canvas; return c.width > 0 && c.width === c.clientWidth; }})()"
     )
     assert page.evaluate(f"Boolean({stage_js(SCENE_STAGE)}.slot.mesh)")
     assert camera_of(page, SCENE_STAGE) == pytest.approx(before)
+
+
+def test_view_stays_where_the_scene_exists_and_has_a_way_back(visit):
+    page = visit()
+    generate_and_wait(page)
+    show_scene(page)
+    stage = stage_js(SCENE_STAGE)
+    start = camera_of(page, SCENE_STAGE)
+    assert page.evaluate(f"{stage}.slot.spark.preBlurAmount > 0.3"), "smooth as at the size that the scene was made for"
+    page.evaluate(f"for (let i = 0; i < 200; i += 1) {stage}.controls.turn(0.1, 0)")
+    page.evaluate(f"for (let i = 0; i < 200; i += 1) {stage}.controls.dolly(-0.5)")
+    turned = page.evaluate(
+        f"Math.min(...{stage}.path.views.map((v) => v.quaternion.angleTo({stage}.world.camera.quaternion)))"
+    )
+    assert turned < 1.0
+    away = page.evaluate(
+        f"Math.min(...{stage}.path.views.map((v) => v.position.distanceTo({stage}.world.camera.position)))"
+    )
+    assert away <= page.evaluate(f"Math.max({stage}.state.focus_distance, {stage}.unit)")
+    assert float(page.evaluate(f"{stage}.overlay.edge.style.opacity")) > 0.3
+    page.locator(SCENE_STAGE).get_by_role("button", name="Back to the path").click()
+    assert camera_of(page, SCENE_STAGE) == pytest.approx(start, abs=1e-5)
+    assert page.evaluate(f"{stage}.overlay.edge.style.opacity") == "0"
+
+
+def test_small_film_is_shown_at_no_more_than_twice_its_size(visit):
+    page = visit(viewport={"width": 1440, "height": 1000})
+    generate_and_wait(page)
+    open_tab(page, "Film")
+    page.wait_for_function(f"document.querySelector('{DONE}')?.readyState >= 1")
+    page.wait_for_function(
+        f"(() => {{ const v = document.querySelector('{DONE}'); return v.clientWidth <= 2 * v.videoWidth; }})()"
+    )
 
 
 def test_full_screen_frusta_and_idle_view(visit):
@@ -91,27 +124,31 @@ def test_path_recorded_inside_a_scene_becomes_the_next_path(visit):
     page.keyboard.press("k")
     page.keyboard.down("Shift")
     page.keyboard.down("d")
-    page.wait_for_timeout(400)
+    page.wait_for_function(f"{stage_js(SCENE_STAGE)}.world.camera.position.x > 0.1")
     page.keyboard.up("d")
     page.keyboard.up("Shift")
     page.keyboard.press("k")
     recorder = page.locator(f"{SCENE_STAGE} .fw-recorder")
     recorder.locator("summary").click()
     recorder.get_by_label("Between keyframes").select_option("linear")
-    recorder.get_by_label("Loop").check()
     page.get_by_text("2 keyframes recorded").wait_for()
     first, second = (key["position"] for key in keyframes_of(page, SCENE_STAGE))
-    open_tab(page, "Path")
+    wait_for_stage(page, PATH_STAGE)
     near = "Math.hypot(...[0, 1, 2].map((i) => %s[i] - rows[%d][i])) < 0.02 * %s"
     length = sum((a - b) ** 2 for a, b in zip(first, second, strict=True)) ** 0.5
     page.wait_for_function(
         f"""(() => {{ const rows = {stage_js(PATH_STAGE)}.state.cameras;
-        return {near % (first, 0, length)} && {near % (first, -1, length)}; }})()""".replace(
+        return {near % (first, 0, length)} && {near % (second, -1, length)}; }})()""".replace(
             "rows[-1]", "rows[rows.length - 1]"
         )
     )
     assert keyframes_of(page, PATH_STAGE) == keyframes_of(page, SCENE_STAGE)
     assert page.get_by_role("tab", name="By hand").get_attribute("aria-selected") == "true"
+    page.locator(PATH_STAGE).get_by_label("Loop").check()
+    page.wait_for_function(
+        f"""(() => {{ const rows = {stage_js(PATH_STAGE)}.state.cameras;
+        return {near % (first, 0, length)} && {near.replace("%d", "rows.length - 1") % (first, length)}; }})()"""
+    )
 
 
 BLACK = 30
@@ -120,13 +157,9 @@ BLACK = 30
 
 def test_plain_viewer_shows_a_photographs_scene_whole_and_says_why_before(visit):
     page = visit(viewport={"width": 390, "height": 844})
-    open_tab(page, "Plain 3D")
-    page.locator(COVER).get_by_text("A smaller copy of the scene appears here").wait_for()
-    open_tab(page, "Path")
     found = load_examples()
     choose(page, next(e.name for e in found if e.picture and "viewer" in e.result.files))
-    wait_for_tab(page, "Video")
-    open_tab(page, "Plain 3D")
+    open_tab(page, "Quick look")
     page.locator(COVER).get_by_text("Drawing the scene").wait_for()
     page.wait_for_selector(COVER, state="hidden")
     box = page.locator("#fw-plain canvas").bounding_box()
@@ -134,8 +167,7 @@ def test_plain_viewer_shows_a_photographs_scene_whole_and_says_why_before(visit)
     assert (pixels < BLACK).mean() < 0.1, "dots on black"
     open_tab(page, "Path")
     choose(page, next(e.name for e in found if "viewer" not in e.result.files))
-    wait_for_tab(page, "Video")
-    open_tab(page, "Plain 3D")
+    open_tab(page, "Quick look")
     page.locator(COVER).get_by_text("film alone").wait_for()
 
 
@@ -195,8 +227,15 @@ def test_touch_turns_and_zooms_from_the_first_tap_to_a_tap_beside_the_view(visit
     drag((0, 0, 0, 0))  # a tap
     page.wait_for_function(f"document.activeElement === document.querySelector('{PATH_STAGE} canvas')")
     assert "two fingers" in help_line.text_content()
+    pivot = (
+        f"(() => {{ const {{ world, controls }} = {stage_js(PATH_STAGE)};"
+        " return world.camera.getWorldDirection(world.camera.position.clone())"
+        ".multiplyScalar(controls.reach).add(world.camera.position).toArray(); })()"
+    )
+    centre = page.evaluate(pivot)
     drag((0, 0, 60, 20))
     turned = wait_for_another_view(start)
+    assert page.evaluate(pivot) == pytest.approx(centre, abs=1e-3), "an orbit: the point looked at stays"
     drag((-30, 0, -60, 0), (30, 0, 60, 0))
     wait_for_another_view(turned)
     page.locator("h1").first.tap()

@@ -246,3 +246,15 @@ def test_cold_starts_that_are_recorded_as_such_are_not_cut_short():
         honest.record(cold, used)
         forgetful.record(cold, HALF_RTX_PRO_6000.costs.total(DEFAULT))
     assert forgetful.estimate(cold).granted_s < used < honest.estimate(cold).granted_s
+
+
+def test_pictures_and_words_are_learned_apart_and_one_run_is_enough_to_know_the_machine():
+    model = DurationModel("cpu")
+    words, picture = DEFAULT, replace(DEFAULT, picture=True)
+    prior = H200_COSTS.total(DEFAULT)
+    model.record(words, 2 * prior)
+    assert model.estimate(picture).expected_s == pytest.approx(2 * prior), "better than nothing"
+    model.record(picture, 6 * prior)
+    assert model.estimate(words).expected_s == pytest.approx(2 * prior)
+    assert model.estimate(picture).expected_s == pytest.approx(6 * prior)
+    assert model.estimate(replace(picture, frames=30)).expected_s > 4 * prior, "another size of the same input"

@@ -20,17 +20,27 @@ const fileOf = () => {
 };
 const heavy = () => (fileOf()?.bytes ?? 0) > AUTO_BYTES || Boolean(navigator.connection?.saveData);
 
+const posterUrl = () => {
+  const file = props.view?.poster;
+  return file ? `${root}${config.api_prefix ?? "/gradio_api"}/file=${file}` : null;
+};
+
+const invitation = () => {
+  const bytes = fileOf()?.bytes;
+  return `${props.view?.invite ?? "Show in 3D"}${bytes ? ` · ${(bytes / 1e6).toFixed(1)} MB` : ""}`;
+};
+const accept = () => { asked = true; refresh(); };
+
 function placeholder() {
   const file = fileOf();
   if (!props.view?.cameras && !file) {
     host.innerHTML = `<p class="fw-empty">The scene in 3D appears here.</p>`;
     return;
   }
-  const size = file?.bytes ? ` · ${(file.bytes / 1e6).toFixed(1)} MB` : "";
-  const poster = props.view?.poster;
+  const poster = posterUrl();
   host.innerHTML = `<div class="fw-placeholder"><button type="button" class="fw-add"></button></div>`;
-  host.querySelector("button").textContent = `${props.view?.invite ?? "Show in 3D"}${size}`;
-  host.querySelector("button").addEventListener("click", () => { asked = true; refresh(); });
+  host.querySelector("button").textContent = invitation();
+  host.querySelector("button").addEventListener("click", accept);
   if (poster) host.firstElementChild.style.backgroundImage = `url("${poster}")`;
 }
 
@@ -50,9 +60,9 @@ async function open() {
 }
 
 async function refresh() {
-  if (!props.view?.cameras && !fileOf()) return;
+  if (!props.view?.cameras && !props.view?.refused && !fileOf()) return;
+  if (props.view?.refused && !stage) return; // nothing is drawn yet that could no longer hold
   if (!asked && (!visible || (!stage && heavy()))) return;
-  if (!asked && stage && fileOf()?.url !== shownUrl && heavy()) return;
   try {
     await open();
   } catch (error) {
@@ -64,20 +74,24 @@ async function refresh() {
   if (!stage) return;
   const file = fileOf();
   const fresh = (file?.url ?? null) !== shownUrl;
-  shownUrl = file?.url ?? null;
+  const offered = fresh && !asked && heavy();
+  shownUrl = offered ? null : file?.url ?? null;
   asked = false;
   if (fresh) stage.touched = false;
   const view = JSON.stringify(props.view ?? {});
   if (fresh || view !== shownView) { // coming back to a tab changes nothing: the visitor's view stays
     shownView = view;
-    await stage.setState(props.view ?? {});
+    await stage.setState({ ...props.view, poster: posterUrl() });
   }
-  if (fresh) await stage.setScene(file);
+  if (offered) await stage.offer(invitation(), accept);
+  else if (fresh) await stage.setScene(file);
 }
 
+host.dataset.scene = fileOf()?.url ?? "";
 placeholder();
 watch(["value", "view"], () => {
-  if (!stage) placeholder();
+  host.dataset.scene = fileOf()?.url ?? "";
+  if (!stage && !props.view?.refused) placeholder();
   refresh();
 });
 new IntersectionObserver((entries) => {

@@ -1,5 +1,6 @@
 // Runs once: a muted, looping player that follows the value.
 const host = element.querySelector(".fw-video");
+const MOST_ENLARGED = 2;
 const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
 
 function show() {
@@ -15,6 +16,9 @@ function show() {
   if (poster?.url) player.poster = poster.url;
   player.addEventListener("error", () => {
     host.innerHTML = `<p class="fw-empty" role="alert">The video is gone: results are kept for an hour. Generate it again.</p>`;
+  });
+  player.addEventListener("loadedmetadata", () => {
+    player.style.maxWidth = `${MOST_ENLARGED * player.videoWidth}px`; // a small film shown large is only soft
   });
   player.src = video.url;
   host.replaceChildren(player);

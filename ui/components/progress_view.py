@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from html import escape, unescape
 
 from flashworld.progress import STAGE_TITLES, Progress
@@ -15,8 +16,14 @@ PLACE_JS = """(text) => {
 """Writes into the waiting text if it still stands there: an answer that comes late must not replace what followed."""
 
 
-def progress_html(progress: Progress, picture: str | None, left: str = "") -> str:
-    """Steps done, running and to come; `picture` is a data URL or None, `left` how long it still takes, in words."""
+def progress_html(progress: Progress, picture: str | None, left_s: float | None = None) -> str:
+    """Steps done, running and to come.
+
+    Args:
+        progress: What is being done.
+        picture: A data URL, or None.
+        left_s: Seconds it still takes, which `progress.js` counts down; None where nobody knows.
+    """
     names = list(STAGE_TITLES)
     now = names.index(progress.stage)
     classes = ["done"] * now + ['now" aria-current="step'] + ["todo"] * (len(names) - now - 1)
@@ -29,9 +36,15 @@ def progress_html(progress: Progress, picture: str | None, left: str = "") -> st
         f'<section class="fw-progress" aria-label="Progress">{image}'
         f'<div class="fw-progress-text"><p role="status">{escape(progress.message)}</p>'
         f'<progress max="100" value="{percent}" aria-label="Progress">{percent} %</progress>'
-        f'<p class="fw-left">{escape(left)}</p>'
+        f"{_left_html(left_s)}"
         f'<ol class="fw-steps">{steps}</ol></div></section>'
     )
+
+
+def _left_html(left_s: float | None) -> str:
+    if left_s is None:
+        return '<p class="fw-left"></p>'
+    return f'<p class="fw-left" data-seconds="{left_s:.1f}" data-said="{time.monotonic():.3f}"></p>'
 
 
 def waiting_html() -> str:

@@ -77,6 +77,7 @@ def stage_view(
     poster: str | None = None,
     invite: str = "Show in 3D",
     note: str = "",
+    play: bool = False,
 ) -> dict:
     """What the stage draws.
 
@@ -90,9 +91,10 @@ def stage_view(
         recording: Open the keyframe panel.
         focus_distance: How far ahead of the first look the view turns about, scene units.
         seconds: How long playing the path takes.
-        poster: URL of a picture behind the invitation while the viewer is not loaded.
+        poster: A picture in the place of the scene until that is drawn, a file that the page may serve.
         invite: Text of the button that loads it.
         note: A sentence over the view, for a path without its scene; empty for none.
+        play: Follow the path there and back until the visitor takes over.
     """
     return {
         "cameras": camera_rows(cameras),
@@ -106,4 +108,6 @@ def stage_view(
         "poster": poster,
         "invite": invite,
         "note": note,
+        "play": play,
+        "height": height,
     }

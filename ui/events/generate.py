@@ -16,14 +16,14 @@ from flashworld.progress import Progress
 from ui.components.progress_view import PLACE_JS, message_html, plain_text, preview_of, progress_html, waiting_html
 from ui.contract import Result, Service
 from ui.events.job import Wish, draw_seed, run_job, visitor_error
-from ui.events.path import QUIET
+from ui.events.quiet import QUIET
 from ui.events.turns import Turns
-from ui.events.waiting import about, place_text, seconds_left
+from ui.events.waiting import place_text, seconds_left
 from ui.gradio_compat import people_ahead
 from ui.parts.inputs import InputsPart
 from ui.parts.path import PathPart, read_form
 from ui.parts.plain import connect_plain
-from ui.parts.result import ResultPart, result_updates
+from ui.parts.result import ResultPart, landing, result_updates, stale_html
 from ui.parts.run import RunPart, estimate_seconds, estimating, read_settings
 from ui.sessions import Sessions
 
@@ -71,10 +71,10 @@ def connect_generate(
         inputs.image, inputs.prompt, path.fov, path.image_index, run.seed, run.randomize, *run.inputs, *path.inputs,
     ]  # fmt: skip
     buttons = [run.generate, run.stop]
-    outputs = [result.progress, *buttons, run.line, run.seed, *result.outputs]
+    outputs = [result.progress, *buttons, run.line, run.seed, result.made_from, *result.outputs]
     idle = [gr.update(visible=True), gr.update(visible=False), gr.update(active=False)]
     busy = [gr.update(visible=False), gr.update(visible=True), gr.update(active=False)]
-    keep = [gr.skip()] * (1 + len(result.outputs))
+    keep = [gr.skip()] * (2 + len(result.outputs))
 
     def job(request: gr.Request, *given: Any) -> Iterator[list]:
         try:
@@ -84,15 +84,15 @@ def connect_generate(
             yield [message_html(str(error), bad=True), *idle, *keep]
             raise visitor_error(error) from error
         picture = None
-        expected, start = estimate_seconds(service, wish.settings), time.monotonic()
+        expected, start = estimate_seconds(service, wish.settings, wish.image), time.monotonic()
         try:
             for step in run_job(service, sessions, checked, request.session_hash or ""):
                 if isinstance(step, Progress):
                     picture = preview_of(step, picture)
                     left = seconds_left(time.monotonic() - start, step.fraction, expected)
-                    yield [progress_html(step, picture, f"{about(left)} left"), *busy, *keep]
+                    yield [progress_html(step, picture, left), *busy, *keep]
                 elif isinstance(step, Result):
-                    yield ["", *idle, step.seed, *result_updates(step)]
+                    yield ["", *idle, step.seed, (wish.image, wish.text), *result_updates(step)]
         except gr.Error as error:
             yield [message_html(plain_text(str(error.message)), bad=True), *idle, *keep]
             raise
@@ -101,16 +101,18 @@ def connect_generate(
 
     def admit(request: gr.Request, *given: Any) -> list:
         """Check before the queue. A new ticket starts the job, a refusal stands beside the button."""
-        refusal = refusal_of(*given)
+        *form, chosen = given
+        refusal = refusal_of(*form)
         if refusal:
-            return [message_html(refusal, bad=True)] + [gr.skip()] * 6
+            return [message_html(refusal, bad=True)] + [gr.skip()] * (len(admitted) - 1)
         turns.take(request.session_hash or "")
         # The place of an earlier wait is forgotten: only a place that changes is written.
-        return ["", secrets.token_hex(8), "", waiting_html(), *busy[:2], gr.update(active=True)]
+        tab = "" if chosen == "path" else chosen  # who stays where the path is drawn will see the result
+        return ["", secrets.token_hex(8), "", waiting_html(), *busy[:2], gr.update(active=True), tab]
 
-    admitted = [run.refusal, run.ticket, run.place, result.progress, *buttons, run.line]
-    run.generate.click(admit, values, admitted, **QUIET)
-    _connect_line(page, service, run)
+    admitted = [run.refusal, run.ticket, run.place, result.progress, *buttons, run.line, result.chosen]
+    run.generate.click(admit, [*values, result.chosen], admitted, **QUIET)
+    _connect_line(page, service, run, inputs.image)
     run.ticket.change(None, js=SCROLL_JS, **QUIET)
     running = run.ticket.change(
         job, values, outputs,
@@ -118,8 +120,10 @@ def connect_generate(
         show_progress_on=[result.progress], api_visibility="private", trigger_mode="once",
     )  # fmt: skip
     _connect_ends(page, turns, running, run, [result.progress, *buttons, run.line], idle)
-    running.then(**estimating(service, run), **QUIET)
-    page.load(**estimating(service, run), **QUIET)
+    _connect_arrival(running, inputs, result)
+    _connect_refusal(run, values)
+    running.then(**estimating(service, run, inputs.image), **QUIET)
+    page.load(**estimating(service, run, inputs.image), **QUIET)
     connect_plain(result.plain, [result.path_tab, result.video_tab, result.scene_tab], sessions, **QUIET)
     return values
 
@@ -156,16 +160,33 @@ def _connect_ends(page: gr.Blocks, turns: Turns, running: Any, run: RunPart, out
     page.unload(left)
 
 
-def _connect_line(page: gr.Blocks, service: Service, run: RunPart) -> None:
+def _connect_arrival(running: Any, inputs: InputsPart, result: ResultPart) -> None:
+    """Where a result is shown, and what is said when the picture or the words are no longer its own."""
+    running.success(landing, [result.chosen, result.plain.source], result.tabs, **QUIET)
+    present = [result.made_from, inputs.image, inputs.prompt]
+    running.success(stale_html, present, result.stale, **QUIET)
+    changes = [inputs.image.change, inputs.prompt.change]
+    gr.on(changes, stale_html, present, result.stale, trigger_mode="always_last", **QUIET)
+
+
+def _connect_refusal(run: RunPart, values: list[Any]) -> None:
+    """A refusal goes with the next change of the form: it may no longer hold, and Generate checks again."""
+    changes = [value.change for value in values if not isinstance(value, gr.State)]
+    gr.on(
+        changes, lambda said: "" if said else gr.skip(), run.refusal, run.refusal, trigger_mode="always_last", **QUIET
+    )
+
+
+def _connect_line(page: gr.Blocks, service: Service, run: RunPart, image: gr.Image) -> None:
     """While a visitor waits, say how many are ahead."""
 
-    def look(request: gr.Request, *given: Any) -> str:
+    def look(image: str | None, request: gr.Request, *given: Any) -> str:
         ahead = people_ahead(page._queue, JOBS, request.session_hash or "")
         try:
-            each = estimate_seconds(service, read_settings(*given))
+            each = estimate_seconds(service, read_settings(*given), image)
         except InputError:  # edited meanwhile; the request that waits is the one that was checked
             return ""
         return place_text(ahead, each, service.concurrency)
 
-    run.line.tick(look, run.inputs, run.place, **QUIET)
+    run.line.tick(look, [image, *run.inputs], run.place, **QUIET)
     run.place.change(None, run.place, None, js=PLACE_JS, **QUIET)

@@ -11,17 +11,18 @@ import gradio as gr
 from flashworld.errors import InputError
 from flashworld.io.images.crops import prepare_picture
 from flashworld.io.images.reading import Photo, read_picture
+from flashworld.trajectories import PRESETS
 from flashworld.trajectories.json_forms import trajectory_to_json
 from ui.components.pictures import data_url, error_html
 from ui.components.stage import stage_view
 from ui.contract import Defaults, Service
 from ui.events.camera_path import check_recording, exif_fov
+from ui.events.quiet import QUIET
 from ui.parts.inputs import InputsPart, show_crop, showable
 from ui.parts.path import PathPart, caption_html, knob_updates, read_form, recorded_html
 from ui.parts.result import ResultPart
 from ui.parts.run import RunPart, estimating, parse_size
 
-QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 BILLBOARD_SIDE_PX = 320
 SAVE_JS = """(text) => {
   if (!text) return;
@@ -53,7 +54,6 @@ def first_view(defaults: Defaults, preset: str) -> dict:
 
 
 def _default_knobs() -> list[float]:
-    from flashworld.trajectories import PRESETS
     from ui.parts.path import KNOB_NAMES, START_PRESET
 
     values = PRESETS[START_PRESET].resolve({})
@@ -64,6 +64,8 @@ def connect_path(service: Service, inputs: InputsPart, path: PathPart, run: RunP
     """Join the controls of steps 1 to 3 with the stage and the notes."""
     common = [inputs.image, run.size, run.frames, path.fov, path.image_index]
     refresh = {"fn": _show_path, "inputs": [*common, *path.inputs], "outputs": [result.path_stage, path.note], **QUIET}
+    # What comes while the tab is being opened for the first time can be lost: ask once it is there.
+    result.path_tab.select(**refresh)
     _connect_choices(path, result, refresh)
     _connect_recording(path, result, refresh)
     _connect_picture(inputs, path, run)
@@ -76,8 +78,8 @@ def connect_path(service: Service, inputs: InputsPart, path: PathPart, run: RunP
         [run.frames, path.image_index], path.image_index, **QUIET,
     )  # fmt: skip
     gr.on(
-        [component.change for component in run.inputs],
-        **estimating(service, run),
+        [component.change for component in [inputs.image, *run.inputs]],
+        **estimating(service, run, inputs.image),
         trigger_mode="always_last",
         **QUIET,
     )
@@ -89,16 +91,14 @@ def connect_path(service: Service, inputs: InputsPart, path: PathPart, run: RunP
 
 def _connect_choices(path: PathPart, result: ResultPart, refresh: dict) -> None:
     def choose(name: str) -> list:
-        return [name, name, caption_html(name), gr.Tabs(selected="path"), *knob_updates(name)]
+        return [name, caption_html(name), gr.Tabs(selected="path"), *knob_updates(name)]
 
     def picked(event: gr.EventData) -> list:
         name = event._data.get("name") if isinstance(event._data, dict) else None
-        known = [value for _, value in path.preset.choices]
-        return choose(str(name)) if name in known else [gr.skip()] * (4 + len(path.knobs))
+        return choose(name) if isinstance(name, str) and name in PRESETS else [gr.skip()] * (3 + len(path.knobs))
 
-    outputs = [path.picker, path.preset, path.caption, result.tabs, *path.knobs]
-    path.picker.pick(picked, None, outputs, **QUIET)
-    path.preset.input(choose, path.preset, outputs, **QUIET)
+    outputs = [path.picker, path.caption, result.tabs, *path.knobs]
+    path.picker.pick(picked, None, outputs, trigger_mode="multiple", **QUIET)
     for name, tab in path.tab_of.items():
         tab.select(lambda name=name: name, None, path.source, **QUIET).then(**refresh)
     path.file.upload(_read_file, path.file, path.file_text, **QUIET)
@@ -108,9 +108,9 @@ def _read_file(name: str | None) -> str:
     if name is None:
         return ""
     try:
-        return Path(name).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise gr.Error("path file: expected JSON text in UTF-8", print_exception=False) from error
+        return Path(name).read_text(encoding="utf-8-sig", errors="replace")  # what is no text is refused as no JSON
+    except OSError as error:
+        raise gr.Error("path file: it cannot be read, upload it again", print_exception=False) from error
 
 
 def _connect_recording(path: PathPart, result: ResultPart, refresh: dict) -> None:
@@ -179,7 +179,12 @@ def _show_path(image: str | None, size: str, frames: float, fov: float, index: f
     try:
         form, cameras, height, width = _cameras(image, size, frames, fov, values)
     except InputError as error:
-        return [gr.skip(), "" if _nothing_yet(values) else error_html(str(error))]
+        if _nothing_yet(values):
+            return [gr.skip(), ""]
+        return [
+            gr.update(view={"refused": "This path cannot be used. Drawn is the last one that can."}),
+            error_html(str(error)),
+        ]
     view = stage_view(
         cameras, height, width,
         picture=picture, picture_index=min(int(index), int(frames) - 1),

@@ -29,7 +29,7 @@ def about(seconds: float) -> str:
 
 
 def seconds_left(elapsed: float, fraction: float, estimate: float) -> float:
-    """What remains of a running job: the estimate at first, its own pace the further it is.
+    """What remains of a running job: the estimate at first, its own pace the further it is, or once it is late.
 
     Args:
         elapsed: Seconds since it began.
@@ -40,4 +40,6 @@ def seconds_left(elapsed: float, fraction: float, estimate: float) -> float:
     if fraction <= 0:
         return by_estimate
     by_pace = elapsed * (1 - fraction) / fraction
+    if elapsed > estimate:
+        return by_pace
     return (1 - fraction) * by_estimate + fraction * by_pace

@@ -51,8 +51,7 @@ def header_html(service: Service) -> str:
     """Name, two sentences, and which model runs."""
     return (
         '<header class="fw-header"><div><h1>FlashWorld</h1>'
-        "<p>A picture or a few words, and a camera path: a 3D scene of Gaussians in seconds, "
-        "to film, to fly through, and to take with you.</p></div>"
+        "<p>A picture or a few words and a camera path: a 3D scene to fly through, in seconds.</p></div>"
         f'<p class="fw-model"><b>{escape(service.model_name)}</b><span>{escape(service.model_note)}</span></p></header>'
     )
 

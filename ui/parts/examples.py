@@ -13,11 +13,11 @@ from flashworld.trajectories.presets import PRESETS
 from ui.components.picker import Choice, Picker
 from ui.components.progress_view import message_html
 from ui.events.camera_path import EMPTY_RECORDING
-from ui.events.path import QUIET
+from ui.events.quiet import QUIET
 from ui.examples import Example, load_examples
 from ui.parts.inputs import InputsPart
 from ui.parts.path import AS_USUAL, LOOPS, PathPart
-from ui.parts.result import ResultPart, result_updates
+from ui.parts.result import ResultPart, landing, result_updates
 from ui.parts.run import RunPart, size_title
 from ui.parts.share import template_updates
 
@@ -50,8 +50,8 @@ def connect_examples(part: ExamplesPart, inputs: InputsPart, path: PathPart, run
         inputs.image, inputs.prompt, path.source, path.tabs, path.recording, path.file_text, path.loop, path.easing,
         path.fov, path.image_index, run.size, run.frames, run.seed, run.randomize, run.fps, run.seconds,
     ]  # fmt: skip
-    template = [path.picker, path.preset, path.caption, *path.knobs]
-    outputs = [part.picker, *form, *template, result.progress, *result.outputs]
+    template = [path.picker, path.caption, *path.knobs]
+    outputs = [part.picker, *form, *template, result.progress, result.made_from, *result.outputs]
     sizes = [str(choice[1]) for choice in run.size.choices if isinstance(choice, tuple)]
 
     def picked(event: gr.EventData) -> list:
@@ -59,10 +59,21 @@ def connect_examples(part: ExamplesPart, inputs: InputsPart, path: PathPart, run
         example = part.examples.get(name) if isinstance(name, str) else None
         if example is None:
             return [gr.skip()] * len(outputs)
-        note, shown = _result(example, len(result.outputs))
+        note, shown = _result(example, 1 + len(result.outputs))
         return [example.name, *_form(example, sizes, run), *_template(example.request), note, *shown]
 
-    part.picker.pick(picked, None, outputs, **QUIET)
+    picking = part.picker.pick(picked, None, outputs, trigger_mode="multiple", **QUIET)
+    elsewhere = [result.chosen, result.plain.source]
+    picking.success(lambda tab, source: landing("" if tab == "path" else tab, source), elsewhere, result.tabs, **QUIET)
+
+    def another(name: str | None, words: str) -> list:
+        """The visitor's own picture after an example: its words go unless they were edited, and it is left."""
+        example = part.examples.get(name or "")
+        if example is None:
+            return [gr.skip()] * 2
+        return [None, "" if words == (example.request.get("text") or "") else gr.skip()]
+
+    inputs.image.upload(another, [part.picker, inputs.prompt], [part.picker, inputs.prompt], **QUIET)
 
 
 def _form(example: Example, sizes: list[str], run: RunPart) -> list:
@@ -108,4 +119,5 @@ def _template(request: Mapping[str, Any]) -> list:
 def _result(example: Example, count: int) -> tuple[str, list]:
     if example.result is None:
         return message_html("The form is filled. Press Generate to make this scene."), [gr.skip()] * count
-    return "", result_updates(example.result)
+    made_from = (None if example.picture is None else str(example.picture), example.request.get("text") or "")
+    return "", [made_from, *result_updates(example.result)]

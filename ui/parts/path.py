@@ -10,6 +10,7 @@ import gradio as gr
 from flashworld.limits import MAX_FOV_DEG, MIN_FOV_DEG
 from flashworld.trajectories import EASINGS, PRESETS
 from ui.components.picker import Picker
+from ui.components.slider import Slider
 from ui.components.thumbnails import preset_choices
 from ui.contract import Defaults
 from ui.events.camera_path import EMPTY_RECORDING, PathForm, Source
@@ -29,38 +30,37 @@ class PathPart:
     tabs: gr.Tabs
     tab_of: dict[str, gr.Tab]
     picker: Picker
-    preset: gr.Dropdown
     caption: gr.HTML
-    knobs: list[gr.Slider]
-    loop: gr.Dropdown
-    easing: gr.Dropdown
+    knobs: list[Slider]
+    loop: gr.Radio
+    easing: gr.Radio
     recording: gr.State
     recorded_note: gr.HTML
     file: gr.File
     file_text: gr.Textbox
-    fov: gr.Slider
-    image_index: gr.Slider
+    fov: Slider
+    image_index: Slider
     download: gr.Button
     note: gr.HTML
 
     @property
     def inputs(self) -> list[Any]:
         """What `read_form` wants, in its order."""
-        return [self.source, self.preset, self.loop, self.easing, self.recording, self.file_text, *self.knobs]
+        return [self.source, self.picker, self.loop, self.easing, self.recording, self.file_text, *self.knobs]
 
 
 def read_form(
-    source: Source, preset: str, loop: str, easing: str, recording: dict | None, file_text: str, *knobs: float
+    source: Source, preset: str | None, loop: str, easing: str, recording: dict | None, file_text: str, *knobs: float
 ) -> PathForm:
     """The controls' values as a form. Only the knobs that the template has are taken."""
     values = dict(zip(KNOB_NAMES, knobs, strict=True))
-    known = PRESETS.get(preset)
+    known = PRESETS.get(preset or "")
     params: dict[str, object] = {p.name: values[p.name] for p in known.params} if known else {}
     if LOOPS.get(loop) is not None:
         params["loop"] = LOOPS[loop]
     if easing in EASINGS:
         params["easing"] = easing
-    return PathForm(source, preset, params, recording or EMPTY_RECORDING, file_text or "")
+    return PathForm(source, preset or "", params, recording or EMPTY_RECORDING, file_text or "")
 
 
 def knob_updates(preset_name: str) -> list[dict]:
@@ -95,24 +95,24 @@ def build_path_part(defaults: Defaults) -> PathPart:
     source = gr.State("template")
     with gr.Tabs(selected="template", elem_id="fw-path-tabs") as tabs:
         with gr.Tab("Templates", id="template") as template_tab:
-            picker, preset, caption, knobs, loop, easing = _templates()
+            picker, caption, knobs, loop, easing = _templates()
         with gr.Tab("By hand", id="record") as record_tab:
             recording, recorded_note = _record()
         with gr.Tab("From a file", id="file") as file_tab:
             file, file_text = _file()
+    note = gr.HTML("", elem_id="fw-path-note", apply_default_css=False)
     with gr.Accordion("Lens, and where your picture stands", open=False, elem_id="fw-lens"):
-        fov = gr.Slider(
+        fov = Slider(
             MIN_FOV_DEG, MAX_FOV_DEG, defaults.fov_y_deg, step=0.5, label="Field of view (degrees, top to bottom)",
             info="Taken from the photo where it says so", elem_id="fw-fov",
         )  # fmt: skip
-        image_index = gr.Slider(
+        image_index = Slider(
             0, defaults.frames - 1, 0, step=1, label="Your picture is view number",
             info="0 is where the path begins", elem_id="fw-image-index",
         )  # fmt: skip
     download = gr.Button("Download this path (JSON)", size="sm", variant="secondary", elem_id="fw-path-download")
-    note = gr.HTML("", elem_id="fw-path-note", apply_default_css=False)
     return PathPart(
-        source, tabs, {"template": template_tab, "record": record_tab, "file": file_tab}, picker, preset, caption,
+        source, tabs, {"template": template_tab, "record": record_tab, "file": file_tab}, picker, caption,
         knobs, loop, easing, recording, recorded_note, file, file_text, fov, image_index, download, note,
     )  # fmt: skip
 
@@ -121,26 +121,23 @@ def _templates() -> tuple:
     picker = Picker(
         preset_choices(), legend="Camera path templates", group="preset", value=START_PRESET, elem_id="fw-presets"
     )
-    preset = gr.Dropdown(
-        [(p.title, name) for name, p in PRESETS.items()], value=START_PRESET, label="Template", elem_id="fw-preset"
-    )
     caption = gr.HTML(caption_html(START_PRESET), apply_default_css=False)
     with gr.Column(elem_classes="fw-knobs"):
         knobs = [_knob(name) for name in KNOB_NAMES]
     with gr.Row(elem_classes="fw-knobs"):
-        loop = gr.Dropdown(list(LOOPS), value=AS_USUAL, label="Loop", min_width=120, elem_id="fw-loop")
-        easing = gr.Dropdown(
+        loop = gr.Radio(list(LOOPS), value=AS_USUAL, label="Loop", min_width=120, elem_id="fw-loop")
+        easing = gr.Radio(
             [(AS_USUAL, AS_USUAL), *((EASING_TITLES.get(name, name), name) for name in EASINGS)],
             value=AS_USUAL, label="Pace", min_width=120, elem_id="fw-easing",
         )  # fmt: skip
-    return picker, preset, caption, knobs, loop, easing
+    return picker, caption, knobs, loop, easing
 
 
-def _knob(name: str) -> gr.Slider:
+def _knob(name: str) -> Slider:
     params = {param.name: param for param in PRESETS[START_PRESET].params}
     used = name in params
     param = params.get(name) or next(p for preset in PRESETS.values() for p in preset.params if p.name == name)
-    return gr.Slider(**_slider(param), visible=used, min_width=150, elem_id=f"fw-knob-{name}")
+    return Slider(**_slider(param), visible=used, min_width=150, elem_id=f"fw-knob-{name}")
 
 
 def _record() -> tuple[gr.State, gr.HTML]:

@@ -81,19 +81,12 @@ class PlainPart:
     source: gr.State
 
 
-def build_plain(tab: gr.Tab) -> PlainPart:
+def build_plain(tab: gr.Tab, opening: Result | None = None) -> PlainPart:
     """Draw the panel."""
     with gr.Column(elem_id="fw-plain-panel"):
-        model = gr.Model3D(
-            label="Plain preview", interactive=False, height=520, buttons=[], elem_id="fw-plain", show_label=False
-        )
+        model = gr.Model3D(label="Plain preview", interactive=False, buttons=[], elem_id="fw-plain", show_label=False)
         cover = Cover(elem_id="fw-plain-cover")
-    gr.HTML(
-        '<p class="fw-note">A smaller copy for Gradio’s own viewer, for when the 3D tab does not work. '
-        "Drag to turn, wheel to zoom.</p>",
-        apply_default_css=False,
-    )
-    return PlainPart(tab, model, cover, gr.State(None))
+    return PlainPart(tab, model, cover, gr.State(None if opening is None else plain_source(opening)))
 
 
 def plain_source(result: Result) -> PlainSource:

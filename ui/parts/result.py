@@ -12,7 +12,8 @@ from gradio.data_classes import FileData, GradioModel
 
 from ui.components.stage import Stage, stage_view
 from ui.contract import FileName, Result
-from ui.parts.plain import PlainPart, build_plain, plain_source
+from ui.events.quiet import QUIET
+from ui.parts.plain import PlainPart, PlainSource, build_plain, plain_source
 
 DOWNLOADS: dict[FileName, str] = {"ply": "PLY", "spz": "SPZ", "video": "MP4", "path": "Path JSON", "zip": "All (ZIP)"}
 """Their order and names; sizes are added when there is a result."""
@@ -23,6 +24,9 @@ STAGE_TITLES = {
 """What the library times, in words for people."""
 TOTAL = "total"
 SHOWN_SECONDS = 0.05
+_PROGRESS = (Path(__file__).parents[1] / "assets" / "progress.js").read_text(encoding="utf-8")
+OPENING = '<p class="fw-note">The scene of an example. Yours will take its place.</p>'
+STALE = "This scene was made from an earlier picture or earlier words."
 NO_SCENE = "This example comes with its video alone. Press Generate to make its scene."
 
 
@@ -69,6 +73,9 @@ class ResultPart:
     """Everything on the right."""
 
     progress: gr.HTML
+    chosen: gr.Textbox
+    made_from: gr.State
+    stale: gr.HTML
     tabs: gr.Tabs
     path_tab: gr.Tab
     video_tab: gr.Tab
@@ -79,12 +86,12 @@ class ResultPart:
     plain: PlainPart
     facts: gr.HTML
     downloads: dict[FileName, gr.DownloadButton]
+    actions: gr.Row
 
     @property
     def outputs(self) -> list[Any]:
         """What `result_updates` fills, in its order."""
         return [
-            self.tabs,
             self.video,
             self.scene_stage,
             self.plain.source,
@@ -93,20 +100,38 @@ class ResultPart:
         ]
 
 
-def build_result_part(first_view: dict) -> ResultPart:
-    """Draw the result side; `first_view` is what the empty stage shows."""
-    progress = gr.HTML("", elem_id="fw-progress", apply_default_css=False)
-    with gr.Tabs(selected="path", elem_id="fw-result-tabs") as tabs:
-        with gr.Tab("Path", id="path") as path_tab:
-            path_stage = Stage(origin="path", view=first_view, elem_id="fw-path-stage")
-        with gr.Tab("Video", id="video") as video_tab:
-            video = SceneVideo(elem_id="fw-video")
-        with gr.Tab("3D", id="scene") as scene_tab:
-            scene_stage = Stage(origin="scene", elem_id="fw-scene-stage")
-        with gr.Tab("Plain 3D", id="plain") as plain_tab:
-            plain = build_plain(plain_tab)
-    facts = gr.HTML("", elem_id="fw-facts", apply_default_css=False)
-    with gr.Row(elem_classes="fw-downloads"):
+def build_result_part(first_view: dict, opening: Result | None = None) -> ResultPart:
+    """Draw the result side.
+
+    Args:
+        first_view: What the empty stage shows.
+        opening: The scene that the page opens on; None for none.
+    """
+    given: dict[str, Any] = {}
+    if opening is not None:
+        given = {"value": scene_file(opening), "view": scene_view(opening)}
+    with gr.Column(elem_id="fw-area"):
+        with gr.Tabs(selected="scene" if given else "path", elem_id="fw-result-tabs") as tabs:
+            with gr.Tab("Fly", id="scene") as scene_tab:
+                _purpose("The scene in 3D: drag to look, or play the path.")
+                scene_stage = Stage(origin="scene", elem_id="fw-scene-stage", **given)
+            with gr.Tab("Film", id="video") as video_tab:
+                _purpose("The path as a film, to watch and to send.")
+                video = SceneVideo(elem_id="fw-video")
+            with gr.Tab("Quick look", id="plain") as plain_tab:
+                _purpose("A smaller copy, for where Fly does not work.")
+                plain = build_plain(plain_tab, opening)
+            with gr.Tab("Path", id="path") as path_tab:
+                _purpose("The next scene’s cameras: record your own here.")
+                path_stage = Stage(origin="path", view=first_view, elem_id="fw-path-stage")
+        progress = gr.HTML("", js_on_load=_PROGRESS, elem_id="fw-progress", apply_default_css=False)
+    chosen = gr.Textbox("", visible="hidden", label="Tab", interactive=False)
+    for tab in (path_tab, video_tab, scene_tab, plain_tab):
+        tab.select(None, None, chosen, js=f"() => {tab.id!r}", **QUIET)
+    made_from = gr.State(None)
+    stale = gr.HTML("", elem_id="fw-stale", apply_default_css=False)
+    facts = gr.HTML(OPENING if given else "", elem_id="fw-facts", apply_default_css=False)
+    with gr.Row(elem_classes="fw-downloads") as actions:
         downloads: dict[FileName, gr.DownloadButton] = {
             name: gr.DownloadButton(
                 title, interactive=False, size="sm", min_width=90, elem_id=f"fw-download-{name}", variant="secondary"
@@ -114,7 +139,7 @@ def build_result_part(first_view: dict) -> ResultPart:
             for name, title in DOWNLOADS.items()
         }
     return ResultPart(
-        progress, tabs, path_tab, video_tab, scene_tab, path_stage, video, scene_stage, plain, facts, downloads,
+        progress, chosen, made_from, stale, tabs, path_tab, video_tab, scene_tab, path_stage, video, scene_stage, plain, facts, downloads, actions,
     )  # fmt: skip
 
 
@@ -122,6 +147,31 @@ def size_label(path: Path) -> str:
     """A file's size for people: 812 kB, 74.2 MB."""
     size = path.stat().st_size
     return f"{size / 1e6:.1f} MB" if size >= 999_500 else f"{max(1, round(size / 1e3))} kB"
+
+
+def _purpose(sentence: str) -> None:
+    """A tab's first line."""
+    gr.HTML(f'<p class="fw-note fw-purpose">{sentence}</p>', apply_default_css=False)
+
+
+def scene_file(result: Result) -> Path | None:
+    """What the 3D view shows."""
+    return result.files.get("viewer") or result.files.get("spz")
+
+
+def scene_view(result: Result) -> dict:
+    """How it shows it: along the path there and back, until the visitor takes over."""
+    return stage_view(
+        result.cameras,
+        result.height,
+        result.width,
+        picture_index=result.image_index,
+        focus_distance=result.focus_distance,
+        invite="Show the scene in 3D",
+        note="" if scene_file(result) else NO_SCENE,
+        play=True,
+        poster=result.files["poster"].as_posix() if "poster" in result.files else None,
+    )
 
 
 def existing(result: Result) -> Result:
@@ -134,24 +184,26 @@ def result_updates(result: Result) -> list[Any]:
     result = existing(result)
     files = result.files
     video = (files["video"], files.get("poster")) if "video" in files else None
-    scene = files.get("viewer") or files.get("spz")
-    view = stage_view(
-        result.cameras,
-        result.height,
-        result.width,
-        picture_index=result.image_index,
-        focus_distance=result.focus_distance,
-        invite="Show the scene in 3D",
-        note="" if scene else NO_SCENE,
-    )
     return [
-        gr.Tabs(selected="video" if video else "scene"),
         gr.skip() if video is None else video,
-        gr.update(value=scene, view=view),
+        gr.update(value=scene_file(result), view=scene_view(result)),
         plain_source(result),
         facts_html(result),
         *(_download_update(name, files.get(name)) for name in DOWNLOADS),
     ]
+
+
+def landing(chosen: str, source: PlainSource | None) -> Any:
+    """The tab a new result is shown in: the one the visitor has chosen, else where it is best seen."""
+    if chosen or source is None:
+        return gr.skip()
+    return gr.Tabs(selected="video" if source.scene is None else "scene")
+
+
+def stale_html(made_from: tuple[str | None, str] | None, image: str | None, text: str) -> str:
+    """A sentence when the scene shown was not made from this picture and these words."""
+    stale = made_from is not None and made_from != (image, text or "")
+    return f'<p class="fw-note fw-stale" role="status">{STALE}</p>' if stale else ""
 
 
 def _download_update(name: FileName, path: Path | None) -> dict:
@@ -166,7 +218,8 @@ def facts_html(result: Result) -> str:
     if TOTAL in result.timings:
         parts.append(f"made in <b>{result.timings[TOTAL]:.1f} s</b>")
     stages = {name: seconds for name, seconds in result.timings.items() if name != TOTAL and seconds >= SHOWN_SECONDS}
-    line = f'<p class="fw-note fw-facts">{" · ".join(parts)}</p>'
+    name = "/".join(next(iter(result.files.values())).parts[-3:-1]) if result.files else ""
+    line = f'<p class="fw-note fw-facts" data-result="{escape(name)}">{" · ".join(parts)}</p>'
     if not stages:
         return line
     rows = "".join(

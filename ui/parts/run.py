@@ -12,6 +12,7 @@ from flashworld.errors import InputError
 from flashworld.inputs import VideoQuality, VideoSettings
 from flashworld.limits import MAX_FPS, MAX_FRAMES, MAX_SEED, MAX_VIDEO_SECONDS, MIN_FRAMES
 from ui.components.pictures import error_html
+from ui.components.slider import Slider
 from ui.contract import Defaults, Service
 
 QUALITIES = ("low", "medium", "high")
@@ -27,13 +28,13 @@ LOOK_SECONDS = 1.5
 class RunPart:
     """The controls of step 3."""
 
-    size: gr.Dropdown
-    frames: gr.Slider
+    size: gr.Radio
+    frames: Slider
     seed: gr.Number
     randomize: gr.Checkbox
-    fps: gr.Slider
-    seconds: gr.Slider
-    quality: gr.Dropdown
+    fps: Slider
+    seconds: Slider
+    quality: gr.Radio
     estimate: gr.HTML
     refusal: gr.HTML
     ticket: gr.Textbox
@@ -88,29 +89,31 @@ def size_title(height: int, width: int) -> str:
     return f"{width}×{height} {shape}"
 
 
-def estimate_seconds(service: Service, settings: SceneSettings) -> float:
-    """How long a generation with these settings takes."""
-    return service.estimate_seconds(settings.frames, settings.height, settings.width, settings.video)
+def estimate_seconds(service: Service, settings: SceneSettings, image: str | None) -> float:
+    """How long a generation with these settings takes, with a picture or without."""
+    return service.estimate_seconds(
+        settings.frames, settings.height, settings.width, settings.video, picture=image is not None
+    )
 
 
-def estimate_html(service: Service, settings: SceneSettings) -> str:
+def estimate_html(service: Service, settings: SceneSettings, image: str | None = None) -> str:
     """What Generate will cost, in one line."""
-    seconds = estimate_seconds(service, settings)
+    seconds = estimate_seconds(service, settings, image)
     about = f"{seconds:.0f} s" if seconds >= 10 else f"{max(seconds, 0.1):.1f} s"
     where = "of GPU time" if service.uses_gpu_quota else "on this machine"
     return f'<p class="fw-estimate">About <b>{about}</b> {where}</p>'
 
 
-def estimating(service: Service, run: RunPart) -> dict[str, Any]:
+def estimating(service: Service, run: RunPart, image: gr.Image) -> dict[str, Any]:
     """An event that says anew what Generate will cost: settings have changed, or a call has taught something."""
 
-    def estimate(*values: Any) -> str:
+    def estimate(image: str | None, *values: Any) -> str:
         try:
-            return estimate_html(service, read_settings(*values))
+            return estimate_html(service, read_settings(*values), image)
         except InputError as error:
             return error_html(str(error))
 
-    return {"fn": estimate, "inputs": run.inputs, "outputs": run.estimate}
+    return {"fn": estimate, "inputs": [image, *run.inputs], "outputs": run.estimate}
 
 
 def build_run_part(defaults: Defaults, service: Service) -> RunPart:
@@ -137,23 +140,23 @@ def build_run_part(defaults: Defaults, service: Service) -> RunPart:
 
 def _settings(
     defaults: Defaults,
-) -> tuple[gr.Dropdown, gr.Slider, gr.Number, gr.Checkbox, gr.Slider, gr.Slider, gr.Dropdown]:
+) -> tuple[gr.Radio, Slider, gr.Number, gr.Checkbox, Slider, Slider, gr.Radio]:
     gr.HTML('<h2 class="fw-step"><b>3</b> Generate</h2>', apply_default_css=False)
     with gr.Row(elem_classes="fw-seed-row"):
         seed = gr.Number(42, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=110, elem_id="fw-seed")
         randomize = gr.Checkbox(True, label="New seed each time", min_width=140, elem_id="fw-randomize")
     with gr.Accordion("More settings", open=False, elem_id="fw-more"):
         titles = [size_title(*size) for size in defaults.sizes]
-        size = gr.Dropdown(titles, value=titles[0], label="Picture size", elem_id="fw-size")
-        frames = gr.Slider(
+        size = gr.Radio(titles, value=titles[0], label="Picture size", elem_id="fw-size")
+        frames = Slider(
             MIN_FRAMES, MAX_FRAMES, defaults.frames, step=1, label="Views",
             info="How many pictures of the scene are made", elem_id="fw-frames",
         )  # fmt: skip
         with gr.Row():
-            fps = gr.Slider(5, MAX_FPS, defaults.fps, step=1, label="Video: pictures a second", elem_id="fw-fps")
-            seconds = gr.Slider(
+            fps = Slider(5, MAX_FPS, defaults.fps, step=1, label="Video: pictures a second", elem_id="fw-fps")
+            seconds = Slider(
                 0, min(20, MAX_VIDEO_SECONDS), defaults.seconds, step=0.5, label="Video: seconds",
                 info="0: one second between views", elem_id="fw-seconds",
             )  # fmt: skip
-        quality = gr.Dropdown(list(QUALITIES), value="high", label="Video: quality", elem_id="fw-quality")
+        quality = gr.Radio(list(QUALITIES), value="high", label="Video: quality", elem_id="fw-quality")
     return size, frames, seed, randomize, fps, seconds, quality

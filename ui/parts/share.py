@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from flashworld.trajectories import PRESETS
-from ui.events.path import QUIET
+from ui.events.quiet import QUIET
 from ui.parts.inputs import InputsPart
 from ui.parts.path import KNOB_NAMES, PathPart, caption_html, knob_updates, read_form
 from ui.parts.run import RunPart
@@ -30,9 +30,10 @@ class SharePart:
     query: gr.Textbox
 
 
-def build_share() -> SharePart:
-    """Draw the share row."""
-    button = gr.Button("Copy a link to these settings", size="sm", variant="secondary", elem_id="fw-share")
+def build_share(actions: gr.Row) -> SharePart:
+    """Draw the button in the row of what can be done with a result, and below it the place of the link."""
+    with actions:
+        button = gr.Button("Copy link", size="sm", min_width=90, variant="secondary", elem_id="fw-share")
     link = gr.Textbox(
         label="Link (copied)", info="Holds words, template, seed and lens; a picture or a recorded path cannot travel in it.",
         visible=False, interactive=False, buttons=["copy"], elem_id="fw-link",
@@ -77,15 +78,15 @@ def connect_share(page: gr.Blocks, share: SharePart, inputs: InputsPart, path: P
         return [*plain, *template_updates(shared.path, read_knobs(shared) if shared.path else {})]
 
     outputs = [inputs.prompt, run.seed, run.randomize, path.fov, run.frames, run.size]
-    page.load(arrive, None, [*outputs, path.picker, path.preset, path.caption, *path.knobs], **QUIET)
+    page.load(arrive, None, [*outputs, path.picker, path.caption, *path.knobs], **QUIET)
 
 
 def template_updates(name: str, values: dict[str, float]) -> list:
-    """Updates for picker, dropdown, caption and knobs that choose a template with given values; none for no name."""
+    """Updates for picker, caption and knobs that choose a template with given values; none for no name."""
     if name not in PRESETS:
-        return [gr.skip()] * (3 + len(KNOB_NAMES))
+        return [gr.skip()] * (2 + len(KNOB_NAMES))
     knobs = knob_updates(name)
     for update, knob in zip(knobs, KNOB_NAMES, strict=True):
         if knob in values:
             update["value"] = values[knob]
-    return [name, name, caption_html(name), *knobs]
+    return [name, caption_html(name), *knobs]

@@ -1,6 +1,7 @@
 // Cameras drawn as wire pyramids, the path through them as a line, and one bright pyramid for the current place.
-import { BufferGeometry, Float32BufferAttribute, Group, Line, LineBasicMaterial, LineSegments, Vector3 } from "three";
+import { BufferGeometry, CatmullRomCurve3, Float32BufferAttribute, Group, Line, LineBasicMaterial, LineSegments, Vector3 } from "three";
 
+const STEPS_A_VIEW = 16;
 const EDGES = [0, 1, 0, 2, 0, 3, 0, 4, 1, 2, 2, 3, 3, 4, 4, 1, 5, 6];
 
 /** Corners of a camera's pyramid in its own axes: eye, four image corners, and a tick that marks "up". */
@@ -22,6 +23,16 @@ function edges(views, aspect, depth) {
   return points;
 }
 
+/** Points of a smooth line through the cameras; straight pieces would make a polygon of a spiral of eight views. */
+function track(views) {
+  const places = views.map((view) => view.position.clone());
+  const apart = places.filter((place, index) => !index || place.distanceTo(places[index - 1]) > 1e-9);
+  if (apart.length < 3) return apart;
+  const closed = apart[0].distanceTo(apart.at(-1)) < 1e-6;
+  if (closed) apart.pop();
+  return new CatmullRomCurve3(apart, closed, "centripetal").getPoints(STEPS_A_VIEW * apart.length);
+}
+
 const geometryOf = (points) => new BufferGeometry().setAttribute("position", new Float32BufferAttribute(points, 3));
 
 export class Frusta extends Group {
@@ -30,10 +41,10 @@ export class Frusta extends Group {
     this.aspect = aspect;
     this.size = size;
     const dim = new LineBasicMaterial({ color: colors.line, transparent: true, opacity: 0.5 });
-    const track = new LineBasicMaterial({ color: colors.accent });
+    const line = new LineBasicMaterial({ color: colors.accent });
     const bright = new LineBasicMaterial({ color: colors.accent, depthTest: false });
     this.add(new LineSegments(geometryOf(edges(path.views, aspect, size)), dim));
-    this.add(new Line(geometryOf(path.views.flatMap((view) => view.position.toArray())), track));
+    this.add(new Line(geometryOf(track(path.views).flatMap((place) => place.toArray())), line));
     this.current = new LineSegments(new BufferGeometry(), bright);
     this.current.renderOrder = 2;
     this.add(this.current);

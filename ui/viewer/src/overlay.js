@@ -7,7 +7,8 @@ const TOUCH_INVITE = "Tap to turn the view";
 const html = (text) => Object.assign(document.createElement("template"), { innerHTML: text }).content.firstElementChild;
 
 export class Overlay {
-  constructor() {
+  /** `onBack` takes the view back to the path. */
+  constructor(onBack) {
     this.element = html(`<div class="fw-view"></div>`);
     this.canvas = html(`<canvas class="fw-canvas" tabindex="0" role="application"></canvas>`);
     this.canvas.setAttribute("aria-label", `3D view. ${HELP}`);
@@ -17,7 +18,13 @@ export class Overlay {
     this.failure = html(`<div class="fw-failure" role="alert" hidden></div>`);
     this.status = html(`<div class="fw-status" role="status" aria-live="polite"></div>`);
     this.note = html(`<p class="fw-over-note" hidden></p>`);
-    this.element.append(this.canvas, this.help, this.note, this.loading, this.failure, this.status);
+    this.refusal = html(`<p class="fw-over-note fw-refused" role="status" hidden></p>`);
+    this.poster = html(`<img class="fw-poster" alt="" hidden>`);
+    this.edge = html(`<div class="fw-edge" aria-hidden="true"></div>`);
+    this.back = html(`<button type="button" class="fw-add fw-back" hidden>Back to the path</button>`);
+    this.back.addEventListener("click", onBack);
+    this.offered = html(`<div class="fw-offer" hidden><button type="button" class="fw-add"></button></div>`);
+    this.element.append(this.canvas, this.poster, this.edge, this.back, this.help, this.note, this.refusal, this.offered, this.loading, this.failure, this.status);
   }
 
   /** Keys and mouse; on a touch screen what fingers do, and before the first tap how to begin. */
@@ -63,6 +70,34 @@ export class Overlay {
   tell(text) {
     this.note.textContent = text;
     this.note.hidden = !text;
+  }
+
+  /** A picture of the scene in its place until that is drawn; null for none. */
+  showPoster(url) {
+    if (url) this.poster.src = url;
+    this.poster.hidden = !url;
+  }
+
+  /** A button in the place of a scene that nobody should have to fetch unasked; null text for none. */
+  offer(text, onAccept) {
+    this.offered.hidden = !text;
+    if (!text) return;
+    const button = this.offered.firstElementChild;
+    button.textContent = text;
+    button.onclick = onAccept;
+  }
+
+  /** How far the view is from where the scene exists, 0 to 1: its edges fade, and a way back is offered. */
+  strain(amount) {
+    this.edge.style.opacity = amount;
+    this.back.hidden = amount < 0.35;
+  }
+
+  /** Dim what is drawn and say why it no longer holds; empty when it does. */
+  refuse(text) {
+    this.element.classList.toggle("fw-dimmed", Boolean(text));
+    this.refusal.textContent = text;
+    this.refusal.hidden = !text;
   }
 
   say(text) {

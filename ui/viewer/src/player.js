@@ -1,4 +1,4 @@
-// Where on the path we are, and whether it runs. It plays to the end and stops there.
+// Where on the path we are, and whether it runs: to the end, or there and back for as long as nobody takes over.
 
 export class Player {
   constructor() {
@@ -10,9 +10,19 @@ export class Player {
     this.seconds = seconds;
     this.place = 0;
     this.playing = false;
+    this.swings = false;
+    this.way = 1;
+  }
+
+  /** Play there and back. */
+  swing() {
+    this.swings = this.last > 0;
+    this.playing = this.swings;
   }
 
   toggle() {
+    this.swings = false;
+    this.way = 1;
     if (!this.playing && this.place >= this.last) this.place = 0;
     this.playing = !this.playing;
   }
@@ -20,7 +30,12 @@ export class Player {
   /** Move on by `seconds`; true while playing. */
   advance(seconds) {
     if (!this.playing) return false;
-    this.place += (seconds * this.last) / this.seconds;
+    this.place += (this.way * seconds * this.last) / this.seconds;
+    if (this.swings) {
+      if (this.place >= this.last || this.place <= 0) this.way = this.place <= 0 ? 1 : -1;
+      this.place = Math.min(Math.max(this.place, 0), this.last);
+      return true;
+    }
     if (this.place >= this.last) {
       this.place = this.last;
       this.playing = false;

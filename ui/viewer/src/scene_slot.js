@@ -1,6 +1,8 @@
 // Holds at most one splat scene: loads it, replaces it, frees it.
 import { SceneError, download } from "./download.js";
 
+const LOW_PASS_PX2 = 0.3;
+
 export class SceneSlot {
   constructor(world, overlay) {
     Object.assign(this, { world, overlay, mesh: null, spark: null, url: null });
@@ -36,6 +38,14 @@ export class SceneSlot {
     this.mesh = mesh;
     this.world.scene.add(mesh);
     this.overlay.done();
+    this.world.invalidate();
+  }
+
+  /** Smooth as much as the renderer does at the size the scene was made for: larger than that, it would show its dots. */
+  match(height) {
+    if (!this.spark) return;
+    const enlarged = Math.max(1, this.world.canvas.height / height);
+    this.spark.preBlurAmount = LOW_PASS_PX2 * enlarged ** 2;
     this.world.invalidate();
   }
 

@@ -10,15 +10,19 @@ import { SceneSlot } from "./scene_slot.js";
 import { Toolbar } from "./toolbar.js";
 import { World } from "./world.js";
 import { billboard, disposeObject, groundGrid } from "./props.js";
-import { overview, readColors, savePicture, toggleFullscreen } from "./view.js";
+import { keepNear, mapCorner, overview, readColors, sees, savePicture, toggleFullscreen } from "./view.js";
 
-const EMPTY = { cameras: [], aspect: 704 / 480, seconds: 6, picture: null, picture_index: 0, keyframes: null, recording: false, note: "" };
+const EMPTY = { cameras: [], aspect: 704 / 480, seconds: 6, picture: null, picture_index: 0, keyframes: null, recording: false, note: "", play: false, height: 480 };
+const SLOWEST_FRAME_MS = 500;
+const FRAMES_TO_JUDGE = 10;
+const FRAMES_TO_SORT = 3;
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 export class Stage {
   /** `onKeyframes(state)` is called after every change of the recorded list. */
   constructor(root, { onKeyframes }) {
     this.root = root;
-    this.overlay = new Overlay();
+    this.overlay = new Overlay(() => this.reset());
     this.canvas = this.overlay.canvas;
     this.world = new World(this.canvas, (seconds) => this.#frame(seconds), root.dataset.origin === "path"); // throws NoWebGL before the page changes
     this.state = EMPTY;
@@ -57,7 +61,11 @@ export class Stage {
   #watchSurroundings() {
     this.sizes = new ResizeObserver(() => {
       if (!this.root.isConnected) this.dispose();
-      else this.world.setSize(this.canvas.clientWidth, this.canvas.clientHeight);
+      else {
+        this.world.setSize(this.canvas.clientWidth, this.canvas.clientHeight);
+        this.slot.match(this.state.height);
+        if (this.player.playing) this.world.invalidate();
+      }
     });
     this.sizes.observe(this.canvas);
     this.theme = new MutationObserver(() => this.#recolor());
@@ -77,6 +85,8 @@ export class Stage {
 
   /** Show another path, picture or list of keyframes; the scene itself comes through `setScene`. */
   async setState(state) {
+    this.overlay.refuse(state.refused ?? "");
+    if (state.refused) return; // what is drawn stays, dimmed
     this.state = { ...EMPTY, ...state };
     this.path = new CameraPath(this.state.cameras);
     this.world.aspect = this.state.aspect;
@@ -84,6 +94,7 @@ export class Stage {
     this.toolbar.setLength(this.path.length);
     this.toolbar.setPlaying(false);
     this.overlay.tell(this.state.note);
+    if (!this.slot.mesh) this.overlay.showPoster(this.state.poster ?? null);
     const { keyframes } = this.state;
     if (keyframes && keyframes.origin !== this.root.dataset.origin && this.keyframes.load(keyframes)) this.recorder.draw();
     if (this.state.recording) this.recorder.element.open = true;
@@ -92,13 +103,42 @@ export class Stage {
     await this.#drawPicture();
   }
 
+  /** In place of a heavy scene, a button that asks for it. */
+  async offer(text, onAccept) {
+    await this.setScene(null);
+    this.overlay.showPoster(this.state.poster ?? null);
+    this.overlay.offer(text, onAccept);
+  }
+
   /** Load a scene file `{url, kind, bytes}`, or take the present one away with null. */
   async setScene(file) {
+    this.overlay.offer(null);
     await this.slot.show(file);
+    this.drawnAfter = this.world.frames + FRAMES_TO_SORT;
+    if (!this.slot.mesh) this.overlay.showPoster(null);
+    this.slot.match(this.state.height);
     this.#drawPath();
     await this.#drawPicture();
     this.touched = false;
     this.reset();
+    if (this.slot.mesh && this.state.play && !calm.matches) this.#swing();
+  }
+
+  /** Move along the path until the visitor takes over, or the browser proves too slow for it. */
+  #swing() {
+    this.player.swing();
+    this.judged = { frames: 0, since: performance.now() };
+    this.toolbar.setPlaying(this.player.playing);
+    this.world.invalidate();
+  }
+
+  #tooSlow() {
+    if (!this.judged || !this.player.swings) return false;
+    this.judged.frames += 1;
+    if (this.judged.frames < FRAMES_TO_JUDGE) return false;
+    const each = (performance.now() - this.judged.since) / this.judged.frames;
+    this.judged = null;
+    return each > SLOWEST_FRAME_MS;
   }
 
   get unit() {
@@ -154,6 +194,7 @@ export class Stage {
   }
 
   #look({ position, quaternion, fov }) {
+    this.overlay.strain(0);
     this.world.camera.position.copy(position);
     this.world.camera.quaternion.copy(quaternion);
     this.world.setFov(fov);
@@ -179,10 +220,15 @@ export class Stage {
     this.touched = true;
     if (this.player.playing) this.togglePlay();
     if (this.lens) this.#setLens(false);
+    if (this.slot.mesh && this.path.length) {
+      const reach = Math.max(this.state.focus_distance ?? this.unit, this.unit);
+      this.overlay.strain(keepNear(this.world.camera, this.path, reach));
+    }
     this.world.invalidate();
   }
 
   scrubTo(place) {
+    if (this.player.swings) this.togglePlay();
     this.player.place = place;
     this.#showPlace();
   }
@@ -228,12 +274,22 @@ export class Stage {
     this.toolbar.press(this.toolbar.fly, this.controls.mode === "fly");
   }
 
+  /** While a path is recorded by hand, all of it in a corner whenever the view does not show it. */
+  #drawMap() {
+    const recorded = this.keyframes.list.length > 1 && this.root.dataset.origin === "path" && this.path.length > 1;
+    this.world.inset = recorded && !sees(this.world.camera, this.path) ? mapCorner(this.path, this.unit) : null;
+  }
+
   /** One frame of movement; true while something keeps moving. */
   #frame(seconds) {
+    this.#drawMap();
+    if (this.slot.mesh && this.world.frames >= this.drawnAfter) this.overlay.showPoster(null);
     const flying = this.controls.step(seconds);
-    const playing = this.player.advance(seconds);
+    if (this.#tooSlow()) this.togglePlay();
+    const seen = this.canvas.clientWidth > 0; // in a hidden tab nothing moves on
+    const playing = seen && this.player.advance(seconds);
     if (playing) this.#showPlace();
-    else if (this.wasPlaying) this.toolbar.setPlaying(false);
+    else if (this.wasPlaying && !this.player.playing) this.toolbar.setPlaying(false);
     this.wasPlaying = playing;
     return flying || playing;
   }

@@ -1,6 +1,9 @@
 // Framing, colours, pictures of the view, full screen.
-import { Matrix4, Quaternion, Vector3 } from "three";
+import { Matrix4, PerspectiveCamera, Quaternion, Vector3 } from "three";
 
+export const MAP_ASPECT = 4 / 3;
+const ROOM_SHARE = 0.7;
+const ROOM_RAD = 0.9;
 const UP = new Vector3(0, 1, 0);
 
 /** All cameras of a path from behind, a little to the right and above; with room for the picture ahead of them. */
@@ -14,6 +17,44 @@ export function overview(path, unit, withPicture) {
   const position = target.clone().addScaledVector(away, reach);
   const quaternion = new Quaternion().setFromRotationMatrix(new Matrix4().lookAt(position, target, UP));
   return { view: { position, quaternion, fov: 50 }, reach };
+}
+
+/** Whether a camera has every view of a path before it and inside its picture. */
+export function sees(camera, path) {
+  camera.updateMatrixWorld();
+  return path.views.every(({ position }) => {
+    const { x, y, z } = position.clone().project(camera);
+    return Math.abs(x) < 1 && Math.abs(y) < 1 && z > -1 && z < 1;
+  });
+}
+
+/** A camera that sees all of a path, for a map in the corner of the view. */
+export function mapCorner(path, unit) {
+  const { view } = overview(path, unit, false);
+  const camera = new PerspectiveCamera(view.fov, MAP_ASPECT, 0.01 * unit, 100 * unit);
+  camera.position.copy(view.position);
+  camera.quaternion.copy(view.quaternion);
+  camera.updateMatrixWorld();
+  return camera;
+}
+
+/** Keep a camera near the views of a path, where the scene exists; returns how far from them it is, 0 to 1.
+ *
+ * `reach` is the depth of what the views look at. Beyond ROOM_SHARE of it, or ROOM_RAD from the nearest view's
+ * direction, there is nothing to be seen; up to there it gets less.
+ */
+export function keepNear(camera, path, reach) {
+  let nearest = path.views[0];
+  for (const view of path.views) {
+    if (view.position.distanceTo(camera.position) < nearest.position.distanceTo(camera.position)) nearest = view;
+  }
+  const away = camera.position.clone().sub(nearest.position);
+  const room = ROOM_SHARE * reach;
+  if (away.length() > room) camera.position.copy(nearest.position).add(away.setLength(room));
+  const turned = camera.quaternion.angleTo(nearest.quaternion);
+  if (turned > ROOM_RAD) camera.quaternion.copy(nearest.quaternion.clone().slerp(camera.quaternion, ROOM_RAD / turned));
+  const [far, wide] = [Math.min(1, away.length() / room), Math.min(1, turned / ROOM_RAD)];
+  return Math.max(far, wide) ** 2;
 }
 
 /** Stage colours from the page's theme. */

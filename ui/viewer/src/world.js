@@ -2,6 +2,8 @@
 import { PerspectiveCamera, Scene, WebGLRenderer } from "three";
 
 const MAX_PIXEL_RATIO = 2;
+const MAP_WIDTH_PX = 200;
+const MAP_EDGE_PX = 12;
 
 export class NoWebGL extends Error {}
 
@@ -19,6 +21,7 @@ export class World {
     this.frames = 0;
     this.before = 0;
     this.fov = 60;
+    this.inset = null;
     this.aspect = 1; // of the pictures the path will take; always wholly inside the canvas
   }
 
@@ -66,7 +69,22 @@ export class World {
 
   draw() {
     this.renderer.render(this.scene, this.camera);
+    if (this.inset) this.#drawInset();
     this.frames += 1;
+  }
+
+  /** A second camera's picture in the top right corner. */
+  #drawInset() {
+    const { renderer, canvas } = this;
+    const width = Math.min(MAP_WIDTH_PX, 0.4 * canvas.clientWidth);
+    const [x, y] = [canvas.clientWidth - width - MAP_EDGE_PX, canvas.clientHeight - width / this.inset.aspect - MAP_EDGE_PX];
+    const place = [x, y, width, width / this.inset.aspect];
+    renderer.setViewport(...place);
+    renderer.setScissor(...place);
+    renderer.setScissorTest(true);
+    renderer.render(this.scene, this.inset);
+    renderer.setScissorTest(false);
+    renderer.setViewport(0, 0, canvas.clientWidth, canvas.clientHeight);
   }
 
   dispose() {

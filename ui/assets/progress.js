@@ -1,0 +1,29 @@
+// Runs once: counts the time that is left down between two reports of the job, and says when it has run out.
+const AT_ONCE_MS = 250;
+let said = "";
+let ends = 0;
+const place = document.getElementById("fw-progress");
+
+function words(seconds) {
+  if (seconds > 90) return `About ${Math.round(seconds / 60)} min left`;
+  if (seconds >= 1) return `About ${Math.ceil(seconds)} s left`;
+  const over = Math.floor(-seconds);
+  return over < 1 ? "Nearly done" : `Longer than expected, by ${over} s so far`;
+}
+
+function tick() {
+  if (!place.querySelector(".fw-progress")) place.classList.remove("fw-aside");
+  const line = element.querySelector(".fw-left[data-seconds]");
+  if (!line) return;
+  if (line.dataset.said !== said) {
+    said = line.dataset.said;
+    ends = performance.now() + 1000 * Number(line.dataset.seconds);
+  }
+  const text = words((ends - performance.now()) / 1000);
+  if (line.textContent !== text) line.textContent = text;
+}
+setInterval(tick, AT_ONCE_MS);
+// Over the stage in full until the visitor looks at another tab; then a strip that leaves that tab to be seen.
+document.addEventListener("click", ({ target }) => {
+  if (target.closest?.("#fw-result-tabs [role=tab]") && place.querySelector(".fw-progress")) place.classList.add("fw-aside");
+});
