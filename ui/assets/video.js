@@ -1,7 +1,20 @@
-// Runs once: a muted, looping player that follows the value.
+// Runs once: a muted, looping player that follows the value, and rests where nobody sees it.
 const host = element.querySelector(".fw-video");
 const MOST_ENLARGED = 2;
 const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
+
+// Out of sight it pauses; what the visitor paused stays paused.
+let rested = false;
+const sight = new IntersectionObserver((entries) => {
+  const player = entries.at(-1).target;
+  if (!entries.at(-1).isIntersecting) {
+    rested ||= !player.paused;
+    player.pause();
+  } else if (rested) {
+    rested = false;
+    player.play().catch(() => {});
+  }
+});
 
 function show() {
   const { video, poster } = props.value ?? {};
@@ -22,6 +35,9 @@ function show() {
   });
   player.src = video.url;
   host.replaceChildren(player);
+  rested = player.autoplay;
+  sight.disconnect();
+  sight.observe(player);
 }
 show();
 watch("value", show);

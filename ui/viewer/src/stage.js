@@ -13,7 +13,8 @@ import { billboard, disposeObject, groundGrid } from "./props.js";
 import { keepNear, mapCorner, overview, readColors, sees, savePicture, toggleFullscreen } from "./view.js";
 
 const EMPTY = { cameras: [], aspect: 704 / 480, seconds: 6, picture: null, picture_index: 0, keyframes: null, recording: false, note: "", play: false, height: 480 };
-const SLOWEST_FRAME_MS = 500;
+const SLOWEST_FRAME_MS = 100; // below ten pictures a second a moving scene is worse than one at rest
+const FRAMES_TO_WARM_UP = 5; // shaders are compiled and splats sorted for the first time
 const FRAMES_TO_JUDGE = 10;
 const FRAMES_TO_SORT = 3;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -64,12 +65,13 @@ export class Stage {
       else {
         this.world.setSize(this.canvas.clientWidth, this.canvas.clientHeight);
         this.slot.match(this.state.height);
-        if (this.player.playing) this.world.invalidate();
       }
     });
     this.sizes.observe(this.canvas);
     this.theme = new MutationObserver(() => this.#recolor());
     this.theme.observe(document.body, { attributes: true, attributeFilter: ["class"] });
+    this.abort = new AbortController();
+    calm.addEventListener("change", () => calm.matches && this.player.swings && this.togglePlay(), { signal: this.abort.signal });
     this.canvas.addEventListener("webglcontextlost", (event) => {
       event.preventDefault();
       if (this.world.renderer) this.overlay.fail("The graphics card took the 3D view away. Reload the page to see it again.");
@@ -127,7 +129,7 @@ export class Stage {
   /** Move along the path until the visitor takes over, or the browser proves too slow for it. */
   #swing() {
     this.player.swing();
-    this.judged = { frames: 0, since: performance.now() };
+    this.judged = { frames: -FRAMES_TO_WARM_UP, since: 0 };
     this.toolbar.setPlaying(this.player.playing);
     this.world.invalidate();
   }
@@ -135,6 +137,7 @@ export class Stage {
   #tooSlow() {
     if (!this.judged || !this.player.swings) return false;
     this.judged.frames += 1;
+    if (this.judged.frames === 0) this.judged.since = performance.now();
     if (this.judged.frames < FRAMES_TO_JUDGE) return false;
     const each = (performance.now() - this.judged.since) / this.judged.frames;
     this.judged = null;
@@ -286,8 +289,7 @@ export class Stage {
     if (this.slot.mesh && this.world.frames >= this.drawnAfter) this.overlay.showPoster(null);
     const flying = this.controls.step(seconds);
     if (this.#tooSlow()) this.togglePlay();
-    const seen = this.canvas.clientWidth > 0; // in a hidden tab nothing moves on
-    const playing = seen && this.player.advance(seconds);
+    const playing = this.player.advance(seconds);
     if (playing) this.#showPlace();
     else if (this.wasPlaying && !this.player.playing) this.toolbar.setPlaying(false);
     this.wasPlaying = playing;
@@ -299,6 +301,7 @@ export class Stage {
     this.disposed = true;
     this.sizes.disconnect();
     this.theme.disconnect();
+    this.abort.abort();
     this.controls.dispose();
     this.slot.dispose();
     this.frusta.dispose();

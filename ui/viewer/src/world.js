@@ -1,4 +1,4 @@
-// The WebGL side: one renderer, one camera, drawn only when something changed.
+// The WebGL side: one renderer, one camera, drawn only when something changed and somebody can see it.
 import { PerspectiveCamera, Scene, WebGLRenderer } from "three";
 
 const MAX_PIXEL_RATIO = 2;
@@ -23,6 +23,28 @@ export class World {
     this.fov = 60;
     this.inset = null;
     this.aspect = 1; // of the pictures the path will take; always wholly inside the canvas
+    this.onScreen = false;
+    this.pending = false;
+    this.#watchSight();
+  }
+
+  /** In a hidden tab of the browser or of the page, or scrolled away, nothing is drawn; what changed there is drawn on return. */
+  #watchSight() {
+    this.sight = new IntersectionObserver((entries) => {
+      this.onScreen = entries.at(-1).isIntersecting;
+      this.#wake();
+    });
+    this.sight.observe(this.canvas);
+    this.abort = new AbortController();
+    document.addEventListener("visibilitychange", () => this.#wake(), { signal: this.abort.signal });
+  }
+
+  get seen() {
+    return this.onScreen && !document.hidden;
+  }
+
+  #wake() {
+    if (this.seen && this.pending) this.invalidate();
   }
 
   setBackground(color) {
@@ -54,7 +76,8 @@ export class World {
   }
 
   invalidate() {
-    if (!this.frame && this.renderer) this.frame = requestAnimationFrame((now) => this.#tick(now));
+    this.pending = !this.seen;
+    if (this.seen && !this.frame && this.renderer) this.frame = requestAnimationFrame((now) => this.#tick(now));
   }
 
   #tick(now) {
@@ -62,6 +85,10 @@ export class World {
     if (!this.renderer) return;
     const seconds = Math.min(0.1, (now - this.before) / 1000 || 0.016);
     this.before = now;
+    if (!this.seen) {
+      this.pending = true;
+      return;
+    }
     const more = this.onFrame(seconds);
     this.draw();
     if (more) this.invalidate();
@@ -89,6 +116,8 @@ export class World {
 
   dispose() {
     cancelAnimationFrame(this.frame);
+    this.sight.disconnect();
+    this.abort.abort();
     this.renderer.dispose();
     this.renderer.forceContextLoss();
     this.renderer = null;
