@@ -18,9 +18,9 @@ from flashworld.errors import InputError, TrajectoryError, WriteError
 from flashworld.progress import STAGE_TITLES, Progress
 from ui import examples, share
 from ui.components import thumbnails
-from ui.components.pictures import crop_html
+from ui.components.pictures import crop_html, remarks_html
 from ui.components.progress_view import message_html, plain_text, progress_html
-from ui.events.camera_path import PathForm, check_recording, parse_path_text
+from ui.events.camera_path import PathForm, check_recording, file_as_text, parse_path_text
 from ui.events.waiting import about, place_text, seconds_left
 from ui.parts.run import read_settings
 from ui.sessions import LONGEST_SECONDS, Sessions
@@ -47,7 +47,7 @@ def test_any_recording_is_taken_or_refused_in_words(data):
 def test_recording_becomes_a_path_and_one_keyframe_does_not():
     moved = {**KEY, "position": [1, 0, 0]}
     form = PathForm("record", "orbit_right", recording=check_recording({"keyframes": [KEY, moved], "mode": "linear"}))
-    cameras = form.cameras(5, 96, 128, 60.0)
+    cameras, _ = form.cameras(5, 96, 128, 60.0)
     np.testing.assert_allclose(cameras.positions[:, 0], [0, 0.25, 0.5, 0.75, 1], atol=1e-6)
     with pytest.raises(TrajectoryError, match="at least 2"):
         PathForm("record", "", recording=check_recording({"keyframes": [KEY]})).trajectory()
@@ -61,10 +61,26 @@ def test_too_many_keyframes_and_numbers_that_are_none_are_refused():
         form.cameras(4, 96, 128, 60.0)
 
 
-@pytest.mark.parametrize("text", ["", "  ", "[1]", "{", '{"cameras": NaN}'])
-def test_path_text_that_is_no_object_is_refused(text):
+@pytest.mark.parametrize("text", ["", "  ", "1", "{", '{"cameras": NaN}'])
+def test_path_text_that_is_no_path_is_refused(text):
     with pytest.raises(TrajectoryError):
         parse_path_text(text)
+
+
+def test_uploaded_path_of_any_form_becomes_text_and_what_was_odd_is_said(tmp_path):
+    chan = tmp_path / "camera.chan"
+    chan.write_text("1 0 0 0 0 0 0 50\n2 0 0 -1 0 0 0 50\n")
+    cameras, notes = PathForm("file", "", file_text=file_as_text(chan)).cameras(3, 96, 128, 60.0)
+    np.testing.assert_allclose(cameras.positions[:, 2], [0, -0.5, -1], atol=1e-6)
+    frames = [
+        {"file_path": f"{name}.png", "transform_matrix": np.eye(4).tolist(), "camera_angle_x": 1.0} for name in (2, 1)
+    ]
+    shuffled = tmp_path / "transforms.json"
+    shuffled.write_text(json.dumps({"frames": frames}))
+    _, notes = PathForm("file", "", file_text=file_as_text(shuffled)).cameras(3, 96, 128, 60.0)
+    assert notes
+    assert "<li>" in remarks_html(notes)
+    assert remarks_html(()) == ""
 
 
 def test_sweep_takes_old_folders_but_never_one_in_use(tmp_path):

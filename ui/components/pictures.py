@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -60,3 +61,9 @@ def crop_html(photo: Photo, height: int, width: int) -> str:
 def error_html(message: str) -> str:
     """A sentence in red for beside a control."""
     return f'<p class="fw-note fw-bad" role="alert">{escape(message[:1].upper() + message[1:])}</p>'
+
+
+def remarks_html(remarks: Sequence[str]) -> str:
+    """Sentences about something that was taken, for beside its control; nothing for none."""
+    sentences = "".join(f"<li>{escape(text[:1].upper() + text[1:])}.</li>" for text in (r.rstrip(".") for r in remarks))
+    return f'<ul class="fw-note fw-remarks" role="status">{sentences}</ul>' if sentences else ""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from flashworld.errors import TrajectoryError
-from flashworld.io.json_text import read_json
+from flashworld.limits import MAX_JSON_BYTES
 
 if TYPE_CHECKING:
     from flashworld.cameras import Cameras
@@ -28,7 +30,7 @@ class PathForm:
         preset: Name of the template.
         params: The template's knobs, with `loop` and `easing`.
         recording: Keyframes from the stage, as `check_recording` returns them.
-        file_text: Path JSON, uploaded or pasted.
+        file_text: Path JSON, uploaded (`file_as_text`) or pasted.
     """
 
     source: Source
@@ -49,8 +51,12 @@ class PathForm:
             return keyframes_of(self.recording), {"mode": self.recording["mode"], "loop": self.recording["loop"]}
         return parse_path_text(self.file_text), {}
 
-    def cameras(self, frames: int, height: int, width: int, fov_deg: float, photo: Photo | None = None) -> Cameras:
-        """The path itself, one camera a frame; the photo's size gives pixels in some path files their meaning.
+    def cameras(
+        self, frames: int, height: int, width: int, fov_deg: float, photo: Photo | None = None
+    ) -> tuple[Cameras, tuple[str, ...]]:
+        """The path itself, one camera a frame, and remarks on its file, a sentence each.
+
+        The photo's size gives pixels in some path files their meaning.
 
         Raises:
             TrajectoryError: as `trajectory`, or the path is not usable.
@@ -59,7 +65,7 @@ class PathForm:
 
         source, params = self.trajectory()
         intrinsics = lens(fov_deg, None, None, height, width)
-        cameras, _ = build_path(
+        cameras, origin = build_path(
             source,
             params,
             frames=frames,
@@ -68,21 +74,38 @@ class PathForm:
             intrinsics=intrinsics,
             picture_size=photo.pixels.shape[:2] if photo else None,
         )
-        return cameras
+        return cameras, origin.notes
 
 
-def parse_path_text(text: str) -> Mapping[str, object]:
-    """Path JSON as a mapping.
+def parse_path_text(text: str) -> PathSource:
+    """Path JSON of any form the library reads.
 
     Raises:
-        TrajectoryError: empty, too large, or not a JSON object.
+        TrajectoryError: empty, too large, or neither a JSON object nor a list of them.
     """
+    from flashworld.trajectories.files import read_path_bytes
+
     if not text.strip():
         raise TrajectoryError("path file: upload or paste the JSON of a camera path first")
-    data = read_json(text, "path file", TrajectoryError)
-    if not isinstance(data, dict):
-        raise TrajectoryError(f"path file: expected a JSON object, got {type(data).__name__}")
-    return data
+    return read_path_bytes(text.encode("utf-8", "replace"), ".json", "path file")
+
+
+def file_as_text(file: Path) -> str:
+    """An uploaded path file as path JSON: JSON as it stands, other forms translated.
+
+    Raises:
+        TrajectoryError: it cannot be read, is too large, or not a path in its suffix's form.
+    """
+    from flashworld.trajectories.files import read_path_bytes
+
+    try:
+        with file.open("rb") as opened:
+            raw = opened.read(MAX_JSON_BYTES + 1)
+    except OSError as error:
+        raise TrajectoryError("path file: it cannot be read, upload it again") from error
+    if file.suffix.lower() != ".json":
+        return json.dumps(read_path_bytes(raw, file.suffix, "path file"))
+    return raw.decode("utf-8-sig", "replace")  # what is no text is refused as no JSON, beside the box
 
 
 def check_recording(data: object) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from flashworld.io.images.crops import prepare_picture
 from flashworld.io.images.reading import Photo, read_picture
 from flashworld.trajectories import PRESETS
 from flashworld.trajectories.json_forms import trajectory_to_json
-from ui.components.pictures import data_url, error_html
+from ui.components.pictures import data_url, error_html, remarks_html
 from ui.components.stage import stage_view
 from ui.contract import Defaults, Service
-from ui.events.camera_path import check_recording, exif_fov
+from ui.events.camera_path import check_recording, exif_fov, file_as_text
 from ui.events.quiet import QUIET
 from ui.parts.inputs import InputsPart, show_crop, showable
 from ui.parts.path import PathPart, caption_html, knob_updates, read_form, recorded_html
@@ -49,7 +49,7 @@ def _photo(path: str) -> Photo:
 def first_view(defaults: Defaults, preset: str) -> dict:
     """The stage when the page opens."""
     form = read_form("template", preset, "", "", None, "", *_default_knobs())
-    cameras = form.cameras(defaults.frames, defaults.height, defaults.width, defaults.fov_y_deg)
+    cameras, _ = form.cameras(defaults.frames, defaults.height, defaults.width, defaults.fov_y_deg)
     return stage_view(cameras, defaults.height, defaults.width, invite="Show the path in 3D")
 
 
@@ -101,16 +101,17 @@ def _connect_choices(path: PathPart, result: ResultPart, refresh: dict) -> None:
     path.picker.pick(picked, None, outputs, trigger_mode="multiple", **QUIET)
     for name, tab in path.tab_of.items():
         tab.select(lambda name=name: name, None, path.source, **QUIET).then(**refresh)
-    path.file.upload(_read_file, path.file, path.file_text, **QUIET)
+    path.file.upload(_read_file, path.file, [path.file_text, path.note], **QUIET)
 
 
-def _read_file(name: str | None) -> str:
+def _read_file(name: str | None) -> list:
+    """The box's text, and a refusal beside it."""
     if name is None:
-        return ""
+        return ["", ""]
     try:
-        return Path(name).read_text(encoding="utf-8-sig", errors="replace")  # what is no text is refused as no JSON
-    except OSError as error:
-        raise gr.Error("path file: it cannot be read, upload it again", print_exception=False) from error
+        return [file_as_text(Path(name)), gr.skip()]
+    except InputError as error:
+        return ["", error_html(str(error))]
 
 
 def _connect_recording(path: PathPart, result: ResultPart, refresh: dict) -> None:
@@ -165,7 +166,8 @@ def _cameras(image: str | None, size: str, frames: float, fov: float, values: tu
     photo = None
     if form.source == "file" and image:
         photo = _photo(image)
-    return form, form.cameras(int(frames), height, width, float(fov), photo), height, width
+    cameras, notes = form.cameras(int(frames), height, width, float(fov), photo)
+    return form, cameras, notes, height, width
 
 
 def _show_path(image: str | None, size: str, frames: float, fov: float, index: float, *values: object) -> list:
@@ -177,7 +179,7 @@ def _show_path(image: str | None, size: str, frames: float, fov: float, index: f
     except InputError:
         picture = None  # the note below the picture says why
     try:
-        form, cameras, height, width = _cameras(image, size, frames, fov, values)
+        form, cameras, notes, height, width = _cameras(image, size, frames, fov, values)
     except InputError as error:
         if _nothing_yet(values):
             return [gr.skip(), ""]
@@ -190,7 +192,7 @@ def _show_path(image: str | None, size: str, frames: float, fov: float, index: f
         picture=picture, picture_index=min(int(index), int(frames) - 1),
         keyframes=dict(form.recording), recording=form.source == "record", invite="Show the path in 3D",
     )  # fmt: skip
-    return [gr.update(view=view), ""]
+    return [gr.update(view=view), remarks_html(notes)]
 
 
 def _nothing_yet(values: tuple) -> bool:
@@ -203,7 +205,7 @@ def _nothing_yet(values: tuple) -> bool:
 
 def _path_text(image: str | None, size: str, frames: float, fov: float, index: float, *values: object) -> str:
     try:
-        _, cameras, height, width = _cameras(image, size, frames, fov, values)
+        _, cameras, _, height, width = _cameras(image, size, frames, fov, values)
     except InputError as error:
         raise gr.Error(str(error), title="No path to save yet", print_exception=False) from error
     return json.dumps(trajectory_to_json(cameras, height=height, width=width), indent=1)

@@ -157,10 +157,11 @@ def recorded_html(count: int) -> str:
 
 def _file() -> tuple[gr.File, gr.Textbox]:
     gr.HTML(
-        '<p class="fw-note">Reads this project’s path JSON, the original FlashWorld’s (whole requests and paths alone) '
-        "and <code>transforms.json</code>. Axes: x right, y up, the camera looks along −z.</p>",
+        '<p class="fw-note">Reads JSON of this project, of the original FlashWorld, of nerfstudio '
+        "(<code>transforms.json</code>, <code>camera_path.json</code>) and of Gaussian Splatting "
+        "(<code>cameras.json</code>), and <code>.chan</code> from Blender. Axes: x right, y up, looking along −z.</p>",
         apply_default_css=False,
     )
-    file = gr.File(label="Path file", file_types=[".json"], type="filepath", height=110, elem_id="fw-path-file")
+    file = gr.File(label="Path file", file_types=[".json", ".chan"], type="filepath", height=110, elem_id="fw-path-file")
     text = gr.Textbox(label="or paste it here", lines=4, max_lines=8, elem_id="fw-path-text", elem_classes="fw-mono")
     return file, text
