@@ -23,7 +23,16 @@ function tick() {
   if (line.textContent !== text) line.textContent = text;
 }
 setInterval(tick, AT_ONCE_MS);
-// Over the stage in full until the visitor looks at another tab; then a strip that leaves that tab to be seen.
+// Over the stage in full until the visitor looks at another tab; then a strip that leaves that tab to be seen. The tab
+// they chose is kept for `landing`; who asks for a scene from where the next path is drawn will see the scene.
+window.fwChosenTab = "";
 document.addEventListener("click", ({ target }) => {
-  if (target.closest?.("#fw-result-tabs [role=tab]") && place.querySelector(".fw-progress")) place.classList.add("fw-aside");
-});
+  const tab = target.closest?.("#fw-result-tabs [role=tab]");
+  if (tab) {
+    window.fwChosenTab = tab.dataset.tabId;
+    if (place.querySelector(".fw-progress")) place.classList.add("fw-aside");
+  } else if (target.closest?.("#fw-generate, #fw-examples input")) {
+    const now = document.querySelector("#fw-result-tabs [role=tab][aria-selected=true]");
+    if (now?.dataset.tabId === "path") window.fwChosenTab = "";
+  }
+}, { capture: true });

@@ -23,7 +23,7 @@ from ui.gradio_compat import people_ahead
 from ui.parts.inputs import InputsPart
 from ui.parts.path import PathPart, read_form
 from ui.parts.plain import connect_plain
-from ui.parts.result import ResultPart, landing, result_updates, stale_html
+from ui.parts.result import ResultPart, connect_landing, result_updates, stale_html
 from ui.parts.run import RunPart, estimate_seconds, estimating, read_settings
 from ui.sessions import Sessions
 
@@ -101,17 +101,15 @@ def connect_generate(
 
     def admit(request: gr.Request, *given: Any) -> list:
         """Check before the queue. A new ticket starts the job, a refusal stands beside the button."""
-        *form, chosen = given
-        refusal = refusal_of(*form)
+        refusal = refusal_of(*given)
         if refusal:
             return [message_html(refusal, bad=True)] + [gr.skip()] * (len(admitted) - 1)
         turns.take(request.session_hash or "")
         # The place of an earlier wait is forgotten: only a place that changes is written.
-        tab = "" if chosen == "path" else chosen  # who stays where the path is drawn will see the result
-        return ["", secrets.token_hex(8), "", waiting_html(), *busy[:2], gr.update(active=True), tab]
+        return ["", secrets.token_hex(8), "", waiting_html(), *busy[:2], gr.update(active=True)]
 
-    admitted = [run.refusal, run.ticket, run.place, result.progress, *buttons, run.line, result.chosen]
-    run.generate.click(admit, [*values, result.chosen], admitted, **QUIET)
+    admitted = [run.refusal, run.ticket, run.place, result.progress, *buttons, run.line]
+    run.generate.click(admit, values, admitted, **QUIET)
     _connect_line(page, service, run, inputs.image)
     run.ticket.change(None, js=SCROLL_JS, **QUIET)
     running = run.ticket.change(
@@ -162,7 +160,7 @@ def _connect_ends(page: gr.Blocks, turns: Turns, running: Any, run: RunPart, out
 
 def _connect_arrival(running: Any, inputs: InputsPart, result: ResultPart) -> None:
     """Where a result is shown, and what is said when the picture or the words are no longer its own."""
-    running.success(landing, [result.chosen, result.plain.source], result.tabs, **QUIET)
+    connect_landing(running.success, result)
     present = [result.made_from, inputs.image, inputs.prompt]
     running.success(stale_html, present, result.stale, **QUIET)
     changes = [inputs.image.change, inputs.prompt.change]

@@ -17,7 +17,7 @@ from ui.events.quiet import QUIET
 from ui.examples import Example, load_examples
 from ui.parts.inputs import InputsPart
 from ui.parts.path import AS_USUAL, LOOPS, PathPart
-from ui.parts.result import ResultPart, landing, result_updates
+from ui.parts.result import ResultPart, connect_landing, result_updates
 from ui.parts.run import RunPart, size_title
 from ui.parts.share import template_updates
 
@@ -63,8 +63,7 @@ def connect_examples(part: ExamplesPart, inputs: InputsPart, path: PathPart, run
         return [example.name, *_form(example, sizes, run), *_template(example.request), note, *shown]
 
     picking = part.picker.pick(picked, None, outputs, trigger_mode="multiple", **QUIET)
-    elsewhere = [result.chosen, result.plain.source]
-    picking.success(lambda tab, source: landing("" if tab == "path" else tab, source), elsewhere, result.tabs, **QUIET)
+    connect_landing(picking.success, result)
 
     def another(name: str | None, words: str) -> list:
         """The visitor's own picture after an example: its words go unless they were edited, and it is left."""

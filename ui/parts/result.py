@@ -24,6 +24,8 @@ STAGE_TITLES = {
 """What the library times, in words for people."""
 TOTAL = "total"
 SHOWN_SECONDS = 0.05
+LANDING_JS = "(_, source) => [window.fwChosenTab, source]"
+"""`progress.js` keeps the tab that was chosen: an answer of the server could come after the next click."""
 _PROGRESS = (Path(__file__).parents[1] / "assets" / "progress.js").read_text(encoding="utf-8")
 OPENING = '<p class="fw-note">The scene of an example. Yours will take its place.</p>'
 STALE = "This scene was made from an earlier picture or earlier words."
@@ -126,8 +128,6 @@ def build_result_part(first_view: dict, opening: Result | None = None) -> Result
                 path_stage = Stage(origin="path", view=first_view, elem_id="fw-path-stage")
         progress = gr.HTML("", js_on_load=_PROGRESS, elem_id="fw-progress", apply_default_css=False)
     chosen = gr.Textbox("", visible="hidden", label="Tab", interactive=False)
-    for tab in (path_tab, video_tab, scene_tab, plain_tab):
-        tab.select(None, None, chosen, js=f"() => {tab.id!r}", **QUIET)
     made_from = gr.State(None)
     stale = gr.HTML("", elem_id="fw-stale", apply_default_css=False)
     facts = gr.HTML(OPENING if given else "", elem_id="fw-facts", apply_default_css=False)
@@ -191,6 +191,11 @@ def result_updates(result: Result) -> list[Any]:
         facts_html(result),
         *(_download_update(name, files.get(name)) for name in DOWNLOADS),
     ]
+
+
+def connect_landing(arrived: Any, result: ResultPart) -> None:
+    """Show what has arrived where it is best seen."""
+    arrived(landing, [result.chosen, result.plain.source], result.tabs, js=LANDING_JS, **QUIET)
 
 
 def landing(chosen: str, source: PlainSource | None) -> Any:
