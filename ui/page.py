@@ -13,7 +13,7 @@ import gradio as gr
 
 from ui.api import connect_api
 from ui.components.stage import STATIC_DIR
-from ui.contract import Service
+from ui.contract import Result, Service
 from ui.events.generate import connect_generate
 from ui.events.path import connect_path, first_view
 from ui.examples import EXAMPLES_DIR, opening_result
@@ -31,15 +31,18 @@ from ui.theme import CSS, HEAD, THEME
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 
-def build_page(service: Service, *, sessions: Sessions | None = None) -> gr.Blocks:
+def build_page(service: Service, *, sessions: Sessions | None = None, opening: Result | None = None) -> gr.Blocks:
     """Build the page for a service.
 
     Args:
         service: Runs the model; see `ui.contract`.
         sessions: Where results go; a private temporary folder when not given.
+        opening: The scene that the page opens on, its files in one folder; the first light example when not given.
     """
     sessions = sessions or Sessions()
-    gr.set_static_paths([STATIC_DIR, EXAMPLES_DIR, sessions.root])
+    opening = opening or opening_result()
+    folders = {file.parent for file in opening.files.values()} if opening else set()
+    gr.set_static_paths([STATIC_DIR, EXAMPLES_DIR, sessions.root, *folders])
     sweep = (600, int(KEEP_SECONDS))
     with gr.Blocks(title="FlashWorld", analytics_enabled=False, delete_cache=sweep, fill_width=True) as page:
         gr.HTML(header_html(service), apply_default_css=False)
@@ -52,7 +55,7 @@ def build_page(service: Service, *, sessions: Sessions | None = None) -> gr.Bloc
                     path = build_path_part(service.defaults)
                 run = build_run_part(service.defaults, service)
             with gr.Column(scale=7, min_width=320, elem_id="fw-result"):
-                result = build_result_part(first_view(service.defaults, START_PRESET), opening_result())
+                result = build_result_part(first_view(service.defaults, START_PRESET), opening)
                 share = build_share(result.actions)
         build_about()
         connect_path(service, inputs, path, run, result)

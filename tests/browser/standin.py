@@ -1,7 +1,7 @@
 """A service for the page without a model: a real scene with real files, in the time and with the faults a test asks for.
 
 Run as a program it serves the page: `python tests/browser/standin.py PORT SECONDS`. Words in the prompt steer it:
-"slow" takes long steps, "broken" fails inside, "refused" raises an InputError, "heavy" makes a viewer file above 25 MB, "frozen" says nothing for long, "held" waits for a
+"slow" takes long steps, "dense" makes a scene fine enough to compare renderers with, "broken" fails inside, "refused" raises an InputError, "heavy" makes a viewer file above 25 MB, "frozen" says nothing for long, "held" waits for a
 file named "release" beside the log.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,11 +22,14 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 from scenes import FOCUS, asymmetric_scene, write_result_files  # noqa: E402
 
-from flashworld.cameras import normalize  # noqa: E402
+from flashworld.cameras import intrinsics_from_fov, normalize  # noqa: E402
 from flashworld.errors import InputError  # noqa: E402
 from flashworld.progress import Progress  # noqa: E402
+from flashworld.trajectories import build_trajectory  # noqa: E402
 from ui.contract import Defaults, Result  # noqa: E402
 
+COARSE = 2
+"""What a test draws in software: it has to be seen, not to be fine."""
 PLAN = (
     Progress("text", 0.0), *(Progress("denoise", 0.05 + 0.16 * step, step + 1, 4) for step in range(4)),
     Progress("render", 0.7), *(Progress("files", 0.85 + 0.05 * file, file + 1, 3) for file in range(3)),
@@ -73,7 +77,7 @@ class StandIn:
                 raise RuntimeError("secret detail that no visitor may read")
             if "refused" in request.text and progress.stage == "render":
                 raise InputError("camera 3: <b>this</b> path cannot be used")
-        scene = asymmetric_scene(request.seed % 100)
+        scene = asymmetric_scene(request.seed % 100, **({} if "dense" in request.text else {"density": COARSE}))
         normalized, norm = normalize(request.cameras)
         cameras = norm.to_scene_units(normalized)
         files = write_result_files(scene, cameras, request.height, request.width, session_dir)
@@ -92,6 +96,16 @@ class StandIn:
         return (fraction * clear + (1 - fraction) * noise).astype(np.uint8)
 
 
+def opening(folder: Path) -> Result:
+    """A scene to open the page on that costs a browser without a graphics card next to nothing."""
+    defaults = StandIn.defaults
+    lens = intrinsics_from_fov(defaults.fov_y_deg, defaults.height, defaults.width)
+    cameras = build_trajectory("orbit_right", frames=defaults.frames, intrinsics=lens)
+    scene = asymmetric_scene(density=1)
+    files = write_result_files(scene, cameras, defaults.height, defaults.width, folder)
+    return Result(files, 0, len(scene), cameras, defaults.height, defaults.width, 0, FOCUS)
+
+
 def wait_for_release() -> None:
     """Until the test says so, whatever the machine's speed."""
     while not (Path(os.environ["STANDIN_LOG"]).parent / "release").exists():
@@ -108,7 +122,9 @@ def note(line: str) -> None:
 def main(port: int, seconds: float) -> None:
     from ui import build_page, launch_options
 
-    build_page(StandIn(seconds)).launch(server_port=port, server_name="127.0.0.1", mcp_server=True, **launch_options())
+    with tempfile.TemporaryDirectory() as folder:
+        page = build_page(StandIn(seconds), opening=opening(Path(folder)))
+        page.launch(server_port=port, server_name="127.0.0.1", mcp_server=True, **launch_options())
 
 
 if __name__ == "__main__":

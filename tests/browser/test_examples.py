@@ -39,8 +39,8 @@ def test_every_example_can_be_chosen_and_says_when_its_scene_is_not_shipped(visi
     page = visit()
     found = load_examples()
     assert len(found) >= 8
-    open_tab(page, "Fly")
     for example in found:
+        open_tab(page, "Film")  # drawing every scene in software would take minutes
         choose(page, example.name)
         page.wait_for_function(
             f"document.querySelector('#fw-prompt textarea').value === {example.request.get('text', '')!r}"

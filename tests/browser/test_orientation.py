@@ -35,8 +35,8 @@ def assert_same_way_round(seen: np.ndarray, wanted: np.ndarray, bound: float) ->
 
 @pytest.fixture
 def page_with_scene(visit):
-    page = visit()
-    generate_and_wait(page, seed=SEED)
+    page = visit(device_scale_factor=1)
+    generate_and_wait(page, "dense", seed=SEED)
     return page
 
 

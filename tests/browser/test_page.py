@@ -267,7 +267,7 @@ def test_refusal_goes_with_the_next_word_and_stands_beside_what_it_refuses(visit
     page.wait_for_selector("#fw-path-note .fw-bad")
     page.locator(f"{PATH_STAGE} .fw-refused").get_by_text("cannot be used").wait_for()
     opacity = f"getComputedStyle({stage_js(PATH_STAGE)}.canvas).opacity"
-    assert float(page.evaluate(opacity)) < 0.5
+    page.wait_for_function(f"{opacity} < 0.5")
     text, note = (page.locator(i).bounding_box() for i in ("#fw-path-text", "#fw-path-note"))
     assert 0 <= note["y"] - text["y"] - text["height"] < 40
     page.fill("#fw-path-text textarea", json.dumps(FORMS["own"]))

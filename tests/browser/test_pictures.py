@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from steps import PATH_STAGE, SCENE_STAGE, decode, generate, psnr, show_scene, stage_js, wait_for_stage
+from steps import PATH_STAGE, SCENE_STAGE, decode, generate, psnr, show_scene, stage_js, wait_for_result, wait_for_stage
 
 ROWS, COLUMNS = 240, 320
 SAME_DB = 26.0
@@ -134,7 +134,7 @@ def test_view_that_the_picture_belongs_to_is_shown_and_sent(visit, photo, standi
     page.wait_for_function(f"{stage_js(PATH_STAGE)}.state.picture_index === 5")
     page.wait_for_function(f"{stage_js(PATH_STAGE)}.picture?.position.toArray().some((v, i) => v !== {first}[i])")
     generate(page, "sixth view")
-    page.wait_for_selector("#fw-video video", state="attached")
+    wait_for_result(page)
     assert "view 5 is the picture of sixth view" in standin_log.read_text()
     show_scene(page)
     assert page.evaluate(f"{stage_js(SCENE_STAGE)}.state.picture_index") == 5

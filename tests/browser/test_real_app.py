@@ -87,6 +87,8 @@ def test_keyboard_alone_goes_from_words_to_a_scene_and_its_file(visit, tmp_path)
 
 def test_a_photo_becomes_a_scene_in_every_tab(visit, photo: Path):
     page = visit()
+    page.wait_for_function(f"{stage_js(SCENE_STAGE)}?.slot?.mesh")
+    assert "/coffee/" in page.evaluate(f"{stage_js(SCENE_STAGE)}.slot.url"), "the example that the page opens on"
     page.set_input_files("#fw-image input[type=file]", photo)
     page.wait_for_selector("#fw-crop img")
     page.locator("#fw-generate").click()

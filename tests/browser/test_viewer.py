@@ -31,6 +31,7 @@ STILL_DB = 45.0
 
 def test_scene_above_25_mb_waits_until_it_is_asked_for(visit):
     page = visit()
+    page.wait_for_function(f"{stage_js(SCENE_STAGE)}?.slot?.mesh")  # the scene the page opens on
     fetched = []
     page.on("request", lambda request: fetched.append(request.url))
     generate(page, "heavy")
@@ -56,7 +57,7 @@ def test_view_in_a_hidden_tab_keeps_its_scene_and_takes_the_new_size(visit):
     page.set_viewport_size({"width": 1000, "height": 700})
     open_tab(page, "Fly")
     page.wait_for_function(
-        f"(() => {{ const c = {stage_js(SCENE_STAGE)}.canvas; return c.width > 0 && c.width === c.clientWidth; }})()"
+        f"(() => {{ const c = {stage_js(SCENE_STAGE)}.canvas; return c.width > 0 && c.width === Math.floor(c.clientWidth * devicePixelRatio); }})()"
     )
     assert page.evaluate(f"Boolean({stage_js(SCENE_STAGE)}.slot.mesh)")
     assert camera_of(page, SCENE_STAGE) == pytest.approx(before)
