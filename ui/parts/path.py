@@ -162,6 +162,8 @@ def _file() -> tuple[gr.File, gr.Textbox]:
         "(<code>cameras.json</code>), and <code>.chan</code> from Blender. Axes: x right, y up, looking along −z.</p>",
         apply_default_css=False,
     )
-    file = gr.File(label="Path file", file_types=[".json", ".chan"], type="filepath", height=110, elem_id="fw-path-file")
+    file = gr.File(
+        label="Path file", file_types=[".json", ".chan"], type="filepath", height=110, elem_id="fw-path-file"
+    )
     text = gr.Textbox(label="or paste it here", lines=4, max_lines=8, elem_id="fw-path-text", elem_classes="fw-mono")
     return file, text
