@@ -54,7 +54,7 @@ def test_opening_path_plays_there_and_back_twice_and_then_rests(visit):
 def test_nothing_is_drawn_behind_another_tab_of_the_page_nor_of_the_browser(visit):
     page = moving_page(visit)
     open_tab(page, "Path")
-    page.wait_for_timeout(300)
+    page.wait_for_function(f"!{STAGE}.world.onScreen")
     assert drawn_in(page) == 0
     open_tab(page, "Fly")
     page.wait_for_function(f"(before) => {FRAMES} > before", arg=page.evaluate(FRAMES))

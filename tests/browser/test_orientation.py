@@ -65,9 +65,6 @@ def test_both_viewers_show_what_our_renderer_shows(page_with_scene):
 
 def steady_model3d(page) -> np.ndarray:
     """Model3D's canvas as the screen shows it, after its points have faded in."""
-    page.set_viewport_size({"width": 1280, "height": 1200})
-    page.evaluate("document.querySelector('#fw-plain canvas').scrollIntoView({block: 'center'})")
-    page.wait_for_timeout(300)
     box = page.locator("#fw-plain canvas").bounding_box()
     last = None
     for _ in range(40):
