@@ -11,6 +11,8 @@ from PIL import Image
 PATH_STAGE, SCENE_STAGE = "#fw-path-stage", "#fw-scene-stage"
 COVER = "#fw-plain-cover .fw-cover"
 DONE = "#fw-video video"
+SMALL = {"width": 920, "height": 640}
+"""The smallest window with the whole workspace: Gradio's viewer draws seventy frames before it shows a scene."""
 RESULT_JS = "(document.querySelector('#fw-facts [data-result]')?.dataset.result ?? '')"
 NAMELESS = """() => [...document.querySelectorAll('button, input, textarea, select, canvas, video, [role=tab]')]
   .filter((e) => e.offsetParent !== null && !e.closest('[hidden]'))

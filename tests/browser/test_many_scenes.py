@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from steps import SCENE_STAGE, generate, generate_and_wait, open_plain, open_tab, show_scene, stage_js, wait_for_result
+from steps import (
+    SCENE_STAGE,
+    SMALL,
+    generate,
+    generate_and_wait,
+    open_plain,
+    open_tab,
+    show_scene,
+    stage_js,
+    wait_for_result,
+)
 
 CONTEXTS_JS = """() => {
   window.contexts = new Set();
@@ -24,7 +34,7 @@ HEAP_BYTES_A_SCENE = 1e6
 
 
 def test_ten_generations_in_a_row_each_seen_in_both_viewers(visit):
-    page = visit(viewport={"width": 920, "height": 640})  # Gradio's viewer draws seventy frames of each scene
+    page = visit(viewport=SMALL)
     page.evaluate(CONTEXTS_JS)
     counts = []
     for seed in range(LAST + 1):

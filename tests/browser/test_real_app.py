@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from steps import DONE, SCENE_STAGE, camera_of, open_plain, open_tab, stage_js, wait_for_result
+from steps import DONE, SCENE_STAGE, SMALL, camera_of, open_plain, open_tab, stage_js, wait_for_result
 
 from flashworld.io.scenes import read_scene
 from tests.app.running import RunningApp
@@ -86,7 +86,7 @@ def test_keyboard_alone_goes_from_words_to_a_scene_and_its_file(visit, tmp_path)
 
 
 def test_a_photo_becomes_a_scene_in_every_tab(visit, photo: Path):
-    page = visit()
+    page = visit(viewport=SMALL)
     page.wait_for_function(f"{stage_js(SCENE_STAGE)}?.slot?.mesh")
     assert "/coffee/" in page.evaluate(f"{stage_js(SCENE_STAGE)}.slot.url"), "the example that the page opens on"
     page.set_input_files("#fw-image input[type=file]", photo)

@@ -8,6 +8,7 @@ from steps import (
     DONE,
     PATH_STAGE,
     SCENE_STAGE,
+    SMALL,
     camera_of,
     decode,
     generate,
@@ -173,10 +174,9 @@ def test_plain_viewer_shows_a_photographs_scene_whole_and_says_why_before(visit)
 
 
 def test_typing_does_not_move_the_plain_preview(visit):
-    page = visit(viewport={"width": 1280, "height": 1300})
+    page = visit(viewport=SMALL)
     generate_and_wait(page)
     open_plain(page)
-    page.evaluate("document.querySelector('#fw-plain canvas').scrollIntoView({block: 'center'})")
     box = page.locator("#fw-plain canvas").bounding_box()
     before = None
     for _ in range(40):
