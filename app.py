@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import math
 import os
 import shutil
 import signal
@@ -44,7 +45,7 @@ from flashworld.progress import Progress
 from flashworld.result import SceneResult
 from flashworld.serving import shared_arrays
 from flashworld.serving.costs import CPU_COSTS, H200_COSTS, Work
-from flashworld.serving.delivery import NAMES, deliver, focus_distance
+from flashworld.serving.delivery import NAMES, deliver, focus_distance, light_scene
 from flashworld.serving.durations import DurationModel
 from flashworld.serving.messages import Finished, WorkerMessage, WorkerStarted
 from flashworld.serving.sentences import sentence_for
@@ -215,8 +216,9 @@ class Service:
         except TransferError:
             use_shared_memory(False)  # this result is lost; send the next ones through the pipe
             raise
+        light = light_scene(result, device="cuda" if MODEL.on_gpu and not ZERO_GPU else "cpu")
         files = {}
-        for name, path in deliver(result, session_dir, frames=finished.result.frames):
+        for name, path in deliver(result, session_dir, light=light, frames=finished.result.frames):
             files[name] = path
             share = len(files) / (len(NAMES) + 1)
             yield Progress("files", GPU_SHARE + (1 - GPU_SHARE) * share, len(files), len(NAMES))
@@ -230,6 +232,8 @@ class Service:
             image_index=request.image_index,
             focus_distance=focus_distance(result.scene, result.cameras[request.image_index]),
             timings={**result.timings, WORKER_START: started.startup_s, TOTAL: finished.gpu_s},
+            light_gaussians=len(light.scene) if light else 0,
+            light_psnr_db=light.psnr_db if light else math.inf,
         )
 
 

@@ -18,7 +18,7 @@ from flashworld.nano.sizes import TINY
 from flashworld.pipeline import FlashWorldPipeline, small_picture
 from flashworld.progress import Progress
 from flashworld.result import SceneResult
-from flashworld.serving.delivery import NAMES, deliver
+from flashworld.serving.delivery import NAMES, deliver, light_scene
 
 HEIGHT, WIDTH, FRAMES = 64, 96, 3
 
@@ -106,9 +106,17 @@ def test_saved_files_hold_the_scene(result, tmp_path):
 
 
 def test_delivery_writes_every_file_and_nothing_else(result, tmp_path):
-    delivered = dict(deliver(result, tmp_path))
+    light = light_scene(result, len(result.visible()) // 4)
+    delivered = dict(deliver(result, tmp_path, light=light))
     assert set(delivered) == set(NAMES)
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(NAMES.values())
+    assert len(read_scene(delivered["viewer"])) == len(light.scene) <= len(read_scene(delivered["spz"])) // 4
+    assert 5.0 < light.psnr_db < float("inf")
+
+
+def test_scene_that_is_light_itself_has_no_lighter_one(result, tmp_path):
+    assert light_scene(result) is None
+    assert set(deliver(result, tmp_path)) == {(n, tmp_path / f) for n, f in NAMES.items() if n != "viewer"}
 
 
 def test_unknown_output_is_refused_before_anything_is_written(result, tmp_path):
