@@ -5,6 +5,7 @@ The page knows these types and nothing of torch, spaces or weights. All values a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
     from flashworld.cameras import Cameras
     from flashworld.inputs import GenerationRequest, VideoSettings
 
-FileName = Literal["ply", "spz", "viewer", "plain", "video", "poster", "path", "zip"]
-"""Files of a result. Downloads: ply, spz, video (MP4), path (JSON), zip. `viewer` is the SPZ shown in 3D (pruned so that
-it stays below 25 MB; `spz` is taken where it is missing), `plain` the small .splat for `gr.Model3D`, `poster` a WebP."""
+FileName = Literal["ply", "spz", "viewer", "plain", "video", "poster", "path", "zip", "html"]
+"""Files of a result. Downloads: ply, spz, video (MP4), path (JSON), zip. `viewer` is the light SPZ that the 3D view shows
+before `spz`, where that is heavy; `plain` the small .splat for `gr.Model3D`, `poster` a WebP. `html` is made by the page."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ class Result:
         image_index: Which camera the picture belongs to.
         focus_distance: How far ahead of that camera the middle of the scene is, scene units.
         timings: Seconds by stage, shown below the result.
+        light_gaussians: How many Gaussians the light scene holds; 0 where there is none.
+        light_psnr_db: How like the full scene that looks along the path, dB.
     """
 
     files: dict[FileName, Path]
@@ -70,6 +73,8 @@ class Result:
     image_index: int = 0
     focus_distance: float = 1.5
     timings: dict[str, float] = field(default_factory=dict)
+    light_gaussians: int = 0
+    light_psnr_db: float = math.inf
 
 
 class Service(Protocol):

@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 from gradio.themes.utils import colors, sizes
 
-_CSS_DIR = Path(__file__).parent / "assets" / "css"
+CSS_DIR = Path(__file__).parent / "assets" / "css"
 FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
 
@@ -48,8 +48,8 @@ THEME = gr.themes.Base(
     button_primary_text_color="#ffffff",
     button_primary_text_color_dark="#ffffff",
 )
-CSS = "\n".join(file.read_text(encoding="utf-8") for file in sorted(_CSS_DIR.glob("[1-9]*.css")))
-_OUTER = (_CSS_DIR / "head.css").read_text(encoding="utf-8")
+CSS = "\n".join(file.read_text(encoding="utf-8") for file in sorted(CSS_DIR.glob("[1-9]*.css")))
+_OUTER = (CSS_DIR / "head.css").read_text(encoding="utf-8")
 """Rules for what encloses the page: Gradio puts its own prefix before `css`, which keeps them from matching."""
 _SCRIPTS = "".join(
     (Path(__file__).parent / "assets" / name).read_text(encoding="utf-8")

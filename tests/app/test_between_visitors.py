@@ -26,7 +26,7 @@ REFUSED = {400, 403, 404, 405, 422, 500}
 def test_links_answer_for_who_has_them_and_folders_have_128_random_bits(scene, app):
     other = app.visitor()
     found = links(scene)
-    assert set(found) == {"ply", "spz", "viewer", "plain", "video", "poster", "path", "zip"}
+    assert set(found) == {"ply", "spz", "plain", "video", "poster", "path", "zip", "html"}
     for link in found.values():
         assert other.http.head(link).status_code == 200
     folders = {Path(urlsplit(link).path.partition("file=")[2]).parent.name for link in found.values()}

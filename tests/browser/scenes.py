@@ -56,10 +56,10 @@ def write_result_files(
 ) -> dict:
     """Every file a service hands out."""
     files = {name: folder / file for name, file in {
-        "ply": "scene.ply", "spz": "scene.spz", "viewer": "viewer.spz", "plain": "plain.splat",
+        "ply": "scene.ply", "spz": "scene.spz", "plain": "plain.splat",
         "video": "video.mp4", "poster": "poster.webp", "path": "path.json", "zip": "flashworld.zip",
     }.items()}  # fmt: skip
-    for name in ("ply", "spz", "viewer"):
+    for name in ("ply", "spz"):
         write_scene(scene, files[name])
     write_plain_preview(scene, cameras, FOCUS, files["plain"])
     frames = list(iter_frames(scene, video_path(cameras, fps=fps, seconds=1.0), height, width))

@@ -1,7 +1,7 @@
 """A service for the page without a model: a real scene with real files, in the time and with the faults a test asks for.
 
 Run as a program it serves the page: `python tests/browser/standin.py PORT SECONDS`. Words in the prompt steer it:
-"slow" takes long steps, "dense" makes a scene fine enough to compare renderers with, "broken" fails inside, "refused" raises an InputError, "heavy" makes a viewer file above 25 MB, "frozen" says nothing for long, "held" waits for a
+"slow" takes long steps, "dense" makes a scene fine enough to compare renderers with, "broken" fails inside, "refused" raises an InputError, "heavy" makes a scene above 25 MB, "lightened" hands out a light scene before the whole one, "frozen" says nothing for long, "held" waits for a
 file named "release" beside the log.
 """
 
@@ -24,6 +24,7 @@ from scenes import FOCUS, asymmetric_scene, write_result_files  # noqa: E402
 
 from flashworld.cameras import intrinsics_from_fov, normalize  # noqa: E402
 from flashworld.errors import InputError  # noqa: E402
+from flashworld.io.scenes import write_scene  # noqa: E402
 from flashworld.progress import Progress  # noqa: E402
 from flashworld.trajectories import build_trajectory  # noqa: E402
 from ui.contract import Defaults, Result  # noqa: E402
@@ -82,12 +83,16 @@ class StandIn:
         cameras = norm.to_scene_units(normalized)
         files = write_result_files(scene, cameras, request.height, request.width, session_dir)
         if "heavy" in request.text:
-            with files["viewer"].open("ab") as file:  # zeros behind a gzip stream are no part of it
+            with files["spz"].open("ab") as file:  # zeros behind a gzip stream are no part of it
                 file.write(bytes(25_000_000))
+        light = asymmetric_scene(density=1) if "lightened" in request.text else None
+        if light is not None:
+            files["viewer"] = session_dir / "viewer.spz"
+            write_scene(light, files["viewer"])
         self.learned = 0.5 - self.learned
         yield Result(
             files, request.seed, len(scene), cameras, request.height, request.width, request.image_index, FOCUS,
-            {"everything": time.perf_counter() - started},
+            {"everything": time.perf_counter() - started}, len(light or ()), 31.25,
         )  # fmt: skip
 
     def _preview(self, request, fraction: float) -> np.ndarray:

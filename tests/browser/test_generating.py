@@ -133,12 +133,12 @@ def test_missing_and_damaged_scenes_say_so(visit, watch):
     show_scene(page)
     failure = page.locator(f"{SCENE_STAGE} .fw-failure")
     load = f"{stage_js(SCENE_STAGE)}.setScene({{ url: %s, kind: 'spz', bytes: 0 }})"
-    gone = page.evaluate(f"{stage_js(SCENE_STAGE)}.slot.url").replace("viewer.spz", "gone.spz")
+    gone = page.evaluate(f"{stage_js(SCENE_STAGE)}.slot.url").replace("scene.spz", "gone.spz")
     page.evaluate(load % f"'{gone}'")
     failure.get_by_text("The scene file is gone").wait_for()
     page.evaluate(load % "URL.createObjectURL(new Blob([new Uint8Array([31, 139, 8, 0, 1, 2, 3, 4, 5, 6, 7, 8])]))")
     failure.get_by_text("damaged").wait_for()
-    page.evaluate(load % f"'{gone.replace('gone.spz', 'viewer.spz')}'")
+    page.evaluate(load % f"'{gone.replace('gone.spz', 'scene.spz')}'")
     failure.wait_for(state="hidden")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from scenes import asymmetric_scene
 from steps import (
     COVER,
     DONE,
@@ -41,10 +42,41 @@ def test_scene_above_25_mb_waits_until_it_is_asked_for(visit):
     button = page.locator(SCENE_STAGE).get_by_role("button", name="Show the scene in 3D · 25.")
     button.wait_for()
     page.wait_for_timeout(500)
-    assert not [url for url in fetched if url.endswith(("viewer.spz", ".ply", ".splat"))]
+    assert not [url for url in fetched if url.endswith((".spz", ".ply", ".splat"))]
     button.click()
     page.wait_for_function(f"{stage_js(SCENE_STAGE)}?.slot?.mesh")
-    assert [url for url in fetched if url.endswith("viewer.spz")]
+    assert [url for url in fetched if url.endswith("scene.spz")]
+
+
+COUNT = f"{stage_js(SCENE_STAGE)}.slot.mesh.splats.getNumSplats()"
+
+
+def test_light_scene_is_shown_first_and_the_whole_one_takes_its_place(visit):
+    page = visit()
+    fetched = []
+    page.on("request", lambda request: fetched.append(request.url.rsplit("/", 1)[-1]))
+    generate_and_wait(page, "lightened")
+    open_tab(page, "Fly")
+    page.wait_for_function(f"{stage_js(SCENE_STAGE)}.slot.whole")
+    assert [name for name in fetched if name.endswith(".spz")] == ["viewer.spz", "scene.spz"]
+    assert page.evaluate(COUNT) == len(asymmetric_scene(density=2))
+    assert "31.2 dB" in page.inner_text("#fw-facts")
+    assert f"{len(asymmetric_scene(density=1)):,}".replace(",", " ") in page.inner_text("#fw-facts")
+
+
+def test_phone_keeps_the_light_scene_until_the_whole_one_is_asked_for(visit):
+    page = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    generate_and_wait(page, "lightened, touched")
+    open_tab(page, "Fly")
+    button = page.locator(SCENE_STAGE).get_by_role("button", name="Whole scene ·")
+    button.wait_for()
+    assert page.evaluate(COUNT) == len(asymmetric_scene(density=1))
+    before = camera_of(page, SCENE_STAGE)
+    button.tap()
+    page.wait_for_function(f"{stage_js(SCENE_STAGE)}.slot.whole")
+    assert page.evaluate(COUNT) == len(asymmetric_scene(density=2))
+    assert camera_of(page, SCENE_STAGE) == before
+    assert not button.is_visible()
 
 
 def test_view_in_a_hidden_tab_keeps_its_scene_and_takes_the_new_size(visit):

@@ -2,8 +2,8 @@
 const host = element.querySelector(".fw-stage");
 const config = window.gradio_config ?? {};
 const root = new URL(config.root || "/", window.location.href).pathname.replace(/\/$/, "");
-const viewerUrl = `${root}${config.api_prefix ?? "/gradio_api"}/file=__STATIC__/viewer.js`;
 const AUTO_BYTES = 25_000_000;
+const small = window.matchMedia("(pointer: coarse)"); // phones keep the light scene unless asked
 let stage = null;
 let loading = null;
 let visible = false;
@@ -20,10 +20,20 @@ const fileOf = () => {
 };
 const heavy = () => (fileOf()?.bytes ?? 0) > AUTO_BYTES || Boolean(navigator.connection?.saveData);
 
-const posterUrl = () => {
-  const file = props.view?.poster;
-  return file ? `${root}${config.api_prefix ?? "/gradio_api"}/file=${file}` : null;
-};
+const served = (file) => `${root}${config.api_prefix ?? "/gradio_api"}/file=${file}`;
+const posterUrl = () => (props.view?.poster ? served(props.view.poster) : null);
+
+const viewerUrl = served("__STATIC__/viewer.js");
+
+/** After the light scene the whole one: at once where it costs little, else when it is asked for. */
+async function complete() {
+  const { full } = props.view ?? {};
+  if (!full || !stage.slot.mesh) return;
+  const file = { url: served(full.file), kind: "spz", bytes: full.bytes };
+  if (full.bytes > AUTO_BYTES || small.matches || navigator.connection?.saveData) {
+    stage.offerWhole(`Whole scene · ${(full.bytes / 1e6).toFixed(1)} MB`, () => stage.replaceScene(file));
+  } else await stage.replaceScene(file);
+}
 
 const invitation = () => {
   const bytes = fileOf()?.bytes;
@@ -84,7 +94,10 @@ async function refresh() {
     await stage.setState({ ...props.view, poster: posterUrl() });
   }
   if (offered) await stage.offer(invitation(), accept);
-  else if (fresh) await stage.setScene(file);
+  else if (fresh) {
+    await stage.setScene(file);
+    if (file?.url === shownUrl) await complete();
+  }
 }
 
 host.dataset.scene = fileOf()?.url ?? "";

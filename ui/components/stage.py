@@ -78,6 +78,7 @@ def stage_view(
     invite: str = "Show in 3D",
     note: str = "",
     play: bool = False,
+    full: Path | None = None,
 ) -> dict:
     """What the stage draws.
 
@@ -94,7 +95,8 @@ def stage_view(
         poster: A picture in the place of the scene until that is drawn, a file that the page may serve.
         invite: Text of the button that loads it.
         note: A sentence over the view, for a path without its scene; empty for none.
-        play: Follow the path there and back until the visitor takes over.
+        play: Follow the path there and back a few times, unless the visitor takes over.
+        full: The whole scene, which takes the light one's place; a file that the page may serve.
     """
     return {
         "cameras": camera_rows(cameras),
@@ -110,4 +112,5 @@ def stage_view(
         "note": note,
         "play": play,
         "height": height,
+        "full": {"file": full.as_posix(), "bytes": full.stat().st_size} if full else None,
     }

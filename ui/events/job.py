@@ -6,13 +6,14 @@ import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
+from pathlib import Path
 
 import gradio as gr
 
 from flashworld.config import ModelConfig
-from flashworld.errors import Cancelled, InputError
+from flashworld.errors import Cancelled, ExportError, InputError
 from flashworld.inputs import GenerationRequest, build_request
 from flashworld.limits import MAX_SEED
 from flashworld.progress import Progress
@@ -20,8 +21,10 @@ from flashworld.serving.sentences import BROKEN
 from ui.contract import Result, Service
 from ui.events.camera_path import PathForm
 from ui.parts.inputs import read_upload
+from ui.parts.result import scene_file
 from ui.parts.run import SceneSettings
 from ui.sessions import Sessions
+from ui.web_page import write_web_page
 
 logger = logging.getLogger(__name__)
 
@@ -110,12 +113,24 @@ def run_job(
             closing(service.generate(request, session_dir=folder)) as steps,
         ):
             for step in steps:
-                yield step
                 if isinstance(step, Result):
+                    yield _with_web_page(step, folder)
                     return
+                yield step
         raise visitor_error(RuntimeError("the service gave no result"))
     except Exception as error:  # whatever it is: the visitor reads one sentence, the log has the rest
         raise visitor_error(error) from error
+
+
+def _with_web_page(result: Result, folder: Path) -> Result:
+    """The result and one file more; without it where it cannot be written, since the others are there."""
+    if scene_file(result) is None:
+        return result
+    try:
+        return replace(result, files={**result.files, "html": write_web_page(result, folder)})
+    except ExportError:
+        logger.exception("the web page of a scene could not be written")
+        return result
 
 
 def default_model(service: Service) -> ModelConfig:

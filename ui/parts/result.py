@@ -15,7 +15,14 @@ from ui.contract import FileName, Result
 from ui.events.quiet import QUIET
 from ui.parts.plain import PlainPart, PlainSource, build_plain, plain_source
 
-DOWNLOADS: dict[FileName, str] = {"ply": "PLY", "spz": "SPZ", "video": "MP4", "path": "Path JSON", "zip": "All (ZIP)"}
+DOWNLOADS: dict[FileName, str] = {
+    "ply": "PLY",
+    "spz": "SPZ",
+    "video": "MP4",
+    "path": "Path JSON",
+    "zip": "All (ZIP)",
+    "html": "Web page",
+}
 """Their order and names; sizes are added when there is a result."""
 STAGE_TITLES = {
     "text": "text", "text_context": "text for the views", "vae_encoder": "picture", "transformer": "views",
@@ -159,6 +166,12 @@ def scene_file(result: Result) -> Path | None:
     return result.files.get("viewer") or result.files.get("spz")
 
 
+def full_scene(result: Result) -> Path | None:
+    """The whole scene, where the 3D view shows a light one first."""
+    light, full = result.files.get("viewer"), result.files.get("spz")
+    return full if light and full and light != full and full.is_file() else None
+
+
 def scene_view(result: Result) -> dict:
     """How it shows it: along the path there and back, until the visitor takes over."""
     return stage_view(
@@ -170,6 +183,7 @@ def scene_view(result: Result) -> dict:
         invite="Show the scene in 3D",
         note="" if scene_file(result) else NO_SCENE,
         play=True,
+        full=full_scene(result),
         poster=result.files["poster"].as_posix() if "poster" in result.files else None,
     )
 
@@ -220,6 +234,9 @@ def _download_update(name: FileName, path: Path | None) -> dict:
 def facts_html(result: Result) -> str:
     """Seed, size of the scene, how long it took; folded, where the time went."""
     parts = [f"Seed <b>{result.seed}</b>", f"<b>{result.gaussians:,}</b> Gaussians".replace(",", " ")]
+    if result.light_gaussians:
+        count = f"{result.light_gaussians:,}".replace(",", " ")
+        parts.append(f"light scene of <b>{count}</b>, <b>{result.light_psnr_db:.1f} dB</b> along the path")
     if TOTAL in result.timings:
         parts.append(f"made in <b>{result.timings[TOTAL]:.1f} s</b>")
     stages = {name: seconds for name, seconds in result.timings.items() if name != TOTAL and seconds >= SHOWN_SECONDS}

@@ -1,17 +1,19 @@
 // The canvas with what lies over it: loading progress, failures, key help, announcements.
 
-const HELP = "Drag to turn · right-drag to pan · wheel to zoom · W A S D Q E to move, Shift: faster · K adds a keyframe · Esc leaves";
+const HELP = "Drag to turn · right-drag to pan · wheel to zoom · W A S D Q E to move, Shift: faster · Esc leaves";
+const RECORD_HELP = HELP.replace("· Esc", "· K adds a keyframe · Esc");
 const TOUCH_HELP = "Drag to turn · two fingers to zoom and move · tap beside it to leave";
 const TOUCH_INVITE = "Tap to turn the view";
 
 const html = (text) => Object.assign(document.createElement("template"), { innerHTML: text }).content.firstElementChild;
 
 export class Overlay {
-  /** `onBack` takes the view back to the path. */
-  constructor(onBack) {
+  /** `onBack` takes the view back to the path; `records` tells how to record one. */
+  constructor(onBack, records) {
+    this.helpText = records ? RECORD_HELP : HELP;
     this.element = html(`<div class="fw-view"></div>`);
     this.canvas = html(`<canvas class="fw-canvas" tabindex="0" role="application"></canvas>`);
-    this.canvas.setAttribute("aria-label", `3D view. ${HELP}`);
+    this.canvas.setAttribute("aria-label", `3D view. ${this.helpText}`);
     this.help = html(`<p class="fw-keys-help" aria-hidden="true"></p>`);
     this.#tellHelp();
     this.loading = html(`<div class="fw-loading" hidden><progress max="1"></progress><span></span></div>`);
@@ -24,7 +26,8 @@ export class Overlay {
     this.back = html(`<button type="button" class="fw-add fw-back" hidden>Back to the path</button>`);
     this.back.addEventListener("click", onBack);
     this.offered = html(`<div class="fw-offer" hidden><button type="button" class="fw-add"></button></div>`);
-    this.element.append(this.canvas, this.poster, this.edge, this.back, this.help, this.note, this.refusal, this.offered, this.loading, this.failure, this.status);
+    this.whole = html(`<button type="button" class="fw-add fw-whole" hidden></button>`);
+    this.element.append(this.canvas, this.poster, this.edge, this.back, this.whole, this.help, this.note, this.refusal, this.offered, this.loading, this.failure, this.status);
   }
 
   /** Keys and mouse; on a touch screen what fingers do, and before the first tap how to begin. */
@@ -32,7 +35,7 @@ export class Overlay {
     const touch = matchMedia("(pointer: coarse)").matches;
     const tell = () => {
       const touched = document.activeElement === this.canvas ? TOUCH_HELP : TOUCH_INVITE;
-      this.help.textContent = touch ? touched : HELP;
+      this.help.textContent = touch ? touched : this.helpText;
     };
     for (const type of ["focus", "blur"]) this.canvas.addEventListener(type, tell);
     tell();
@@ -85,6 +88,14 @@ export class Overlay {
     const button = this.offered.firstElementChild;
     button.textContent = text;
     button.onclick = onAccept;
+  }
+
+  /** A button for the whole of a scene of which a light copy is shown; null text for none. */
+  offerWhole(text, onAccept) {
+    this.whole.hidden = !text;
+    if (!text) return;
+    this.whole.textContent = text;
+    this.whole.onclick = onAccept;
   }
 
   /** How far the view is from where the scene exists, 0 to 1: its edges fade, and a way back is offered. */

@@ -1,11 +1,11 @@
-// Holds at most one splat scene: loads it, replaces it, frees it.
+// Holds one splat scene: loads it, puts the whole one in a light one's place, frees it.
 import { SceneError, download } from "./download.js";
 
 const LOW_PASS_PX2 = 0.3;
 
 export class SceneSlot {
   constructor(world, overlay) {
-    Object.assign(this, { world, overlay, mesh: null, spark: null, url: null });
+    Object.assign(this, { world, overlay, mesh: null, spark: null, url: null, whole: null });
   }
 
   /** Show `{url, kind, bytes}` or nothing. A newer call wins over an older one still loading. */
@@ -14,6 +14,7 @@ export class SceneSlot {
     this.abort?.abort();
     this.overlay.done();
     this.url = file?.url ?? null;
+    this.whole = null;
     if (!file) return;
     const abort = (this.abort = new AbortController());
     try {
@@ -25,19 +26,44 @@ export class SceneSlot {
     }
   }
 
+  /** Show another file in the place of the present one, which stays until then, and for good if that fails. */
+  async replace(file) {
+    const { url, signal } = { url: this.url, signal: this.abort.signal };
+    const report = (done, total) => this.overlay.say(`Whole scene: ${Math.round((100 * done) / (total || file.bytes || done))} %`);
+    try {
+      const { mesh } = await this.#read(file, signal, report, () => {});
+      if (signal.aborted || this.url !== url) return mesh.dispose();
+      const light = this.mesh;
+      this.#put(mesh);
+      this.world.scene.remove(light);
+      light.dispose();
+      this.whole = file.url;
+    } catch (error) {
+      if (signal.aborted) return;
+      console.warn("whole scene", error);
+      this.overlay.say("The whole scene could not be shown; this is the light one.");
+    }
+  }
+
   async #load(file, signal) {
     this.overlay.progress(0, file.bytes ?? 0);
-    const [bytes, splats] = await Promise.all([
-      download(file.url, { signal, onProgress: (done, total) => this.overlay.progress(done, total || file.bytes || 0) }),
-      import("./splats.js"),
-    ]);
-    this.overlay.busy("Reading the scene");
-    const mesh = await splats.createSplats(bytes, file.kind);
+    const report = (done, total) => this.overlay.progress(done, total || file.bytes || 0);
+    const { mesh, splats } = await this.#read(file, signal, report, () => this.overlay.busy("Reading the scene"));
     if (signal.aborted) return mesh.dispose();
     this.spark ??= this.#addSpark(splats);
+    this.#put(mesh);
+    this.overlay.done();
+  }
+
+  async #read(file, signal, onProgress, onBytes) {
+    const [bytes, splats] = await Promise.all([download(file.url, { signal, onProgress }), import("./splats.js")]);
+    onBytes();
+    return { mesh: await splats.createSplats(bytes, file.kind), splats };
+  }
+
+  #put(mesh) {
     this.mesh = mesh;
     this.world.scene.add(mesh);
-    this.overlay.done();
     this.world.invalidate();
   }
 

@@ -23,7 +23,8 @@ export class Stage {
   /** `onKeyframes(state)` is called after every change of the recorded list. */
   constructor(root, { onKeyframes }) {
     this.root = root;
-    this.overlay = new Overlay(() => this.reset());
+    this.records = root.dataset.origin !== "alone"; // a page of its own has no form that a path could go to
+    this.overlay = new Overlay(() => this.reset(), this.records);
     this.canvas = this.overlay.canvas;
     this.world = new World(this.canvas, (seconds) => this.#frame(seconds), root.dataset.origin === "path"); // throws NoWebGL before the page changes
     this.state = EMPTY;
@@ -31,7 +32,7 @@ export class Stage {
     this.player = new Player();
     this.slot = new SceneSlot(this.world, this.overlay);
     this.#buildParts(onKeyframes);
-    root.replaceChildren(this.overlay.element, this.toolbar.element, this.recorder.element);
+    root.replaceChildren(this.overlay.element, this.toolbar.element, ...(this.records ? [this.recorder.element] : []));
     this.#watchSurroundings();
     this.setState(EMPTY);
   }
@@ -52,7 +53,7 @@ export class Stage {
       lens: act(this.toggleLens), frusta: act(this.toggleFrusta), fly: act(this.toggleFly),
       snapshot: () => savePicture(this), fullscreen: () => toggleFullscreen(this.root),
     }, this.root.dataset.origin === "path"); // inside a scene they would stand in the way
-    const record = () => this.recorder.add();
+    const record = () => this.records && this.recorder.add();
     this.controls = new Controls(this.canvas, this.world.camera, {
       onMove: () => this.#moved(),
       commands: { KeyK: record, Space: record, KeyP: act(this.togglePlay), KeyR: act(this.reset) },
@@ -112,9 +113,22 @@ export class Stage {
     this.overlay.offer(text, onAccept);
   }
 
+  /** Beside the scene shown, a button for the whole of it. */
+  offerWhole(text, onAccept) {
+    this.overlay.offerWhole(text, onAccept);
+  }
+
+  /** Put another file of the same scene in its place; the view and what plays stay. */
+  async replaceScene(file) {
+    this.overlay.offerWhole(null);
+    await this.slot.replace(file);
+    this.slot.match(this.state.height);
+  }
+
   /** Load a scene file `{url, kind, bytes}`, or take the present one away with null. */
   async setScene(file) {
     this.overlay.offer(null);
+    this.overlay.offerWhole(null);
     await this.slot.show(file);
     this.drawnAfter = this.world.frames + FRAMES_TO_SORT;
     if (!this.slot.mesh) this.overlay.showPoster(null);
