@@ -35,11 +35,12 @@ import gradio as gr
 
 from aot.served_model import Model
 from aot.spaces_compat import on_zero_gpu, platform_factor
-from flashworld.checkpoints.loading import trained_weights
+from flashworld.checkpoints.loading import reads_own_words, trained_weights
 from flashworld.cli.models import add_model_options, model_options
 from flashworld.errors import FlashWorldError, TransferError
 from flashworld.inputs import GenerationRequest, VideoSettings
 from flashworld.limits import MAX_SIDE_PX, MIN_SIDE_PX, SIZE_MULTIPLE
+from flashworld.nano.language import understood
 from flashworld.pipeline import DENOISED_FRACTION
 from flashworld.progress import Progress
 from flashworld.result import SceneResult
@@ -178,6 +179,7 @@ class Service:
         name = "FlashWorld" if model.config.name == "full" else f"FlashWorld {model.config.name}"
         self.model_name = name if trained_weights(model.source) else f"{name}, untrained"
         self.model_note = model.note
+        self.understood = understood if reads_own_words(model.source) else None
         self.defaults = Defaults(
             frames=model.config.frames,
             height=height,

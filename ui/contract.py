@@ -6,7 +6,7 @@ The page knows these types and nothing of torch, spaces or weights. All values a
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -17,6 +17,7 @@ from flashworld.progress import Progress
 if TYPE_CHECKING:
     from flashworld.cameras import Cameras
     from flashworld.inputs import GenerationRequest, VideoSettings
+    from flashworld.nano.language import Understood
 
 FileName = Literal["ply", "spz", "viewer", "plain", "video", "poster", "path", "zip", "html"]
 """Files of a result. Downloads: ply, spz, video (MP4), path (JSON), zip. `viewer` is the light SPZ that the 3D view shows
@@ -91,6 +92,8 @@ class Service(Protocol):
     """How many generations run at once."""
     uses_gpu_quota: bool
     """Runs on ZeroGPU, where visitors have a daily quota."""
+    understood: Callable[[str], Understood] | None
+    """What the model makes of a prompt, where it knows some words alone; None where it reads any."""
 
     def estimate_seconds(self, frames: int, height: int, width: int, video: VideoSettings, *, picture: bool) -> float:
         """Seconds of GPU (or CPU) time such a request takes, the number that also feeds `duration=`.

@@ -46,11 +46,11 @@ def build_page(service: Service, *, sessions: Sessions | None = None, opening: R
     sweep = (600, int(KEEP_SECONDS))
     with gr.Blocks(title="FlashWorld", analytics_enabled=False, delete_cache=sweep, fill_width=True) as page:
         gr.HTML(header_html(service), apply_default_css=False)
-        examples = build_examples()
+        examples = build_examples(service)
         with gr.Row(elem_id="fw-columns"):
             with gr.Column(scale=5, min_width=320, elem_id="fw-form"):
                 with gr.Column(elem_classes="fw-card"):
-                    inputs = build_inputs()
+                    inputs = build_inputs(service)
                 with gr.Column(elem_classes="fw-card"):
                     path = build_path_part(service.defaults)
                 run = build_run_part(service.defaults, service)

@@ -11,7 +11,7 @@ from functools import lru_cache
 from html import escape
 from pathlib import Path
 
-from flashworld.errors import ExportError
+from flashworld.errors import SceneError
 from flashworld.io.atomic import replacing
 from ui.components.stage import STATIC_DIR
 from ui.contract import Result
@@ -33,11 +33,12 @@ def write_web_page(result: Result, folder: Path) -> Path:
         folder: Where to.
 
     Raises:
-        ExportError: there is no scene, or the page cannot be written.
+        SceneError: there is no scene.
+        WriteError: the page cannot be written.
     """
     scene = scene_file(result)
     if scene is None:
-        raise ExportError("web page: expected a result with its scene, found none")
+        raise SceneError("web page: expected a result with its scene, found none")
     view = {**scene_view(result), "poster": None, "full": None}  # both are links into a server
     parts = {
         "CSS": "\n".join((CSS_DIR / name).read_text(encoding="utf-8") for name in STYLES),

@@ -162,6 +162,17 @@ def trained_weights(source: str | Path) -> bool:
     return is_trained(folder) if source != "full" and (folder / MANIFEST_NAME).is_file() else True
 
 
+def reads_own_words(source: str | Path) -> bool:
+    """Whether a model knows only the words of `flashworld.nano.language`, without opening its weights.
+
+    Raises:
+        CheckpointError: the folder's weights are not readable.
+    """
+    folder = NANO_DIR if source == "nano" else Path(source)
+    is_nano = source != "full" and (folder / WEIGHTS_NAME).is_file() and not (folder / MANIFEST_NAME).is_file()
+    return is_nano and prompt_reader(folder) is not None
+
+
 def open_model(
     source: str | Path,
     *,

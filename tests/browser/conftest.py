@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -64,10 +65,17 @@ def standin_log(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory, standin_log) -> Iterator[str]:
+    with served(tmp_path_factory.mktemp("server") / "log.txt", standin_log) as url:
+        yield url
+
+
+@contextmanager
+def served(log_file: Path, standin_log: Path, *arguments: str) -> Iterator[str]:
+    """The address of a page with the stand-in service, for as long as the block lasts."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = (tmp_path_factory.mktemp("server") / "log.txt").open("w+")
+    log = log_file.open("w+")
     environment = {
         **os.environ,
         "GRADIO_ANALYTICS_ENABLED": "False",
@@ -75,8 +83,9 @@ def server(tmp_path_factory, standin_log) -> Iterator[str]:
         "STANDIN_LOG": str(standin_log),
     }
     process = subprocess.Popen(
-        [sys.executable, str(HERE / "standin.py"), str(port)], stdout=log, stderr=subprocess.STDOUT, env=environment
-    )
+        [sys.executable, str(HERE / "standin.py"), str(port), *arguments],
+        stdout=log, stderr=subprocess.STDOUT, env=environment,
+    )  # fmt: skip
     url = f"http://127.0.0.1:{port}/"
     try:
         _wait_until_up(url, process, log)

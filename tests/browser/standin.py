@@ -1,6 +1,6 @@
 """A service for the page without a model: a real scene with real files, in the time and with the faults a test asks for.
 
-Run as a program it serves the page: `python tests/browser/standin.py PORT SECONDS`. Words in the prompt steer it:
+Run as a program it serves the page: `python tests/browser/standin.py PORT [own-words]`. Words in the prompt steer it:
 "slow" takes long steps, "dense" makes a scene fine enough to compare renderers with, "broken" fails inside, "refused" raises an InputError, "heavy" makes a scene above 25 MB, "lightened" hands out a light scene before the whole one, "frozen" says nothing for long, "held" waits for a
 file named "release" beside the log.
 """
@@ -25,6 +25,7 @@ from scenes import FOCUS, asymmetric_scene, write_result_files  # noqa: E402
 from flashworld.cameras import intrinsics_from_fov, normalize  # noqa: E402
 from flashworld.errors import InputError  # noqa: E402
 from flashworld.io.scenes import write_scene  # noqa: E402
+from flashworld.nano.language import understood  # noqa: E402
 from flashworld.progress import Progress  # noqa: E402
 from flashworld.trajectories import build_trajectory  # noqa: E402
 from ui.contract import Defaults, Result  # noqa: E402
@@ -46,8 +47,9 @@ class StandIn:
     concurrency = 2
     uses_gpu_quota = True
 
-    def __init__(self, seconds: float = 0.3) -> None:
+    def __init__(self, seconds: float = 0.3, *, own_words: bool = False) -> None:
         self.seconds = seconds
+        self.understood = understood if own_words else None
         self.learned = 0.0
         """Seconds that the last scene has taught: now more, now less."""
 
@@ -124,13 +126,13 @@ def note(line: str) -> None:
             log.write(line + "\n")
 
 
-def main(port: int, seconds: float) -> None:
+def main(port: int, *words: str) -> None:
     from ui import build_page, launch_options
 
     with tempfile.TemporaryDirectory() as folder:
-        page = build_page(StandIn(seconds), opening=opening(Path(folder)))
+        page = build_page(StandIn(own_words="own-words" in words), opening=opening(Path(folder)))
         page.launch(server_port=port, server_name="127.0.0.1", mcp_server=True, **launch_options())
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 0.3)
+    main(int(sys.argv[1]), *sys.argv[2:])

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from flashworld.checkpoints.conversion import check_weights
-from flashworld.checkpoints.loading import load_nano, load_networks, model_config
+from flashworld.checkpoints.loading import load_nano, load_networks, model_config, reads_own_words
 from flashworld.config import NANO_DIR
 from flashworld.errors import CheckpointError
 from flashworld.models.networks import random_networks
@@ -89,6 +89,9 @@ def test_writing_twice_gives_the_same_bytes(networks, packed, tmp_path):
 
 def test_a_nano_folder_is_a_source_like_any_other(packed):
     assert load_networks(packed).trained and model_config(packed) == TINY
+    assert reads_own_words(packed)
+    assert not reads_own_words("full")
+    assert not reads_own_words(packed.parent)
     assert check_weights(packed).hashes == "verified"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import gradio as gr
 
 from flashworld.config import ModelConfig
-from flashworld.errors import Cancelled, ExportError, InputError
+from flashworld.errors import Cancelled, InputError, SceneError, WriteError
 from flashworld.inputs import GenerationRequest, build_request
 from flashworld.limits import MAX_SEED
 from flashworld.progress import Progress
@@ -128,7 +128,7 @@ def _with_web_page(result: Result, folder: Path) -> Result:
         return result
     try:
         return replace(result, files={**result.files, "html": write_web_page(result, folder)})
-    except ExportError:
+    except (SceneError, WriteError):
         logger.exception("the web page of a scene could not be written")
         return result
 

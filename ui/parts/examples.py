@@ -12,6 +12,7 @@ import gradio as gr
 from flashworld.trajectories.presets import PRESETS
 from ui.components.picker import Choice, Picker
 from ui.components.progress_view import message_html
+from ui.contract import Service
 from ui.events.camera_path import EMPTY_RECORDING
 from ui.events.quiet import QUIET
 from ui.examples import Example, load_examples
@@ -30,9 +31,9 @@ class ExamplesPart:
     examples: dict[str, Example]
 
 
-def build_examples() -> ExamplesPart:
-    """Draw the strip; nothing when there are no examples."""
-    examples = {example.name: example for example in load_examples()}
+def build_examples(service: Service) -> ExamplesPart:
+    """Draw the strip of what the model can do; nothing when there are no examples."""
+    examples = {example.name: example for example in load_examples() if within_reach(example, service)}
     if not examples:
         return ExamplesPart(None, {})
     choices = [
@@ -40,6 +41,14 @@ def build_examples() -> ExamplesPart:
     ]
     picker = Picker(choices, legend="Start from an example", group="example", elem_id="fw-examples")
     return ExamplesPart(picker, examples)
+
+
+def within_reach(example: Example, service: Service) -> bool:
+    """Whether the model knows every word of an example that has no picture."""
+    if example.picture is not None or service.understood is None:
+        return True
+    found = service.understood(example.request.get("text") or "")
+    return bool(found.phrases) and not found.unknown
 
 
 def connect_examples(part: ExamplesPart, inputs: InputsPart, path: PathPart, run: RunPart, result: ResultPart) -> None:

@@ -14,7 +14,9 @@ from flashworld.errors import InputError
 from flashworld.io.images.reading import Photo, read_picture
 from flashworld.limits import MAX_IMAGE_BYTES, MAX_PROMPT_CHARS
 from ui.components.pictures import crop_html, error_html
+from ui.contract import Service
 from ui.examples import EXAMPLES_DIR
+from ui.parts.words import PLACEHOLDER, connect_words, known_words
 from ui.uploads import known_file
 
 SHOWN_BY_BROWSERS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif"}
@@ -51,10 +53,12 @@ class InputsPart:
     image: PictureInput
     crop: gr.HTML
     prompt: gr.Textbox
+    words: gr.HTML
 
 
-def build_inputs() -> InputsPart:
+def build_inputs(service: Service) -> InputsPart:
     """Draw step 1."""
+    some = service.understood is not None
     gr.HTML('<h2 class="fw-step"><b>1</b> Picture, words, or both</h2>', apply_default_css=False)
     image = PictureInput(
         label="Picture",
@@ -69,14 +73,19 @@ def build_inputs() -> InputsPart:
     crop = gr.HTML("", elem_id="fw-crop", apply_default_css=False)
     prompt = gr.Textbox(
         label="Words",
-        placeholder="A cosy reading corner under a skylight",
-        info="Optional with a picture. What stands still works best: places, rooms, landscapes.",
+        placeholder=PLACEHOLDER if some else "A cosy reading corner under a skylight",
+        info=known_words()
+        if some
+        else "Optional with a picture. What stands still works best: places, rooms, landscapes.",
         lines=2,
         max_lines=6,
         max_length=MAX_PROMPT_CHARS,
         elem_id="fw-prompt",
     )
-    return InputsPart(image, crop, prompt)
+    words = gr.HTML("", elem_id="fw-words", apply_default_css=False)
+    if service.understood is not None:
+        connect_words(service.understood, prompt, words)
+    return InputsPart(image, crop, prompt, words)
 
 
 def read_upload(path: str | None) -> Photo | None:

@@ -1,0 +1,38 @@
+"""With a model that knows some words alone: what it understood is said while words are typed, and nothing else is offered."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import served
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, standin_log):
+    with served(tmp_path_factory.mktemp("own-words") / "log.txt", standin_log, "own-words") as url:
+        yield url
+
+
+def test_what_is_understood_is_said_while_words_are_typed(visit):
+    page = visit()
+    line = page.locator("#fw-words")
+    page.locator("#fw-prompt textarea").press_sequentially("a red ball on gras")
+    line.get_by_text("does not know gras").wait_for()
+    page.locator("#fw-prompt textarea").press_sequentially("s")
+    line.get_by_text("Understood: grass, red ball in the middle.").wait_for()
+    assert "does not know" not in line.inner_text()
+    page.fill("#fw-prompt textarea", "a photographer")
+    line.get_by_text("chance").wait_for()
+    page.fill("#fw-prompt textarea", "")
+    page.wait_for_function("document.querySelector('#fw-words').innerText.trim() === ''")
+
+
+def test_examples_of_other_words_are_not_offered(visit):
+    page = visit()
+    names = page.evaluate("[...document.querySelectorAll('#fw-examples input')].map((e) => e.value)")
+    assert {"toy_world", "coffee"} <= set(names)
+    assert "mountain_village" not in names
+
+
+def test_link_with_words_says_what_they_mean(visit):
+    page = visit("?text=a%20blue%20cube")
+    page.locator("#fw-words").get_by_text("blue cube in the middle").wait_for()

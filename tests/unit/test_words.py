@@ -1,0 +1,39 @@
+"""What is said of words to a model that knows some alone, and which examples it offers."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from flashworld.nano.language import understood
+from ui.examples import load_examples
+from ui.parts.examples import within_reach
+from ui.parts.words import PLACEHOLDER, known_words, understood_html
+
+
+def said(text: str) -> str:
+    return understood_html(understood(text), text)
+
+
+def test_what_is_understood_and_what_is_not_are_said_apart_and_escaped():
+    line = said("a red ball on grass beside a photographer and a <script>")
+    assert "Understood: <b>grass</b>, <b>red ball" in line
+    assert "<b>photographer</b>" in line
+    assert "<script>" not in line
+    assert "does not know" not in said("a red ball on grass")
+    assert said("  ") == ""
+    assert "fw-bad" in said("zzz qqq")
+    assert "and more" in said(" ".join(f"zz{chr(97 + k)}" for k in range(20)))
+
+
+def test_placeholder_and_listed_words_are_words_it_knows():
+    assert understood(PLACEHOLDER).unknown == ()
+    assert "ball" in known_words()
+
+
+def test_examples_of_words_that_a_model_does_not_know_are_not_offered():
+    some, all_words = SimpleNamespace(understood=understood), SimpleNamespace(understood=None)
+    examples = {example.name: example for example in load_examples()}
+    offered = {name for name, example in examples.items() if within_reach(example, some)}
+    assert {"toy_world", "coffee"} <= offered
+    assert "mountain_village" not in offered
+    assert all(within_reach(example, all_words) for example in examples.values())
