@@ -61,6 +61,7 @@ bench-gpu: $(VENV)/.test-ready  ## every GPU figure, ten minutes per run, into t
 
 lock: $(VENV)/.uv-ready  ## pin every package again from requirements*.in
 	$(UV) pip compile requirements.in -o requirements.txt --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url
+	$(UV) pip compile requirements-cluster.in -o requirements-cluster.txt --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url
 	$(UV) pip compile requirements-dev.in -o requirements-dev.txt --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url
 
 clean:  ## remove the environment and outputs

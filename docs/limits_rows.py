@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from docs.limits_batch_rows import batch_rows
 from docs.limits_path_rows import file_path_rows
 from docs.limits_row import Row
 from docs.limits_scene_rows import a_scene, scene_rows
@@ -43,7 +44,7 @@ def all_rows(folder: Path) -> list[Row]:
     """
     return [
         *request_rows(), *picture_rows(folder), *path_rows(), *file_path_rows(folder),
-        *json_rows(), *video_rows(folder), *scene_rows(folder)
+        *json_rows(), *video_rows(folder), *scene_rows(folder), *batch_rows(folder)
     ]  # fmt: skip
 
 

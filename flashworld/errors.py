@@ -51,6 +51,14 @@ class WriteError(FlashWorldError):
     """A file or folder cannot be written: no folder, no permission, no room, or a name that ends in no known format."""
 
 
+class PlaceError(WriteError):
+    """The place that results go to takes no more of them: no access, no room. Every further scene would be lost."""
+
+
+class WorkerError(FlashWorldError):
+    """Worker processes end before they have done anything."""
+
+
 class TransferError(FlashWorldError):
     """A result did not arrive from the process that made it."""
 

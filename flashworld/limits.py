@@ -60,5 +60,10 @@ MAX_SPZ_RATIO = 50
 MAX_ANIMATION_PIXELS = 64_000_000
 """frames x height x width of a GIF or WebP preview: Pillow holds them all, 4 bytes each."""
 
+MAX_MANIFEST_ROWS = 1_000_000
+"""Scenes of one batch: their ids and rows of the result table are held in memory, about 1 kB each."""
+MAX_ID_CHARS = 100
+"""An id is the name of its scene's folder."""
+
 ANONYMOUS_GPU_SECONDS = 120
 """Daily ZeroGPU quota in seconds of a visitor without an account: a call that requests more is refused."""

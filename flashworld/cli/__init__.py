@@ -1,4 +1,4 @@
-"""The command line: `python -m flashworld generate|render|trajectory|convert|inspect|weights|info`; see also `running`."""
+"""The command line: `python -m flashworld generate|batch|render|trajectory|convert|inspect|weights|info`; see also `running`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import argparse
 from collections.abc import Sequence
 
 from flashworld import __version__
-from flashworld.cli import convert, generate, info, inspect, render, trajectory, weights
+from flashworld.cli import batch, convert, generate, info, inspect, render, trajectory, weights
 from flashworld.cli.running import Parser, add_output_options, run_command
 
 __all__ = ["build_parser", "main", "models", "output", "running"]
 
-COMMANDS = (generate, render, trajectory, convert, inspect, weights, info)
+COMMANDS = (generate, batch, render, trajectory, convert, inspect, weights, info)
 
 
 def build_parser() -> argparse.ArgumentParser:

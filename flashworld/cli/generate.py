@@ -11,19 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from flashworld.checkpoints.loading import model_config
-from flashworld.checks import echo, file_name, whole_number
+from flashworld.checks import echo, whole_number
+from flashworld.cli.files import add_file_options, video_changes, wanted_outputs
 from flashworld.cli.models import add_model_options, load_pipeline, model_options
 from flashworld.cli.output import Output
 from flashworld.config import ModelConfig
 from flashworld.errors import InputError
 from flashworld.inputs import GenerationRequest, VideoSettings, build_request
+from flashworld.io.request_files import find_request_files
 from flashworld.io.request_json import load_request_file
 from flashworld.limits import MAX_RENDER_SIDE_PX
 from flashworld.pipeline import FlashWorldPipeline
-from flashworld.result import OutputKind, SceneResult
+from flashworld.result import SceneResult
 from flashworld.sampling import STEPS
 
-REQUEST_FILE = "request.json"
 REPORTS = STEPS + 2
 """Items that `FlashWorldPipeline.stages` yields: the text, every step, the result."""
 
@@ -51,14 +52,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     request.add_argument("--size", metavar="HxW", help="height x width in pixels, multiples of 32")
     request.add_argument("--fov", type=float, metavar="DEG", help="vertical field of view")
     request.add_argument("--seed", type=int, metavar="N", help="default: random, written to request.json")
-    files = parser.add_argument_group("files", "default: all but splat and depth")
-    for name, text in (("ply", "scene.ply"), ("spz", "scene.spz"), ("splat", "scene.splat"), ("video", "video.mp4")):
-        files.add_argument(f"--{name}", action="store_true", help=f"write {text}")
-    files.add_argument("--depth", action="store_true", help="also write depth.mp4")
-    files.add_argument("--no-video", action="store_true", help="write no video")
-    files.add_argument("--video-fps", "--video_fps", type=int, metavar="FPS")
-    files.add_argument("--video-seconds", type=float, metavar="S")
-    files.add_argument("--video-quality", choices=("low", "medium", "high"))
+    add_file_options(parser)
     add_model_options(parser)
     parser.set_defaults(run=run)
 
@@ -74,7 +68,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
     for folder, request in jobs:
         start = time.perf_counter()
         result = _make(pipeline, request, output, folder.name)
-        paths = result.save(folder, _outputs(args))
+        paths = result.save(folder, wanted_outputs(args))
         seconds = time.perf_counter() - start
         count = len(result.visible())
         done.append(
@@ -100,19 +94,10 @@ def _make(pipeline: FlashWorldPipeline, request: GenerationRequest, output: Outp
     raise AssertionError("the pipeline always ends in a result")
 
 
-def _outputs(args: argparse.Namespace) -> list[OutputKind]:
-    """Files to write: those selected by options, or the default ones."""
-    named = [name for name in ("ply", "spz", "splat", "video") if getattr(args, name)]
-    wanted: list[Any] = named or ["ply", "spz", "video"]
-    if args.no_video:
-        wanted = [name for name in wanted if name != "video"]
-    return [*wanted, *(["depth"] if args.depth else []), "preview", "request"]
-
-
 def _jobs(args: argparse.Namespace, config: ModelConfig) -> Iterator[tuple[Path, GenerationRequest]]:
     """Each request with its output folder."""
     out = Path(args.out)
-    changes = _video_changes(args)
+    changes = video_changes(args)
     where = args.requests or args.input_dir
     if where is None:
         yield out, build_request(
@@ -122,41 +107,12 @@ def _jobs(args: argparse.Namespace, config: ModelConfig) -> Iterator[tuple[Path,
         return
     if args.image or args.text or args.trajectory:
         raise InputError("give either request files or --image, --text and --trajectory, not both")
-    for folder, file in _request_files(Path(where), out):
+    for name, file in find_request_files(Path(where)).items():
         request = load_request_file(file, defaults=config)
         if args.seed is not None:
             request = replace(request, seed=args.seed)
+        folder = out if name is None else out / name
         yield folder, replace(request, video=replace(request.video, **changes)) if changes else request
-
-
-def _request_files(where: Path, out: Path) -> list[tuple[Path, Path]]:
-    """Output folder and request file of every job under a path."""
-    try:
-        where.stat()
-    except (OSError, ValueError) as error:  # also invalid file names
-        raise InputError(f"{file_name(where)}: expected a request file or a folder, found nothing there") from error
-    if where.is_file():
-        return [(out, where)]
-    if (where / REQUEST_FILE).is_file():
-        return [(out, where / REQUEST_FILE)]
-    if not where.is_dir():
-        raise InputError(f"{file_name(where)}: expected a request file or a folder, got a device")
-    nested = [(out / p.parent.name, p) for p in sorted(where.glob(f"*/{REQUEST_FILE}"))]
-    found = nested or [(out / p.stem, p) for p in sorted(where.glob("*.json"))]
-    if not found:
-        raise InputError(f"{file_name(where)}: expected *.json request files or */{REQUEST_FILE}, found none")
-    return found
-
-
-def _video_changes(args: argparse.Namespace) -> dict[str, Any]:
-    changes = {
-        "fps": args.video_fps,
-        "seconds": args.video_seconds,
-        "quality": args.video_quality,
-        "depth": True if args.depth else None,
-        "enabled": False if args.no_video else None,
-    }
-    return {name: value for name, value in changes.items() if value is not None}
 
 
 def _path_and_size(args: argparse.Namespace) -> dict[str, Any]:

@@ -38,17 +38,17 @@ def add_output_options(commands: Iterable[argparse.ArgumentParser]) -> None:
         command.add_argument("--verbose", action="store_true", help="log details, and tracebacks of errors")
 
 
-def run_command(args: argparse.Namespace, run: Callable[[argparse.Namespace, Output], None]) -> int:
+def run_command(args: argparse.Namespace, run: Callable[[argparse.Namespace, Output], int | None]) -> int:
     """Run one command and return its exit code.
 
     Args:
         args: Parsed, with the options that `add_output_options` adds.
-        run: The command.
+        run: The command; an exit code that it returns is taken, None means success.
     """
     logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, stream=sys.stderr)
     output = Output(json_wanted=args.json, quiet=args.quiet)
     try:
-        run(args, output)
+        return run(args, output) or EXIT_OK
     except FlashWorldError as error:
         if args.verbose:
             logger.exception("failed")
@@ -57,4 +57,3 @@ def run_command(args: argparse.Namespace, run: Callable[[argparse.Namespace, Out
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return EXIT_STOPPED
-    return EXIT_OK

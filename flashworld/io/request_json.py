@@ -66,6 +66,7 @@ def request_from_json(
     *,
     image: PictureSource | None = None,
     defaults: ModelConfig = FULL,
+    seed: int | None = None,
 ) -> GenerationRequest:
     """Read a request in either form.
 
@@ -73,15 +74,21 @@ def request_from_json(
         data: JSON text, or what it parses to.
         image: The picture of a request that was written without it.
         defaults: The model's frames and size, for fields left out.
+        seed: For a request without one; None draws it.
 
     Raises:
         InputError: or a subclass: not JSON, an unknown field, or a value outside its limits.
     """
-    return _read(_parse_object(data), image, defaults, folder=None)
+    return _read(_parse_object(data), image, defaults, seed, folder=None)
 
 
-def load_request_file(path: str | Path, *, defaults: ModelConfig = FULL) -> GenerationRequest:
+def load_request_file(path: str | Path, *, defaults: ModelConfig = FULL, seed: int | None = None) -> GenerationRequest:
     """Read a request file of this machine, or the `request.json` of a folder; its image may be a file beside it.
+
+    Args:
+        path: The file or folder.
+        defaults: The model's frames and size, for fields left out.
+        seed: For a request without one; None draws it.
 
     Raises:
         InputError: or a subclass; a file name that leads out of the request's folder is refused.
@@ -97,7 +104,7 @@ def load_request_file(path: str | Path, *, defaults: ModelConfig = FULL) -> Gene
         raise
     except (OSError, ValueError) as error:
         raise InputError(f"request file {file_name(path)!r} cannot be read: {type(error).__name__}") from error
-    return _read(_parse_object(data), None, defaults, folder=path.parent)
+    return _read(_parse_object(data), None, defaults, seed, folder=path.parent)
 
 
 def request_to_json(request: GenerationRequest, *, embed_image: bool = True) -> dict[str, object]:
@@ -141,10 +148,10 @@ def _parse_object(data: str | bytes | Mapping[str, object]) -> dict[str, Any]:
 
 
 def _read(
-    data: dict[str, Any], image: PictureSource | None, defaults: ModelConfig, folder: Path | None
+    data: dict[str, Any], image: PictureSource | None, defaults: ModelConfig, seed: int | None, folder: Path | None
 ) -> GenerationRequest:
     if data.get("format") is None and any(name in data for name in ORIGINAL_FIELDS):
-        return _read_original(data, image, defaults, folder)
+        return _read_original(data, image, defaults, seed, folder)
     if data.get("format") != FORMAT:
         raise InputError(f'request: "format" must be "{FORMAT}", got {echo(data.get("format"))}')
     if data.get("version") != VERSION or isinstance(data.get("version"), bool):
@@ -166,8 +173,8 @@ def _read(
         height=data.get("height"),
         width=data.get("width"),
         fov_y_deg=data.get("fov_y_deg"),
-        seed=data.get("seed"),
-        video=_video(data.get("video")),
+        seed=seed if data.get("seed") is None else data["seed"],
+        video=video_settings(data.get("video")),
         defaults=defaults,
     )
     return request if path is None else replace(request, path=path)
@@ -190,7 +197,12 @@ def _trajectory(value: object) -> tuple[Any, Mapping[str, object] | None, PathOr
     return name, params, None
 
 
-def _video(value: object) -> VideoSettings | None:
+def video_settings(value: object) -> VideoSettings | None:
+    """The `video` field of a request; None stays None.
+
+    Raises:
+        InputError: no object, an unknown field, or a value outside its limits.
+    """
     if value is None:
         return None
     names = [f.name for f in fields(VideoSettings)]
@@ -203,7 +215,7 @@ def _video(value: object) -> VideoSettings | None:
 
 
 def _read_original(
-    data: dict[str, Any], image: PictureSource | None, defaults: ModelConfig, folder: Path | None
+    data: dict[str, Any], image: PictureSource | None, defaults: ModelConfig, seed: int | None, folder: Path | None
 ) -> GenerationRequest:
     resolution = data.get("resolution")
     if not isinstance(resolution, list | tuple) or len(resolution) != 3:
@@ -217,7 +229,7 @@ def _read_original(
         frames=frames,
         height=height,
         width=width,
-        seed=data.get("seed"),
+        seed=seed if data.get("seed") is None else data["seed"],
         defaults=defaults,
     )
 

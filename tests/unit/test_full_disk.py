@@ -6,8 +6,6 @@ A file system of 256 KiB is mounted where the system allows it; elsewhere these 
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -19,20 +17,7 @@ from flashworld.io.scenes import write_scene
 from flashworld.io.video import write_animation, write_video
 from flashworld.result import write_jpeg, write_text
 from flashworld.serving.delivery import write_poster, write_zip
-
-SPACE = 256 * 1024
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    options = ["-t", "tmpfs", "-o", f"size={SPACE}", "tmpfs", str(folder)]
-    if mount is None or subprocess.run([mount, *options], capture_output=True, check=False).returncode:
-        pytest.skip("no file system can be mounted here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+from tests.unit.conftest import SMALL_DISK_BYTES
 
 
 def noise(count: int = 1, side: int = 400) -> list[np.ndarray]:
@@ -50,14 +35,14 @@ def writers(scene, source: Path):
         "a.webp": lambda path: write_animation(noise(8, 600), path, fps=10),
         "a.jpg": lambda path: write_jpeg(noise(1, 1200)[0], path),
         "poster.webp": lambda path: write_poster(noise(1, 1200)[0], path),
-        "a.json": lambda path: write_text("x" * 2 * SPACE, path),
+        "a.json": lambda path: write_text("x" * 2 * SMALL_DISK_BYTES, path),
         "a.zip": lambda path: write_zip([source], path),
     }
 
 
 def test_every_writer_says_so_and_keeps_the_old_file(small_disk, make_scene, tmp_path):
     source = tmp_path / "source.bin"
-    source.write_bytes(np.random.default_rng(0).bytes(2 * SPACE))
+    source.write_bytes(np.random.default_rng(0).bytes(2 * SMALL_DISK_BYTES))
     for name, write in writers(make_scene(20_000), source).items():
         (small_disk / name).write_bytes(b"old")
         with pytest.raises(WriteError) as refused:

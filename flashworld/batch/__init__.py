@@ -1,0 +1,3 @@
+"""Many scenes from one manifest: on one device, or on all GPUs of a Ray cluster; see `run.run_batch`."""
+
+from __future__ import annotations

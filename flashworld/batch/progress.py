@@ -1,0 +1,61 @@
+"""How far a batch is, in one line now and then: scenes done, a minute, time left, failures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from flashworld.batch.results import Outcome
+
+EVERY_S = 10.0
+"""Between two lines."""
+
+
+class BatchProgress:
+    """Counts outcomes and says a line when the first is there, every `EVERY_S`, and at the end.
+
+    Args:
+        total: Scenes of the manifest.
+        finished: Of them finished before.
+        say: Takes a line.
+        clock: Seconds.
+    """
+
+    def __init__(
+        self, total: int, finished: int, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.total, self.done, self.failed = total, finished, 0
+        self._earlier, self._say, self._clock = finished, say, clock
+        self._start = clock()
+        self._said = -EVERY_S + self._start
+
+    def count(self, outcome: Outcome) -> None:
+        """Take note of one outcome."""
+        if outcome.state == "done":
+            self.done += 1
+        else:
+            self.failed += 1
+            self._say(f"scene {outcome.id}: {outcome.error}")
+        now = self._clock()
+        if now - self._said >= EVERY_S or self.done + self.failed == self.total:
+            self._said = now
+            self._say(self.line())
+
+    @property
+    def per_minute(self) -> float:
+        """Scenes finished a minute since the start, this model's loading included."""
+        return 60 * (self.done - self._earlier) / max(self._clock() - self._start, 1e-9)
+
+    def line(self) -> str:
+        """How far it is."""
+        left = self.total - self.done - self.failed
+        time_left = f", {duration_text(60 * left / self.per_minute)} left" if left and self.per_minute else ""
+        return f"{self.done} of {self.total} scenes, {self.per_minute:.1f} a minute{time_left}, {self.failed} failed"
+
+
+def duration_text(seconds: float) -> str:
+    """Seconds as people say them: 45 s, 12 min, 3 h 20 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

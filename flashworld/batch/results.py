@@ -1,0 +1,91 @@
+"""What became of each row: `Outcome`, and the table of them, as Parquet."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from flashworld.errors import WriteError
+
+State = Literal["done", "failed"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One row of the table of results.
+
+    Attributes:
+        id: Of the scene.
+        state: "failed" rows are tried again when the batch is started again.
+        error: One sentence; None when done.
+        seed: Of the noise; None when the request was refused.
+        seconds: From the checked request to the last file.
+        gaussians: In the files.
+        model: Name of the model.
+        files: Paths relative to the place.
+        worker: host/process that made it.
+        digest: Of what it was made from; see `Row.digest`.
+    """
+
+    id: str
+    state: State
+    error: str | None = None
+    seed: int | None = None
+    seconds: float | None = None
+    gaussians: int | None = None
+    model: str | None = None
+    files: tuple[str, ...] = ()
+    worker: str | None = None
+    digest: str = ""
+
+    def to_row(self) -> dict[str, Any]:
+        """As JSON and Parquet hold it."""
+        return asdict(self) | {"files": list(self.files)}
+
+    @classmethod
+    def from_row(cls, row: dict[str, Any]) -> Outcome:
+        """Read back what `to_row` made; columns of other versions are left out."""
+        names = {field.name for field in fields(cls)}
+        known: dict[str, Any] = {name: value for name, value in row.items() if name in names}
+        known["files"] = tuple(known.get("files") or ())
+        return cls(**known)
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Outcome | None:
+        """A scene's `result.json`; None if it is none."""
+        try:
+            return cls.from_row(json.loads(data))
+        except (ValueError, TypeError, AttributeError):
+            return None
+
+
+def table_bytes(outcomes: list[Outcome]) -> bytes:
+    """The table as a Parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    text = pa.string()
+    schema = pa.schema([
+        ("id", text), ("state", text), ("error", text), ("seed", pa.int64()), ("seconds", pa.float64()),
+        ("gaussians", pa.int64()), ("model", text), ("files", pa.list_(text)), ("worker", text), ("digest", text),
+    ])  # fmt: skip
+    buffer = io.BytesIO()
+    parquet.write_table(pa.Table.from_pylist([outcome.to_row() for outcome in outcomes], schema), buffer)
+    return buffer.getvalue()
+
+
+def read_table(data: bytes) -> list[Outcome]:
+    """Read a table back.
+
+    Raises:
+        WriteError: it is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as parquet
+
+    try:
+        return [Outcome.from_row(row) for row in parquet.read_table(io.BytesIO(data)).to_pylist()]
+    except (pa.ArrowException, TypeError) as error:
+        raise WriteError("results.parquet is damaged: delete it, it is written again from the scenes") from error

@@ -1,0 +1,200 @@
+"""A batch makes what is missing and nothing twice, wherever it writes and whatever ends it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from flashworld.batch import cluster
+from flashworld.batch.local import LocalWorker
+from flashworld.batch.manifest import open_manifest
+from flashworld.batch.places import Place
+from flashworld.batch.progress import BatchProgress, duration_text
+from flashworld.batch.requests import RequestSettings
+from flashworld.batch.results import Outcome, read_table
+from flashworld.batch.run import run_batch
+from flashworld.batch.scenes import BatchSettings
+from flashworld.cli import main
+from flashworld.errors import DependencyError, InputError, PlaceError
+from flashworld.io.request_json import load_request_file
+from flashworld.io.scenes import read_scene
+from flashworld.pipeline import FlashWorldPipeline
+from flashworld.serving.options import ModelOptions
+
+ROOT = Path(__file__).parents[2]
+SIZES = {"frames": 3, "height": 64, "width": 96, "video": {"fps": 2, "seconds": 1}}
+
+
+def rows(count):
+    return [{"id": f"s{i}", "text": f"scene {i}", **SIZES} for i in range(count)]
+
+
+@pytest.fixture
+def batch(tmp_path, tiny_config, tiny_networks):
+    """A function (rows, place, outputs) that runs a batch with the tiny network; gives summary, table and lines."""
+    pipeline = FlashWorldPipeline(tiny_networks, name="tiny")
+
+    def run(table, place=tmp_path / "out", outputs=("ply", "request")):
+        file = tmp_path / "m.jsonl"
+        file.write_text("".join(json.dumps(row) + "\n" for row in table))
+        manifest, place, said = open_manifest(str(file)), Place(str(place)), []
+        place.require_access()
+        settings = BatchSettings(
+            ModelOptions("nano", device="cpu"), place.url, outputs, RequestSettings(manifest.folder, tiny_config)
+        )
+        work = LocalWorker(settings, lambda: pipeline).outcomes
+        summary = run_batch(manifest, place, settings, work, said.append)
+        with fsspec.open(f"{place.url}/results.parquet") as table_file:
+            return summary, {row.id: row for row in read_table(table_file.read())}, said
+
+    return run
+
+
+def test_every_scene_has_files_a_request_and_a_row(batch, tmp_path, tiny_config):
+    summary, table, _ = batch(rows(2), outputs=("ply", "video", "preview", "request"))
+    assert (summary.total, summary.made, summary.failed) == (2, 2, ())
+    for name, row in table.items():
+        assert row.files == tuple(f"{name}/{f}" for f in ("scene.ply", "video.mp4", "preview.jpg", "request.json"))
+        assert all((tmp_path / "out" / file).stat().st_size for file in row.files)
+        assert len(read_scene(tmp_path / "out" / name / "scene.ply")) == row.gaussians
+        request = load_request_file(tmp_path / "out" / name / "request.json", defaults=tiny_config)
+        assert (request.seed, row.state, row.error, row.model) == (row.seed, "done", None, "tiny")
+    assert table["s0"].seed != table["s1"].seed
+
+
+def test_a_broken_row_stops_nobody(batch, tmp_path):
+    summary, table, said = batch([rows(1)[0], {"id": "bad", "image": "none.jpg"}, {"id": "last", "text": "x", **SIZES}])
+    assert [row.state for row in table.values()] == ["done", "failed", "done"]
+    assert table["bad"].error == "picture 'none.jpg' is not a file on this machine"
+    assert [row.id for row in summary.failed] == ["bad"] and any("none.jpg" in line for line in said)
+    assert not (tmp_path / "out" / "bad").exists()
+
+
+def test_started_again_it_makes_only_what_is_missing_half_written_or_changed(batch, tmp_path):
+    batch(rows(4))
+    out = tmp_path / "out"
+    (out / "s1" / "result.json").unlink()  # what a killed batch leaves of a scene
+    times = {p: p.stat().st_mtime_ns for p in out.glob("*/scene.ply")}
+    table = rows(5)
+    table[2]["text"] = "another text"
+    summary, results, said = batch(table)
+    made = {p.parent.name for p in out.glob("*/scene.ply") if p.stat().st_mtime_ns != times.get(p)}
+    assert made == {"s1", "s2", "s4"}
+    assert (summary.earlier, summary.made, summary.changed) == (2, 3, 1) and "1 scenes are made anew" in said[0]
+    assert set(results) == {f"s{i}" for i in range(5)} and {row.state for row in results.values()} == {"done"}
+
+
+def test_rows_survive_the_table_of_results(batch, tmp_path):
+    _, before, _ = batch(rows(2))
+    (tmp_path / "out" / "results.parquet").unlink()
+    summary, after, _ = batch(rows(2))
+    assert summary.made == 0 and after == before
+
+
+def test_places_may_be_elsewhere(batch):
+    url = "memory://batch-test/out"
+    batch(rows(1), url)
+    summary, table, _ = batch(rows(2), url)
+    files = set(fsspec.filesystem("memory").find("/batch-test/out"))
+    assert summary.made == 1 and summary.earlier == 1
+    assert files == {
+        "/batch-test/out/results.parquet",
+        *(f"/batch-test/out/{s}/{f}" for s in table for f in ("scene.ply", "request.json", "result.json")),
+    }
+
+
+def test_same_ids_give_the_same_scenes(batch, tmp_path):
+    _, one, _ = batch(rows(1), tmp_path / "one")
+    _, two, _ = batch(rows(1)[::-1], tmp_path / "two")
+    assert (tmp_path / "one/s0/scene.ply").read_bytes() == (tmp_path / "two/s0/scene.ply").read_bytes()
+    assert one["s0"].seed == two["s0"].seed
+
+
+def test_a_full_disk_ends_the_batch_in_one_sentence_and_keeps_what_is_there(batch, small_disk):
+    filler = small_disk / "filler"
+    filler.write_bytes(b"x" * 200 * 1024)
+    with pytest.raises(PlaceError, match=r"No space left on device; (\d+) of 12 scenes are finished") as refused:
+        batch(rows(12), small_disk, ("preview", "request"))
+    finished = len(list(small_disk.glob("*/result.json")))
+    assert 0 < finished < 12 and f"; {finished} of 12" in str(refused.value) and str(refused.value).isprintable()
+    assert not list(small_disk.rglob(".flashworld-*"))
+    filler.unlink()
+    summary, table, _ = batch(rows(12), small_disk, ("preview", "request"))
+    assert (summary.earlier, summary.made) == (finished, 12 - finished) and len(table) == 12
+
+
+@pytest.mark.parametrize(
+    ("place", "error", "sentence"),
+    [
+        ("/proc/nowhere/out", PlaceError, "nothing can be written there"),
+        ("/dev/null/out", PlaceError, "nothing can be written there"),
+        ("s4://bucket/out", InputError, "not a place to write to"),
+    ],
+)
+def test_places_that_cannot_be_written_are_refused_first(place, error, sentence):
+    with pytest.raises(error, match=sentence):
+        Place(place).require_access()
+
+
+def test_a_damaged_mark_is_an_unfinished_scene(batch, tmp_path):
+    batch(rows(2))
+    (tmp_path / "out/s0/result.json").write_text("{")
+    (tmp_path / "out/results.parquet").unlink()
+    assert batch(rows(2))[0].made == 1
+
+
+def test_progress_counts_and_says_how_long_it_takes():
+    now, said = [0.0], []
+    progress = BatchProgress(10, 2, said.append, lambda: now[0])
+    for state in ("done", "failed", "done", "done"):
+        now[0] += 5
+        progress.count(Outcome("a", state, "why" if state == "failed" else None))
+    assert said == [
+        "3 of 10 scenes, 12.0 a minute, 35 s left, 0 failed", "scene a: why", "4 of 10 scenes, 8.0 a minute, 38 s left, 1 failed"
+    ]  # fmt: skip
+    assert [duration_text(s) for s in (45, 600, 12_000)] == ["45 s", "10 min", "3 h 20 min"]
+
+
+@pytest.mark.parametrize("words", [["--workers", "2"], ["--address", "127.0.0.1:1"]])
+def test_without_ray_its_options_are_one_sentence(monkeypatch, tmp_path, capsys, words):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    (tmp_path / "m.jsonl").write_text('{"text": "x"}')
+    assert main(["batch", str(tmp_path / "m.jsonl"), "--out", str(tmp_path / "o"), "--model", "nano", *words]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "pip install -r requirements-cluster.txt" in error
+    assert not (tmp_path / "o").exists()
+
+
+def test_an_address_where_nobody_listens_is_refused_at_once():
+    with pytest.raises(DependencyError, match="Connection refused"):
+        cluster._require_open_port("ray://127.0.0.1:1")
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_and_started_again_nothing_is_lost_and_nothing_made_twice(tmp_path):
+    """The command itself, killed by SIGKILL after its second scene."""
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(5)))
+    out = tmp_path / "out"
+    words = ["batch", str(tmp_path / "m.jsonl"), "--out", str(out), "--model", "nano", "--spz", "--no-video"]
+    process = subprocess.Popen([sys.executable, "-m", "flashworld", *words], cwd=ROOT, stderr=subprocess.DEVNULL)
+    try:
+        while len(list(out.glob("*/result.json"))) < 2:
+            assert process.poll() is None, "ended by itself"
+            time.sleep(0.05)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    finished = {p.parent.name: p.stat().st_mtime_ns for p in out.glob("*/result.json")}
+    assert 2 <= len(finished) < 5
+    assert main([*words, "--quiet"]) == 0
+    assert {p.parent.name for p in out.glob("*/result.json")} == {f"s{i}" for i in range(5)}
+    assert all((out / name / "result.json").stat().st_mtime_ns == made for name, made in finished.items())
+    assert [row.state for row in read_table((out / "results.parquet").read_bytes())] == ["done"] * 5

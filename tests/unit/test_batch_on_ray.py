@@ -1,0 +1,54 @@
+"""The same on Ray: real actors on this machine's cores, one of them killed in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from flashworld.batch.results import read_table
+
+pytest.importorskip("ray")
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+SIZES = {"frames": 2, "height": 64, "width": 64}
+COUNT = 8
+
+
+def test_a_worker_killed_by_signal_costs_no_scene_and_no_row(tmp_path):
+    rows = [{"id": f"s{i}", "text": f"scene {i}", **SIZES} for i in range(COUNT)] + [{"id": "bad", "image": "none.jpg"}]
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = tmp_path / "out"
+    words = ["batch", str(tmp_path / "m.jsonl"), "--out", str(out), "--model", "nano", "--spz", "--no-video", "--json",
+             "--workers", "2" if (os.cpu_count() or 1) > 1 else "1"]  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flashworld", *words],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        while not (marks := list(out.glob("*/result.json"))):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        killed = json.loads(marks[0].read_text())["worker"]
+        os.kill(int(killed.rpartition("/")[2]), signal.SIGKILL)
+        said, errors = process.communicate(timeout=600)
+    finally:
+        process.kill()
+    summary = json.loads(said)
+    table = {row.id: row for row in read_table((out / "results.parquet").read_bytes())}
+    assert (summary["made"], summary["total"], process.returncode) == (COUNT, COUNT + 1, 1), errors
+    assert Counter(row.state for row in table.values()) == {"done": COUNT, "failed": 1}
+    assert table["bad"].error == "picture 'none.jpg' is not a file on this machine"
+    assert {p.parent.name for p in out.glob("*/result.json")} == {f"s{i}" for i in range(COUNT)}
+    assert all((out / file).is_file() for row in table.values() for file in row.files)
+    assert len({row.worker for row in table.values() if row.worker}) >= 2  # somebody else took over
