@@ -1,10 +1,11 @@
 """The app: a model, the page, and the one function that runs on the GPU.
 
-    python app.py [--model full|nano|PATH] [--ckpt FILE] [--offload text,vae,transformer] [--host H] [--port P]
+    python app.py [--model full|nano|PATH] [--ckpt FILE] [--offload text,vae,transformer] [--gpus all|0,1] [--host H] [--port P]
 
 On ZeroGPU the networks are moved to "cuda" here, when the module loads; each generation runs in a forked worker, which
 receives a checked request and sends back progress, a packed scene and the video's frames. Requests are checked before the
 call and files are written after it, both in this process. Without a GPU the small model loads while the page is open.
+With --gpus each card has a worker process that keeps the model, and this one has none.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import time
 from collections.abc import Generator, Iterator
 from html import escape
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -29,10 +31,11 @@ from flashworld.serving.private_folder import private_folder
 os.environ.setdefault("GRADIO_TEMP_DIR", str(private_folder() / "uploads"))  # read when gradio is imported
 
 if os.environ.get("SPACES_ZERO_GPU"):
-    import torch._dynamo.device_interface
+    import torch._dynamo.device_interface  # noqa: F401 - before spaces replaces parts of torch
 import spaces  # isort: skip
 import gradio as gr
 
+from aot.card_model import CardModel
 from aot.served_model import Model
 from aot.spaces_compat import on_zero_gpu, platform_factor
 from flashworld.checkpoints.loading import reads_own_words, trained_weights
@@ -41,17 +44,15 @@ from flashworld.errors import FlashWorldError, TransferError
 from flashworld.inputs import GenerationRequest, VideoSettings
 from flashworld.limits import MAX_SIDE_PX, MIN_SIDE_PX, SIZE_MULTIPLE
 from flashworld.nano.language import understood
-from flashworld.pipeline import DENOISED_FRACTION
 from flashworld.progress import Progress
-from flashworld.result import SceneResult
 from flashworld.serving import shared_arrays
 from flashworld.serving.costs import CPU_COSTS, H200_COSTS, Work
 from flashworld.serving.delivery import NAMES, deliver, focus_distance, light_scene
 from flashworld.serving.durations import DurationModel
-from flashworld.serving.messages import Finished, WorkerMessage, WorkerStarted
-from flashworld.serving.sentences import sentence_for
+from flashworld.serving.generation import generation
+from flashworld.serving.messages import Failed, Finished, WorkerMessage, WorkerStarted
 from flashworld.serving.shutdown import leave, leave_on_signals
-from flashworld.serving.transfer import PackedResult, pack_result, use_shared_memory
+from flashworld.serving.transfer import PackedResult, use_shared_memory
 from flashworld.serving.workers import WorkerWatch, startup_seconds
 from ui import build_page, launch_options
 from ui.contract import Defaults, Result
@@ -76,14 +77,22 @@ def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     """Options of `python app.py`."""
     parser = argparse.ArgumentParser(description="Open the FlashWorld app.")
     add_model_options(parser)
+    parser.add_argument(
+        "--gpus",
+        default=None,
+        metavar="all|0,1",
+        help="a worker process on each of these GPUs; default: one GPU, in this process",
+    )
     parser.add_argument("--host", default=None, help="default: this machine only; 0.0.0.0 for all interfaces")
     parser.add_argument("--port", type=int, default=None, help="default: 7860")
     return parser.parse_args(argv)
 
 
-def load_model(options: argparse.Namespace) -> Model:
+def load_model(options: argparse.Namespace) -> Model | CardModel:
     """Load the model, or exit with a one-sentence error."""
     try:
+        if options.gpus is not None:
+            return CardModel(options.gpus, model_options(options), zero_gpu=ZERO_GPU)
         # Eight-bit text weights keep what a cold worker moves below 13 GB.
         return Model(model_options(options), spaces.GPU, text_int8=ZERO_GPU)
     except FlashWorldError as error:
@@ -94,11 +103,11 @@ def load_model(options: argparse.Namespace) -> Model:
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 OPTIONS = parse_options() if __name__ == "__main__" else parse_options([])
 MODEL = load_model(OPTIONS)
-if ZERO_GPU:
+if ZERO_GPU or isinstance(MODEL, CardModel):
     use_shared_memory(shared_arrays.works())
     logger.info("results of GPU workers come through %s", "shared memory" if PackedResult.shared_memory else "a pipe")
 DURATIONS = DurationModel(
-    torch.cuda.get_device_name() if MODEL.on_gpu else f"cpu {MODEL.config.name}",
+    MODEL.device_name,
     folder=os.environ.get("FLASHWORLD_DATA_DIR") or None,
     factor=platform_factor(),
     cap_s=NO_CAP if not ZERO_GPU else float(os.environ.get("FLASHWORLD_MAX_GPU_SECONDS", "120")),
@@ -143,27 +152,20 @@ def generate_on_gpu(request: GenerationRequest, shared_memory: bool = False) -> 
     """
     startup_s = startup_seconds()
     use_shared_memory(shared_memory)
-    try:
-        yield WorkerStarted(os.getpid(), startup_s)
-        pipeline, start = (
-            MODEL.pipeline,
-            time.perf_counter(),
-        )  # waiting for a model that is still loading does not count
-        for update in pipeline.stages(request):
-            if isinstance(update, SceneResult):
-                yield Progress("render", DENOISED_FRACTION)
-                packed = pack_result(update)
-                yield Finished(packed, startup_s + time.perf_counter() - start)
-            else:
-                yield update
-        return
-    except (FlashWorldError, MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
-        logger.exception("generation failed")
-        sentence = escape(sentence_for(error), quote=False)
-    # Outside the handler: the traceback keeps the tensors that filled the memory alive.
-    if MODEL.on_gpu:
-        torch.cuda.empty_cache()
-    raise gr.Error(sentence, print_exception=False)
+    yield WorkerStarted(os.getpid(), startup_s)
+    for message in generation(lambda: cast(Model, MODEL).pipeline, request, startup_s):
+        if isinstance(message, Failed):
+            raise failure(message)
+        yield message
+
+
+def failure(message: Failed) -> gr.Error:
+    """The error that Gradio shows."""
+    return gr.Error(escape(message.sentence, quote=False), print_exception=False)
+
+
+generate_messages = MODEL.pool.messages if isinstance(MODEL, CardModel) else generate_on_gpu
+"""Where scenes are generated: workers of several cards, or this process and its ZeroGPU forks."""
 
 
 class Service:
@@ -171,10 +173,10 @@ class Service:
 
     queue_size = 60
     """Queue size: at 8 GPU seconds per scene the last one waits eight minutes; further requests are refused."""
-    concurrency = 1
+    concurrency = len(MODEL.pool) if isinstance(MODEL, CardModel) else 1
     uses_gpu_quota = ZERO_GPU
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model | CardModel) -> None:
         height, width = model.config.height, model.config.width
         name = "FlashWorld" if model.config.name == "full" else f"FlashWorld {model.config.name}"
         self.model_name = name if trained_weights(model.source) else f"{name}, untrained"
@@ -198,12 +200,14 @@ class Service:
         with WORKERS.call() as call:
             asked = work_of_request(request)
             try:
-                for message in generate_on_gpu(request, PackedResult.shared_memory):
+                for message in generate_messages(request, PackedResult.shared_memory):
                     if isinstance(message, WorkerStarted):
                         started = message
                         call.ran_in(message.pid)
                     elif isinstance(message, Finished):
                         finished = message
+                    elif isinstance(message, Failed):
+                        raise failure(message)
                     else:
                         yield dataclasses.replace(message, fraction=message.fraction * GPU_SHARE)
             except gr.Error as error:

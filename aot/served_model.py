@@ -76,6 +76,11 @@ class Model:
             self.note = f"running on the CPU{beside}"
 
     @property
+    def device_name(self) -> str:
+        """What the seconds of calls are kept under."""
+        return torch.cuda.get_device_name() if self.on_gpu else f"cpu {self.config.name}"
+
+    @property
     def pipeline(self) -> FlashWorldPipeline:
         """The loaded model.
 

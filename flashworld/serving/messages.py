@@ -1,4 +1,4 @@
-"""Messages of a GPU worker during a generation: its process, progress, and finally the packed result."""
+"""What a GPU worker sends while it generates: its process, progress, and last the packed result or why there is none."""
 
 from __future__ import annotations
 
@@ -34,4 +34,15 @@ class Finished:
     gpu_s: float
 
 
-WorkerMessage = WorkerStarted | Progress | Finished
+@dataclass(frozen=True)
+class Failed:
+    """The last message of a generation that made nothing.
+
+    Attributes:
+        sentence: For the visitor.
+    """
+
+    sentence: str
+
+
+WorkerMessage = WorkerStarted | Progress | Finished | Failed

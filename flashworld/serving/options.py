@@ -23,12 +23,14 @@ class ModelOptions:
         wan: Folder with the Wan parts, if they are not in the Hub's cache.
         device: "cuda" or "cpu"; None takes CUDA where there is one, except for nano.
         offload: Networks kept in the CPU's memory.
+        gpus_per_scene: Cards that share each scene; see `flashworld.parallel`.
     """
 
     model: str = "auto"
     wan: str | Path | None = None
     device: str | None = None
     offload: tuple[Offload, ...] = ()
+    gpus_per_scene: int = 1
 
     @property
     def source(self) -> str:
@@ -42,6 +44,10 @@ class ModelOptions:
 
     def load(self, on_progress: Callable[[str, int, int], None] | None = None) -> FlashWorldPipeline:
         """Load the model; arguments and errors are those of `FlashWorldPipeline.from_pretrained`."""
+        if self.gpus_per_scene > 1:
+            from flashworld.parallel.launch import load_split
+
+            return load_split(self, on_progress)
         return FlashWorldPipeline.from_pretrained(
             self.source, wan=self.wan, device=self.torch_device, offload=self.offload, on_progress=on_progress
         )

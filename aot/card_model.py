@@ -1,0 +1,39 @@
+"""The model an app serves from several cards: each has it in a worker process, the app's own process has none."""
+
+from __future__ import annotations
+
+from aot.card_worker import worker_command
+from flashworld.checkpoints.loading import model_config
+from flashworld.config import ModelConfig
+from flashworld.errors import InputError
+from flashworld.serving.card_pool import CardPool
+from flashworld.serving.cards import choose_cards
+from flashworld.serving.options import ModelOptions
+
+
+class CardModel:
+    """What the page asks of a model, as `served_model.Model` has it, and the pool that makes its scenes.
+
+    Args:
+        gpus: As `choose_cards` takes it.
+        options: Which model; its device is each card's own.
+        zero_gpu: Whether this is ZeroGPU.
+
+    Raises:
+        FlashWorldError: `gpus` names what is not there, or the first worker cannot load the model.
+    """
+
+    def __init__(self, gpus: str, options: ModelOptions, *, zero_gpu: bool) -> None:
+        if zero_gpu:
+            raise InputError("--gpus is for GPUs of your own: on ZeroGPU the platform hands them out")
+        cards = choose_cards(gpus)
+        self.source = options.source
+        self.config: ModelConfig = model_config(self.source)
+        self.on_gpu = cards[0].device == "cuda"
+        self.pool = CardPool(cards, lambda card: lambda fd: worker_command(fd, card, options))
+        ready = self.pool.ready
+        self.device_name, self.compiled = ready.device_name, ready.compiled
+        self.note = f"{ready.note}; {len(cards)} workers" if len(cards) > 1 else ready.note
+
+    def load_behind_the_page(self) -> None:
+        """Nothing: workers load as they start."""

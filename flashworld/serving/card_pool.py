@@ -1,0 +1,187 @@
+"""Several cards behind one app: a process a card, each with the model resident, and whoever is idle takes the next scene.
+
+A worker that ends is started again while the others serve on; the visitor whose scene it was making is told. Requests
+wait in the page's queue, which knows how many cards there are, and never here for longer than a restart takes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+from flashworld.errors import CheckpointError, WorkerError
+from flashworld.inputs import GenerationRequest
+from flashworld.serving.card_worker import IDLE, STOP, CardCall, CardReady
+from flashworld.serving.cards import VISIBLE, Card
+from flashworld.serving.channel import GONE, Channel
+from flashworld.serving.messages import Failed, WorkerMessage
+from flashworld.serving.sentences import NOT_LOADED, WORKER_DIED
+
+logger = logging.getLogger(__name__)
+
+MAX_FAILED_STARTS = 3
+"""In a row; then the card is left alone."""
+Command = Callable[[int], list[str]]
+"""From the number of the channel's file descriptor to the command that starts a worker."""
+
+
+class _Worker:
+    """One card and the process that serves with it now."""
+
+    def __init__(self, card: Card, command: Command) -> None:
+        self.card, self._command = card, command
+        self.channel: Channel | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> CardReady:
+        """Start a process and wait until it has the model.
+
+        Raises:
+            CheckpointError: it says why it has none.
+            WorkerError: it ended.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                self._command(theirs.fileno()),
+                stdin=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                env=self._environment(),
+            )
+        self.channel = Channel(ours.detach())
+        try:
+            first = self.channel.receive()
+        except GONE as error:
+            raise WorkerError(
+                f"the process of {self.card.name} ended while it loaded the model, see the log"
+            ) from error
+        if isinstance(first, Failed):
+            raise CheckpointError(f"{self.card.name}: {first.sentence}")
+        return first
+
+    def end(self) -> None:
+        """End the process, however it is."""
+        if self.channel is not None:
+            self.channel.close()
+            self.channel = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _environment(self) -> dict[str, str]:
+        more = {} if self.card.visible is None else {VISIBLE: self.card.visible}
+        if self.card.cores:
+            more["OMP_NUM_THREADS"] = str(len(self.card.cores))
+        return os.environ | more
+
+
+class CardPool:
+    """Workers of several cards.
+
+    Args:
+        cards: One worker each.
+        command: Starts a worker on a card.
+
+    Attributes:
+        ready: What the first worker says of itself.
+
+    Raises:
+        FlashWorldError: the first worker cannot load the model.
+    """
+
+    def __init__(self, cards: Sequence[Card], command: Callable[[Card], Command]) -> None:
+        self._workers = [_Worker(card, command(card)) for card in cards]
+        self._idle: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
+        self._alive = len(self._workers)
+        self._lock = threading.Lock()
+        first, *others = self._workers
+        try:
+            self.ready = first.start()  # alone: it makes what the others find, compiled graphs and kernels
+        except (CheckpointError, WorkerError):
+            first.end()
+            raise
+        logger.info("%s serves", first.card.name)
+        self._idle.put(first)
+        for worker in others:
+            self._start_behind(worker)
+
+    def __len__(self) -> int:
+        return len(self._workers)
+
+    def messages(self, request: GenerationRequest, shared_memory: bool = False) -> Iterator[WorkerMessage]:
+        """Make a scene on whichever card is idle first. A caller that stops iterating frees it at the next step.
+
+        Args:
+            request: What to make.
+            shared_memory: Hand the result's arrays over in shared memory.
+
+        Yields:
+            What the worker sends; `Failed` last if it ends or no card is left.
+        """
+        worker = self._idle.get()
+        if worker is None:
+            self._idle.put(None)  # for the next who asks
+            yield Failed(NOT_LOADED)
+            return
+        channel, idle = worker.channel, False
+        try:
+            assert channel is not None
+            channel.send(CardCall(request, shared_memory))
+            while (message := channel.receive()) != IDLE:
+                yield message
+            idle = True
+        except GONE:
+            logger.warning("%s: the worker's process ended while it made a scene", worker.card.name)
+            self._start_behind(worker)
+            worker = None
+            yield Failed(WORKER_DIED)
+        finally:
+            if worker is not None:
+                if idle:
+                    self._idle.put(worker)
+                else:
+                    threading.Thread(target=self._stop, args=[worker], daemon=True).start()
+
+    def close(self) -> None:
+        """End every worker."""
+        for worker in self._workers:
+            worker.end()
+
+    def _stop(self, worker: _Worker) -> None:
+        """Wait until a worker whose visitor has left is idle again."""
+        try:
+            assert worker.channel is not None
+            worker.channel.send(STOP)
+            while worker.channel.receive() != IDLE:
+                pass
+        except GONE:
+            self._start_behind(worker)
+        else:
+            self._idle.put(worker)
+
+    def _start_behind(self, worker: _Worker) -> None:
+        threading.Thread(target=self._start_again, args=[worker], name=f"start {worker.card.name}", daemon=True).start()
+
+    def _start_again(self, worker: _Worker) -> None:
+        """Start a worker until it serves, or leave its card alone."""
+        for _ in range(MAX_FAILED_STARTS):
+            worker.end()
+            try:
+                worker.start()
+            except (CheckpointError, WorkerError):
+                logger.exception("%s does not serve", worker.card.name)
+            else:
+                logger.info("%s serves", worker.card.name)
+                self._idle.put(worker)
+                return
+        worker.end()
+        logger.error("%s is left alone: its worker ended %d times in a row", worker.card.name, MAX_FAILED_STARTS)
+        with self._lock:
+            self._alive -= 1
+            if not self._alive:
+                self._idle.put(None)

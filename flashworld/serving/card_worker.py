@@ -1,0 +1,107 @@
+"""The side of a card's process: says what it has loaded, then makes one scene after the other until nobody listens.
+
+It ends when its standard input does: that is the life line to the app, which may be killed without a word. Over the
+channel come requests and `STOP`; back go `CardReady`, messages of each generation, and `IDLE` after the last.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flashworld.errors import FlashWorldError
+from flashworld.inputs import GenerationRequest
+from flashworld.pipeline import FlashWorldPipeline
+from flashworld.serving.channel import GONE, Channel
+from flashworld.serving.generation import generation
+from flashworld.serving.messages import Failed, WorkerStarted
+from flashworld.serving.transfer import use_shared_memory
+
+IDLE = "idle"
+"""The worker takes the next request."""
+STOP = "stop"
+"""Asks the worker to leave its generation at the next step."""
+
+
+@dataclass(frozen=True)
+class CardReady:
+    """A worker's first message: the model is resident.
+
+    Attributes:
+        device_name: Such as "NVIDIA H200".
+        note: What runs how, for the page.
+        compiled: Whether all networks run as compiled graphs.
+    """
+
+    device_name: str
+    note: str
+    compiled: bool
+
+
+@dataclass(frozen=True)
+class LoadedCard:
+    """What a worker serves with.
+
+    Attributes:
+        pipeline: The resident model.
+        ready: What it says of itself.
+    """
+
+    pipeline: FlashWorldPipeline
+    ready: CardReady
+
+
+@dataclass(frozen=True, eq=False)
+class CardCall:
+    """What a worker is asked for.
+
+    Attributes:
+        request: What to make.
+        shared_memory: Hand the result's arrays over in shared memory.
+    """
+
+    request: GenerationRequest
+    shared_memory: bool
+
+
+def work(channel: Channel, load: Callable[[], LoadedCard]) -> None:
+    """Serve until the channel closes.
+
+    Args:
+        channel: To the app.
+        load: Loads the model.
+    """
+    threading.Thread(target=end_with_the_app, daemon=True).start()
+    try:
+        card = load()
+    except FlashWorldError as error:
+        channel.send(Failed(str(error)))
+        return
+    channel.send(card.ready)
+    while True:
+        try:
+            call = channel.receive()
+        except GONE:
+            return
+        if isinstance(call, CardCall):  # a late STOP asks for nothing
+            use_shared_memory(call.shared_memory)
+            _generate(channel, card.pipeline, call.request)
+            channel.send(IDLE)
+
+
+def _generate(channel: Channel, pipeline: FlashWorldPipeline, request: GenerationRequest) -> None:
+    channel.send(WorkerStarted(os.getpid(), 0.0))
+    for message in generation(lambda: pipeline, request, 0.0):
+        channel.send(message)
+        if channel.waiting():  # only STOP comes while a generation runs
+            channel.receive()
+            return
+
+
+def end_with_the_app() -> None:
+    """Wait for the end of standard input, which the app holds open as long as it lives."""
+    sys.stdin.buffer.read()
+    os._exit(0)

@@ -1,0 +1,73 @@
+"""Which devices of this machine serve, from `--gpus`: all, indices, or `cpu` for a worker on a share of the cores."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import torch
+
+from flashworld.checks import echo
+from flashworld.device import cuda_fault
+from flashworld.errors import InputError
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+@dataclass(frozen=True)
+class Card:
+    """One device and the share of the machine that its worker may use.
+
+    Attributes:
+        name: For logs: "GPU 0", "CPU 1".
+        device: "cuda" or "cpu", as its worker sees it.
+        visible: Value of CUDA_VISIBLE_DEVICES for its worker; None leaves it.
+        cores: Cores that its worker may run on; empty: all.
+    """
+
+    name: str
+    device: str
+    visible: str | None = None
+    cores: tuple[int, ...] = ()
+
+
+def choose_cards(wanted: str) -> tuple[Card, ...]:
+    """The cards that `--gpus` names.
+
+    Raises:
+        InputError: no such GPU, one named twice, or none at all.
+    """
+    names = [name.strip() for name in wanted.split(",") if name.strip()]
+    count = torch.cuda.device_count()
+    if names == ["all"]:
+        if not count:
+            fault = cuda_fault() or "this machine has no NVIDIA GPU that torch can see"
+            raise InputError(f"--gpus all: {fault}")
+        names = [str(index) for index in range(count)]
+    if not names:
+        raise InputError("--gpus must be all, or indices such as 0,1, got nothing")
+    cpus = names.count("cpu")
+    cards: list[Card] = []
+    for name in names:
+        if name == "cpu":
+            cards.append(_cpu_card(sum(card.device == "cpu" for card in cards), cpus))
+        elif not (name.isascii() and name.isdigit() and int(name) < count):
+            there = f"GPUs 0 to {count - 1}" if count else "no GPU"
+            raise InputError(f"--gpus must be all, or indices such as 0,1: this machine has {there}, got {echo(name)}")
+        elif any(card.name == f"GPU {int(name)}" for card in cards):
+            raise InputError(f"--gpus names GPU {int(name)} twice")
+        else:
+            cards.append(Card(f"GPU {int(name)}", "cuda", visible_gpu(int(name))))
+    return tuple(cards)
+
+
+def visible_gpu(index: int) -> str:
+    """What makes a process see one GPU alone: indices count within what this process was given."""
+    given = [name.strip() for name in os.environ.get(VISIBLE, "").split(",") if name.strip()]
+    return given[index] if index < len(given) else str(index)
+
+
+def _cpu_card(index: int, count: int) -> Card:
+    cores = sorted(os.sched_getaffinity(0))
+    share = max(1, len(cores) // count)
+    return Card(f"CPU {index}", "cpu", cores=tuple(cores[(index * share + k) % len(cores)] for k in range(share)))
