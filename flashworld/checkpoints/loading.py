@@ -43,7 +43,8 @@ from flashworld.models.networks import (
 from flashworld.models.still_frame import ENCODER_PREFIXES
 from flashworld.models.text_encoder import EMBEDDING, TIED_EMBEDDING, tie_embedding
 from flashworld.models.transformer import materialize_rope
-from flashworld.nano.package import CONFIG_NAME, WEIGHTS_NAME, nano_config, nano_tokenizer, open_nano, prompt_reader
+from flashworld.nano.language import nano_prompt
+from flashworld.nano.package import CONFIG_NAME, WEIGHTS_NAME, nano_config, nano_tokenizer, open_nano
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -205,9 +206,7 @@ def _unknown_source(source: str | Path) -> CheckpointError:
 
 
 def _open_nano(folder: Path) -> OpenedModel:
-    return OpenedModel(
-        nano_config(folder), nano_tokenizer(folder), open_nano(folder), read_prompt=prompt_reader(folder)
-    )
+    return OpenedModel(nano_config(folder), nano_tokenizer(folder), open_nano(folder), read_prompt=nano_prompt)
 
 
 def _open_published(files: PublishedFiles, config: ModelConfig) -> OpenedModel:

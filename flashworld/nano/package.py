@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 METADATA_KEY = "flashworld"
 """A single key, because safetensors writes several in no fixed order."""
 FORMAT = "flashworld-nano"
-VERSION, OLD_VERSION = 2, 1
-"""Text encoders of version 1 read the prompt itself, later ones its canonical form (`language`)."""
+VERSION = 2
+"""Text encoders of version 1 read the prompt itself, those of version 2 its canonical form (`language`)."""
 CONFIG_NAME = "config.json"
 TOKENIZER_NAME = "tokenizer.json"
 WEIGHTS_NAME = "weights.safetensors"
@@ -120,7 +120,7 @@ def open_nano(folder: Path) -> dict[str, dict[str, LazyTensor]]:
         stored = open_safetensors(paths)
     except CheckpointError as error:
         raise CheckpointError(f"nano weights: {error}; {HOW_TO_GET}") from error
-    if metadata.get("format") != FORMAT or metadata.get("version") not in (OLD_VERSION, VERSION):
+    if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
         found = f"{metadata.get('format', 'no format')!s} {metadata.get('version', '')!s}".strip()[:60]
         raise CheckpointError(f"nano weights must be {FORMAT} version {VERSION}, got {found}; {HOW_TO_GET}")
     values = {name: tensor.read() for name, tensor in stored.items()}
@@ -130,17 +130,6 @@ def open_nano(folder: Path) -> dict[str, dict[str, LazyTensor]]:
             raise CheckpointError(f"nano weights: the {what} changed since the file was written; {HOW_TO_GET}")
     plain = {name: _unpacked(name, values) for name in values if not name.endswith(SCALE)}
     return {network: with_prefix(plain, f"{network}.") for network in _networks(plain)}
-
-
-def prompt_reader(folder: Path) -> Callable[[str], str] | None:
-    """The function from a prompt to the text that a folder's encoder reads; None: the prompt itself.
-
-    Raises:
-        CheckpointError: the weights are not readable.
-    """
-    from flashworld.nano.language import nano_prompt
-
-    return None if _metadata(folder / WEIGHTS_NAME).get("version") == OLD_VERSION else nano_prompt
 
 
 def _halves(tensors: Mapping[str, torch.Tensor]) -> dict[str, dict[str, torch.Tensor]]:

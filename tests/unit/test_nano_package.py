@@ -122,7 +122,8 @@ SPOILS = {
     "one value changed": lambda f: rewrite(f, lambda t: t[first_int8(t)].view(-1)[:1].add_(1)),
     "a tensor renamed": lambda f: rewrite(f, lambda t: t.__setitem__("transformer.x", t.pop(first_int8(t)))),
     "a scale missing": lambda f: rewrite(f, lambda t: t.pop(first_int8(t) + ".scale")),
-    "another version": lambda f: rewrite(f, version=3),
+    "an older version": lambda f: rewrite(f, version=1),
+    "a later version": lambda f: rewrite(f, version=3),
     "another format": lambda f: rewrite(f, format="pt"),
     "config changed": lambda f: (f / "config.json").write_text(TINY.to_json().replace('"frames": 3', '"frames": 4')),
     "config not JSON": lambda f: (f / "config.json").write_text("{"),
@@ -168,8 +169,5 @@ def test_two_files_are_one_model(networks, tmp_path, monkeypatch):
     assert load_nano(tmp_path).trained and not (tmp_path / package.MORE_WEIGHTS_NAME).exists()
 
 
-def test_weights_of_version_1_read_the_prompt_itself(copy):
-    rewrite(copy, version=package.OLD_VERSION)
-    assert load_nano(copy).networks.text.read_prompt is None
-    rewrite(copy, version=package.VERSION)
+def test_the_text_encoder_reads_nanos_own_words(copy):
     assert load_nano(copy).networks.text.read_prompt is nano_prompt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,11 +12,12 @@ from flashworld.checkpoints.loading import load_nano
 from flashworld.config import NANO_DIR
 from flashworld.errors import CheckpointError
 from flashworld.inputs import build_request
-from flashworld.nano.package import CONFIG_NAME, TOKENIZER_NAME, WEIGHTS_NAME
+from flashworld.nano.package import CONFIG_NAME, MORE_WEIGHTS_NAME, TOKENIZER_NAME, WEIGHTS_NAME
 from flashworld.nano.training import contestants
+from flashworld.nano.training.colour_names import is_named
 from flashworld.nano.training.export_weights import MAX_EXTRA_BYTES, MAX_WEIGHTS_BYTES
 from flashworld.nano.training.measures import psnr
-from flashworld.nano.training.unseen import SEEDS, make_trial, unseen_atlas
+from flashworld.nano.training.unseen import FOV_Y_DEG, SEEDS, make_trial, unseen_atlas
 from flashworld.pipeline import FlashWorldPipeline
 
 INPUT_FLOOR_DB = 22.0
@@ -48,7 +50,7 @@ def result(pipeline, trial):
 
 @pytest.fixture
 def copy(tmp_path):
-    for name in (CONFIG_NAME, TOKENIZER_NAME, WEIGHTS_NAME):
+    for name in (CONFIG_NAME, TOKENIZER_NAME, WEIGHTS_NAME, MORE_WEIGHTS_NAME):
         shutil.copy(NANO_DIR / name, tmp_path)
     return tmp_path
 
@@ -59,7 +61,8 @@ def input_view_db(result, trial) -> float:
 
 
 def test_files_are_within_their_limits():
-    assert (NANO_DIR / WEIGHTS_NAME).stat().st_size <= MAX_WEIGHTS_BYTES
+    for name in (WEIGHTS_NAME, MORE_WEIGHTS_NAME):
+        assert (NANO_DIR / name).stat().st_size <= MAX_WEIGHTS_BYTES
     assert sum((NANO_DIR / name).stat().st_size for name in (CONFIG_NAME, TOKENIZER_NAME)) <= MAX_EXTRA_BYTES
     assert load_nano().trained
 
@@ -86,6 +89,22 @@ def test_words_choose_the_scene(pipeline):
     )
     means = [contestants.views_of(r, r.request.cameras[:1]).rgb.mean(dim=(0, 1, 2)) for r in (red, blue)]
     assert means[0][0] > means[0][2] and means[1][2] > means[1][0]
+
+
+@pytest.mark.parametrize("column", ["left", "right"])
+def test_a_named_thing_stands_where_words_put_it(pipeline, column):
+    request = build_request(
+        text=f"a large red ball on the {column}, on grass, clear sky",
+        frames=4,
+        seed=3,
+        fov_y_deg=FOV_Y_DEG,
+        defaults=pipeline.networks.config,
+    )
+    result = pipeline(request)
+    picture = contestants.views_of(result, request.cameras[:1]).rgb[0].numpy()
+    left, middle, right = (float(is_named(part, "red").mean()) for part in np.array_split(picture, 3, axis=1))
+    here, there = (left, right) if column == "left" else (right, left)
+    assert here > 0.05 and there < 0.01 and middle < here
 
 
 @pytest.mark.parametrize("frames", [4, 8, 16])
