@@ -15,8 +15,8 @@ from flashworld.nano.training.claims import SURFACE_SHARE, Claim
 from flashworld.nano.training.colour_names import BANDS, is_named, to_hsv
 from flashworld.nano.training.contact_sheet import MAX_JPEG_BYTES, labelled, save_jpeg
 from flashworld.nano.training.curves import draw_curves, read_logs
-from flashworld.nano.training.judged_requests import expected
-from flashworld.nano.training.judged_worlds import WorldScores
+from flashworld.nano.training.judged_requests import CaptionScore, caption_rows, expected
+from flashworld.nano.training.judged_worlds import WorldScores, gain_row
 from flashworld.nano.training.materials import COLOURS, MATERIALS
 from flashworld.nano.training.measures import Views, consistency, depth_errors, psnr
 from flashworld.nano.training.report import Row, table
@@ -107,7 +107,42 @@ def test_the_truth_fulfils_its_captions_and_other_worlds_do_not(atlas):
     own = [claim.holds(view) for claims, view in zip(asked, shown, strict=True) for claim in claims]
     other = [claim.holds(shown[i - 7]) for i, claims in enumerate(asked) for claim in claims]
     assert np.mean(own) >= TRUTH_SHARE and np.mean(other) < 0.5, (np.mean(own), np.mean(other))
-    assert sum(claim.kind == "thing" for claims in asked for claim in claims) > 20
+    for kind in ("thing", "third"):
+        assert sum(claim.kind == kind for claims in asked for claim in claims) > 20, kind
+
+
+def test_a_thing_in_another_third_is_found_by_no_claim_about_its_third(atlas):
+    seeds = range(FIRST_CAPTION_SEED, FIRST_CAPTION_SEED + 40)
+    spec = next(
+        s for s in (sample_spec(seed, 0.0) for seed in seeds) if len(s.things) == 1 and s.things[0].column == "left"
+    )
+    statements, view = expected(spec, atlas, HEIGHT, WIDTH)
+    (claim,) = [claim for claim in statements if claim.kind == "third"]
+    moved = np.roll(view, WIDTH // 2, axis=1)
+    assert claim.holds(view) and not claim.holds(moved)
+
+
+def caption_score(things: list[bool], thirds: list[bool]) -> CaptionScore:
+    kinds = ["ground", *["thing"] * len(things), *["third"] * len(thirds)]
+    found = [True, *things, *thirds]
+    blank = [False] * len(kinds)
+    return CaptionScore(
+        5000, "", kinds, {"nano": found, "truth": found, "chance": blank}, {"nano": 21.0, "chance": 9.0}
+    )
+
+
+def test_thirds_are_a_row_of_their_own_and_count_nothing_twice():
+    rows = {row.name: row for row in caption_rows([caption_score([True, True, False], [True, False, False])])}
+    assert rows["text only, named colours found, 1 captions"].values["nano"] == pytest.approx(3 / 4)
+    assert rows["- things"].values["nano"] == pytest.approx(2 / 3) and rows["- things"].verdict == "missed"
+    assert rows["- things, in their third of the picture"].values["nano"] == pytest.approx(1 / 3)
+    assert rows["text only, PSNR against the caption's one scene"].verdict == "must"
+    assert caption_rows([]) == []
+
+
+def test_gains_are_over_the_billboard():
+    row = gain_row("x", {"nano": 25.0, "billboard": 22.5, "random weights": 9.0})
+    assert row.values == {"nano": 2.5} and row.verdict == "must" and "+2.5 dB" in table([row])
 
 
 def test_a_claim_is_about_its_part_of_the_picture():
@@ -121,11 +156,13 @@ def test_the_table_says_which_bar_is_met():
     rows = [
         Row("a", "dB", {"nano": 28.5, "truth": 100.0}, 24, 28), Row("b", "error", {"nano": 0.1}, 0.15, 0.08),
         Row("c", "%", {"nano": 0.5}, 0.8, 0.95), Row("d", "yes", {"nano": 1.0}, 1), Row("e", "dB", {"nano": 3.0}),
+        Row("f", "s", {"nano": 11.6}, 20, 12), Row("g", "gain", {"nano": -0.5}, 2, 4),
     ]  # fmt: skip
-    assert [row.verdict for row in rows] == ["aim", "must", "missed", "must", ""]
+    assert [row.verdict for row in rows] == ["aim", "must", "missed", "must", "", "aim", "missed"]
     lines = table(rows).splitlines()
-    assert len(lines) == 7 and {line.count("|") for line in lines} == {9}
+    assert len(lines) == 9 and {line.count("|") for line in lines} == {9}
     assert "28.5 dB" in lines[2] and "exact" in lines[2] and "50.0 %" in lines[4]
+    assert "12 s" in lines[7] and "-0.5 dB" in lines[8] and "+4.0 dB" in lines[8]
     json.dumps([row.to_dict() for row in rows])
 
 

@@ -2,11 +2,13 @@
 
 A claim holds when its colour fills enough of the part of the picture where it belongs: the ground at the bottom, the sky
 at the top, walls above the middle, things in the third that the caption puts them in. A thing is asked for only if the
-world the caption was written for shows it (it may hide behind another) and shows it against another colour.
+world the caption was written for shows it (it may hide behind another) and shows it against another colour. The parts of
+things reach a little over their thirds; whether a thing is inside its third is asked for on its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +27,11 @@ WALL: Part = (0.2, 0.45, 0.0, 1.0)
 COLUMN_PARTS: dict[str, Part] = {
     "left": (0.05, 0.95, 0.02, 0.48), "centre": (0.05, 0.95, 0.28, 0.72), "right": (0.05, 0.95, 0.52, 0.98),
 }  # fmt: skip
+THIRDS: dict[str, Part] = {
+    "left": (0.0, 1.0, 0.0, 1 / 3),
+    "centre": (0.0, 1.0, 1 / 3, 2 / 3),
+    "right": (0.0, 1.0, 2 / 3, 1.0),
+}
 SURFACE_SHARE = 0.3
 """Of its part that ground, sky or walls must fill."""
 THING_SHARE = 0.25
@@ -40,7 +47,7 @@ class Claim:
     """One checkable statement.
 
     Attributes:
-        kind: "ground", "sky", "wall" or "thing".
+        kind: "ground", "sky", "wall", "thing" or "third".
         name: A colour, ground or sky of `colour_names`.
         part: Where.
         share: Least share of the part's pixels.
@@ -70,13 +77,24 @@ def claims(spec: WorldSpec, world: WorldBatch, view: Frame, surface: torch.Tenso
         found.append(Claim("sky", spec.sky, SKY, SURFACE_SHARE))
     if spec.wall:
         found.append(Claim("wall", spec.wall_colour or spec.wall, WALL, SURFACE_SHARE))
+    return found + _thing_claims("thing", COLUMN_PARTS, spec, world, view, surface)
+
+
+def third_claims(spec: WorldSpec, world: WorldBatch, view: Frame, surface: torch.Tensor) -> list[Claim]:
+    """The same of things alone, each in its own third of the picture by the pixels that it has there; as for `claims`."""
+    return _thing_claims("third", THIRDS, spec, world, view, surface)
+
+
+def _thing_claims(
+    kind: str, parts: Mapping[str, Part], spec: WorldSpec, world: WorldBatch, view: Frame, surface: torch.Tensor
+) -> list[Claim]:
+    found = []
     for number, thing in enumerate(spec.things):
-        mask = _pixels(number, world, surface)
-        part = COLUMN_PARTS[thing.column]
-        own = int(mask.sum())
+        part, mask = parts[thing.column], _pixels(number, world, surface)
+        own = int((_cut(mask, part) if kind == "third" else mask).sum())
         around = int((is_named(_cut(view, part) / np.float32(255), thing.colour) & ~_cut(mask, part)).sum())
         if own >= VISIBLE_SHARE * mask.size and around <= CAMOUFLAGE * own:
-            found.append(Claim("thing", thing.colour, part, THING_SHARE * own / _cut(mask, part).size))
+            found.append(Claim(kind, thing.colour, part, THING_SHARE * own / _cut(mask, part).size))
     return found
 
 

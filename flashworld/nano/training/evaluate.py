@@ -8,6 +8,7 @@ true depth of the first view), for random weights (on fewer worlds) and, where i
 - Novel views are the generated ones but the first, and one more half way between any two.
 - Depth is the rendered one along the optical axis divided by alpha, against the ray-cast one in scene units, with the
   scale as the model gives it; sky has no depth and does not count; where nothing is drawn the error is 1.
+- Words are also held against the one scene that they mean (`layouts`), pixel by pixel.
 - `claims` says what a caption asks for, `colour_names` how it is recognised, `measures` what consistency is.
 """
 
@@ -19,6 +20,7 @@ import logging
 import os
 import platform
 import sys
+import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,7 +31,7 @@ from PIL import Image
 
 from flashworld import __version__
 from flashworld.errors import DependencyError
-from flashworld.inputs import build_request
+from flashworld.inputs import VideoSettings, build_request
 from flashworld.nano.training import contestants, photos
 from flashworld.nano.training.judged_requests import PHOTO_SEED, caption_rows, judge_captions, judge_photos, photo_row
 from flashworld.nano.training.judged_worlds import judge_worlds, world_rows
@@ -119,6 +121,7 @@ def evaluate(pipeline: FlashWorldPipeline, settings: EvaluationSettings) -> tupl
         photo_row(shown),
         *caption_rows(said),
         Row("same seed, same result", "yes", {"nano": float(repeats(pipeline, frames))}, must=1),
+        Row("a scene with its files and a 32-frame video, CPU seconds", "s", {"nano": scene_cpu_s(pipeline)}, 20, 12),
     ]
     seeds = {
         "worlds": f"0-{settings.worlds - 1}",
@@ -156,6 +159,17 @@ def repeats(pipeline: FlashWorldPipeline, frames: int | None) -> bool:
         torch.equal(getattr(first, name), getattr(second, name))
         for name in ("means", "quats_wxyz", "scales", "opacities", "sh")
     )
+
+
+def scene_cpu_s(pipeline: FlashWorldPipeline) -> float:
+    """CPU seconds from words to five files, one of them a video of 32 frames, at the model's own size."""
+    request = build_request(
+        text="a red ball on grass", seed=1, video=VideoSettings(fps=8, seconds=4.0), defaults=pipeline.networks.config
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.process_time()
+        pipeline(request).save(Path(folder))
+        return time.process_time() - start
 
 
 def versions() -> dict[str, object]:

@@ -15,7 +15,7 @@ from flashworld.cameras import intrinsics_from_fov
 from flashworld.inputs import build_request
 from flashworld.nano.training import contestants
 from flashworld.nano.training.captions import caption
-from flashworld.nano.training.claims import Claim, claims
+from flashworld.nano.training.claims import Claim, claims, third_claims
 from flashworld.nano.training.layouts import exact_layout
 from flashworld.nano.training.materials import TextureAtlas
 from flashworld.nano.training.measures import psnr
@@ -82,7 +82,7 @@ def first_view(result: SceneResult) -> torch.Tensor:
 def photo_row(found: Mapping[str, Mapping[str, float]]) -> Row:
     """The table's line about photographs."""
     values = {who: float(np.mean(list(each.values()))) for who, each in found.items()} | {"billboard": 100.0}
-    return Row(f"input view, {len(found['nano'])} held-out photographs", "dB", values, 21, 25)
+    return Row(f"input view, {len(found['nano'])} held-out photographs", "dB", values, 24.5, 26)
 
 
 @dataclass
@@ -94,12 +94,14 @@ class CaptionScore:
         text: The caption.
         kinds: Kind of each claim.
         found: By contestant, for each claim whether it holds; "chance" is nano's picture of another caption.
+        psnr: By contestant, dB against the caption's own scene; "chance" as above.
     """
 
     seed: int
     text: str
     kinds: list[str]
     found: dict[str, list[bool]] = field(default_factory=dict)
+    psnr: dict[str, float] = field(default_factory=dict)
 
 
 def judge_captions(
@@ -118,6 +120,7 @@ def judge_captions(
     scores: list[CaptionScore] = []
     asked: list[list[Claim]] = []
     shown: list[Frame] = []
+    truths: list[Frame] = []
     for i in range(count):
         spec = sample_spec(FIRST_CAPTION_SEED + i, gallery_share=0.0)
         score = CaptionScore(spec.seed, caption(spec, 0), [])
@@ -128,7 +131,9 @@ def judge_captions(
             pictures["random weights"] = first_picture(lost, frames, score)
         score.kinds = [claim.kind for claim in statements]
         score.found = {who: [claim.holds(view) for claim in statements] for who, view in pictures.items()}
+        score.psnr = {who: frame_psnr(view, truth) for who, view in pictures.items() if who != "truth"}
         scores.append(score)
+        truths.append(truth)
         asked.append(statements)
         shown.append(picture)
         if (i + 1) % LOG_EVERY == 0:
@@ -136,6 +141,7 @@ def judge_captions(
     for i, score in enumerate(scores):
         other = shown[(i + len(shown) // 2) % len(shown)]
         score.found["chance"] = [claim.holds(other) for claim in asked[i]]
+        score.psnr["chance"] = frame_psnr(other, truths[i])
     return scores
 
 
@@ -148,13 +154,19 @@ def expected(spec: WorldSpec, atlas: TextureAtlas, height: int, width: int) -> t
     """What the caption of a world claims, and the world itself."""
     world = build_world(spec, exact_layout(height, width))
     camera = first_camera(world, intrinsics_from_fov(FOV_Y_DEG, height, width))
-    view = as_frame(look(world, camera, atlas, height, width, samples=1))
-    return claims(spec, world, view, surfaces(world, camera, height, width)[1]), view
+    view = as_frame(look(world, camera, atlas, height, width))
+    surface = surfaces(world, camera, height, width)[1]
+    return [*claims(spec, world, view, surface), *third_claims(spec, world, view, surface)], view
 
 
 def as_frame(picture: torch.Tensor) -> Frame:
     """[0, 1] to uint8. (H, W, 3)"""
     return (picture * 255).round().byte().numpy()
+
+
+def frame_psnr(picture: Frame, truth: Frame) -> float:
+    """PSNR of two uint8 pictures in dB."""
+    return psnr(*(torch.from_numpy(view.astype(np.float32) / 255) for view in (picture, truth)))
 
 
 def caption_rows(scores: list[CaptionScore]) -> list[Row]:
@@ -163,24 +175,42 @@ def caption_rows(scores: list[CaptionScore]) -> list[Row]:
         return []
     everyone = ("nano", "random weights", "truth")
 
-    def shares(kind: str | None = None) -> dict[str, float]:
+    def shares(kind: str | None) -> dict[str, float]:
         found = {who: share_found(scores, who, kind) for who in everyone}
         return {who: share for who, share in found.items() if share is not None}
 
-    rows = [Row(f"text only, named colours found, {len(scores)} captions", "%", shares(), 0.80, 0.95)]
-    for kind, name in (("ground", "ground"), ("sky", "sky"), ("wall", "walls"), ("thing", "things")):
+    rows = [Row(f"text only, named colours found, {len(scores)} captions", "%", shares(None), 0.85, 0.95)]
+    for kind, name in (("ground", "ground"), ("sky", "sky"), ("wall", "walls")):
         rows.append(Row(f"- {name}", "%", shares(kind)))
-    chance = share_found(scores, "chance")
-    return [*rows, Row("- by chance: pictures of other captions", "%", {} if chance is None else {"nano": chance})]
+    rows.append(Row("- things", "%", shares("thing"), 0.75, 0.90))
+    rows.append(Row("- things, in their third of the picture", "%", shares("third"), 0.75, 0.90))
+    chance = {name: share_found(scores, "chance", kind) for name, kind in (("all", None), ("things", "thing"))}
+    for name, share in chance.items():
+        if share is not None:
+            rows.append(Row(f"- by chance, {name}: pictures of other captions", "%", {"nano": share}))
+    values = {
+        who: float(np.mean([score.psnr[who] for score in scores if who in score.psnr]))
+        for who in ("nano", "random weights", "chance")
+        if any(who in score.psnr for score in scores)
+    }
+    by_chance = {"nano": values.pop("chance")}
+    rows.append(Row("text only, PSNR against the caption's one scene", "dB", values, 20, 24))
+    return [*rows, Row("- by chance: pictures of other captions", "dB", by_chance)]
 
 
-def share_found(scores: list[CaptionScore], who: str, kind: str | None = None) -> float | None:
-    """Share of claims (of one kind) that a contestant's pictures fulfil; None when there are none."""
+def share_found(scores: list[CaptionScore], who: str, kind: str | None) -> float | None:
+    """Share of claims that a contestant's pictures fulfil; None when there are none.
+
+    Args:
+        scores: Of all captions.
+        who: The contestant.
+        kind: Of the claims; None: all but "third", which repeats "thing".
+    """
     held = [
         ok
         for score in scores
         if who in score.found
         for name, ok in zip(score.kinds, score.found[who], strict=True)
-        if kind in (None, name)
+        if name == kind or (kind is None and name != "third")
     ]
     return float(np.mean(held)) if held else None

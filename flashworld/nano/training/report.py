@@ -10,7 +10,8 @@ EXACT_DB = 99.0
 """PSNR from here on is no difference at all."""
 COLUMNS = ("nano", "billboard", "random weights", "truth")
 
-Unit = Literal["dB", "error", "%", "yes"]
+Unit = Literal["dB", "gain", "error", "%", "s", "yes"]
+LOW_IS_GOOD: tuple[Unit, ...] = ("error", "s")
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Row:
 
     Attributes:
         name: What was measured, on how many.
-        unit: "dB" and "%" are better high, "error" low, "yes" is a fact.
+        unit: "dB", "gain" (dB more than another) and "%" are better high, "error" and "s" low, "yes" is a fact.
         values: By contestant; missing: does not apply.
         must: The least that is acceptable; None: shown for information.
         aim: What was hoped for.
@@ -36,7 +37,7 @@ class Row:
         """Which bar nano meets: "aim", "must" or "missed"; empty where there is none."""
         if self.must is None or "nano" not in self.values:
             return ""
-        sign = -1 if self.unit == "error" else 1
+        sign = -1 if self.unit in LOW_IS_GOOD else 1
         value = sign * self.values["nano"]
         if self.aim is not None and value >= sign * self.aim:
             return "aim"
@@ -63,6 +64,10 @@ def _show(value: float | None, unit: Unit) -> str:
         return ""
     if unit == "dB":
         return "exact" if value >= EXACT_DB else f"{value:.1f} dB"
+    if unit == "gain":
+        return f"{value:+.1f} dB"
+    if unit == "s":
+        return f"{value:.0f} s"
     if unit == "error":
         return f"{value:.3f}"
     if unit == "%":
