@@ -130,7 +130,7 @@ EXTRAS: dict[str, tuple[str, ...]] = {
 }
 FILLERS = frozenset(
     """a an the and with under over on of in at to there is are stand stands standing lie lies lying sit sits sitting we see it its has
-    have made into from view photo image object thing static scene place floor ground ceiling day time one which that some by
+    have made into from above view photo image object thing static scene place floor ground ceiling day time one which that some by
     up down very all around beautiful nice wide full near_by shown showing show render 3d my our this these those for""".split()
 )
 """Stop words, which are not reported."""
