@@ -176,6 +176,6 @@ def test_sheets_stay_small_and_curves_join_runs(tmp_path):
         path.write_text("\n".join(json.dumps(line) for line in [*lines, {"look": "end", "input": 20.0}]))
     points = read_logs(logs)
     assert [minutes for minutes, _ in points["picture"]] == [1, 2, 3, 4, 5, 6, 7, 8]
-    assert points["input"] == [(4, 20.0), (8, 20.0)]
+    assert points["judged_input"] == [(4, 20.0), (8, 20.0)] and "input" not in points
     draw_curves(logs, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 5000

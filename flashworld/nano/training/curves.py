@@ -11,19 +11,26 @@ from flashworld.errors import DependencyError
 from flashworld.io.atomic import replacing
 
 log = logging.getLogger(__name__)
+JUDGED = "judged_"
+"""Before the names of what was measured on unseen worlds, photographs and captions; the rest is of training steps."""
 PANELS = {
-    "picture loss": ("picture",),
-    "depth loss": ("depth",),
-    "stage 1: PSNR of single views, dB": ("psnr",),
-    "stage 2: PSNR after the last step, dB": ("input_3", "novel_3", "text_view"),
-}
+    "picture loss": ("picture", "words_picture"),
+    "depth loss": ("depth", "words_depth"),
+    "PSNR: single views (stage 1), unseen data; dB": (
+        "psnr", "judged_input", "judged_path", "judged_photos", "judged_words_psnr",
+    ),
+    "named colours found": ("judged_found_ground", "judged_found_sky", "judged_found_wall", "judged_found_thing"),
+}  # fmt: skip
 """Titles and what the log calls the numbers."""
 
 Points = dict[str, list[tuple[float, float]]]
 
 
 def read_logs(paths: list[Path]) -> Points:
-    """Points (minutes of training so far, value) of every number in the logs, runs one after the other."""
+    """Points (minutes of training so far, value) of every number in the logs, runs one after the other.
+
+    A log's lines are training steps, or looks at unseen data ("look"), whose names get `JUDGED` before them.
+    """
     found: Points = {}
     before = minutes = 0.0
     for path in paths:
@@ -33,9 +40,10 @@ def read_logs(paths: list[Path]) -> Points:
             if entry.get("stage", stage) != stage:  # each stage has a clock of its own
                 stage, before, minutes = entry["stage"], before + minutes, 0.0
             minutes = entry.get("seconds", minutes * 60) / 60
+            prefix = JUDGED if "look" in entry else ""
             for name, value in entry.items():
                 if isinstance(value, int | float) and math.isfinite(value):
-                    found.setdefault(name, []).append((before + minutes, value))
+                    found.setdefault(prefix + name, []).append((before + minutes, value))
         before, minutes = before + minutes, 0.0
     return found
 
@@ -57,7 +65,7 @@ def draw_curves(paths: list[Path], out: Path) -> None:
         known = [name for name in names if name in points]
         for name in known:
             minutes, values = zip(*points[name], strict=True)
-            axis.plot(minutes, values, linewidth=1, label=name)
+            axis.plot(minutes, values, linewidth=1, label=name.removeprefix(JUDGED))
         if len(known) > 1:
             axis.legend(fontsize=7)
         axis.set_title(title, fontsize=9)
