@@ -26,7 +26,7 @@ class CardModel:
     def __init__(self, gpus: str, options: ModelOptions, *, zero_gpu: bool) -> None:
         if zero_gpu:
             raise InputError("--gpus is for GPUs of your own: on ZeroGPU the platform hands them out")
-        cards = choose_cards(gpus)
+        cards = choose_cards(gpus, options.gpus_per_scene)
         self.source = options.source
         self.config: ModelConfig = model_config(self.source)
         self.on_gpu = cards[0].device == "cuda"

@@ -113,7 +113,7 @@ class Model:
         """Keep networks in CPU memory that do not fit on the GPU, unless `--offload` was given."""
         from aot.keys import device_is_emulated
 
-        if self._options.offload or device_is_emulated("cuda"):
+        if self._options.offload or self._options.gpus_per_scene > 1 or device_is_emulated("cuda"):
             return
         free, _ = torch.cuda.mem_get_info()
         offload = offload_that_fits(weight_bytes(self.config, torch.bfloat16), free)
@@ -154,6 +154,9 @@ class Model:
 
     def _compile(self) -> None:
         """Install compiled graphs, compiling missing ones; without them everything still runs, more slowly."""
+        if self._options.gpus_per_scene > 1:  # collectives stand between the products; graphs hold one card's alone
+            self.note = f"running eagerly, {self._options.gpus_per_scene} GPUs a scene"
+            return
         if os.environ.get("FLASHWORLD_AOT") == "off" or self._options.offload:
             self.note = f"running eagerly{self.room}"
             return

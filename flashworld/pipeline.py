@@ -23,7 +23,7 @@ from flashworld.models.networks import Networks
 from flashworld.models.offload import Offload
 from flashworld.progress import Progress
 from flashworld.result import SceneResult
-from flashworld.sampling import STEPS, Conditioning, SeededNoise, StepResult, sample
+from flashworld.sampling import STEPS, Conditioning, Renderer, SeededNoise, StepResult, sample
 from flashworld.types import Frame, Images
 
 TEXT_FRACTION = 0.06
@@ -44,10 +44,19 @@ class FlashWorldPipeline:
         networks: The four networks, on their device.
         name: Name for display; says "untrained" if the weights are random.
         frames_per_chunk: Frames per batch of VAE and Gaussian decoder; None: by device.
+        render: Draws the views that are fed back; None: `render_white`.
     """
 
-    def __init__(self, networks: Networks, *, name: str | None = None, frames_per_chunk: int | None = None) -> None:
+    def __init__(
+        self,
+        networks: Networks,
+        *,
+        name: str | None = None,
+        frames_per_chunk: int | None = None,
+        render: Renderer | None = None,
+    ) -> None:
         self.networks = networks
+        self._render = render or render_white
         self.name = name or networks.config.name
         on_cpu = networks.device.type == "cpu"
         self.frames_per_chunk = frames_per_chunk or (CPU_FRAMES_PER_CHUNK if on_cpu else FRAMES_PER_CHUNK)
@@ -156,7 +165,7 @@ class FlashWorldPipeline:
                 cameras, embeds, request.height, request.width, to_image(request.picture), request.image_index
             ),
             SeededNoise(torch.Generator().manual_seed(request.seed)),
-            render_white,
+            self._render,
             frames_per_chunk=self.frames_per_chunk,
             during=clock.stage,
         )

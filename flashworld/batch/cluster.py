@@ -72,6 +72,7 @@ class _Job:
     row: Row
     request: Any = None
     attempts: int = 0
+    actor: Any = None
 
 
 @dataclass
@@ -102,29 +103,34 @@ class RayWorkers:
         self._errors = _lost_worker_errors(ray)
         _connect(ray, address)
         on_gpu = settings.model.device == "cuda"
+        self._plain_settings = settings
         count, cores = self._sizes(on_gpu, workers, address)
-        options: dict[str, Any] = {"num_gpus": 1, "num_cpus": 1} if on_gpu else {"num_cpus": cores}
+        gpus = settings.model.gpus_per_scene
+        options: dict[str, Any] = {"num_gpus": gpus, "num_cpus": 1} if on_gpu else {"num_cpus": cores}
         self._actor = ray.remote(max_concurrency=settings.threads, **options)(SceneActor)
         self._check = ray.remote(num_cpus=0, num_returns=2)(check_row)
         self._settings = ray.put(settings)
-        self._plain_settings = settings
         self._cores = None if on_gpu else cores
         self._in_hand = settings.threads + 1  # one more waits at the worker, so that it never does
         self._slots = [_Slot(index) for index in range(count)]
         self._starts: dict[Any, _Slot] = {}
         self._failed_starts = 0
-        self.note = f"{count} workers on Ray, one {'GPU' if on_gpu else f'in {cores} cores'} each"
+        share = f"{gpus} GPUs" if gpus > 1 else "one GPU" if on_gpu else f"{cores} of the cores"
+        self.note = f"{count} workers on Ray, {share} each"
 
     def _sizes(self, on_gpu: bool, workers: int | None, address: str | None) -> tuple[int, int]:
         """Workers, and cores of each."""
         there = self._ray.cluster_resources()
         where = f"the cluster at {address}" if address else "this machine"
         kind = "GPU" if on_gpu else "CPU"
-        units = int(there.get(kind, 0))
+        units = int(there.get(kind, 0)) // self._plain_settings.model.gpus_per_scene
         if units == 0:
-            raise DependencyError(f"{where} has no {kind}s for Ray: add one, or choose --device cpu")
+            few = f"no {kind}s" if not there.get(kind) else f"only {int(there[kind])} {kind}s"
+            raise DependencyError(f"{where} has {few} for Ray: add some, or choose --device cpu")
         if workers is not None and workers > units:
-            raise InputError(f"--workers must be at most the {units} {kind}s of {where}, got {workers}")
+            raise InputError(
+                f"--workers must be at most {units}, which the {kind}s of {where} are enough for, got {workers}"
+            )
         count = workers or units
         return count, max(1, units // count)
 
@@ -152,7 +158,11 @@ class RayWorkers:
                 waited = [*checking, *self._starts, *(ref for slot in self._slots for ref in slot.jobs)]
                 if not waited:
                     return
-                for ref in self._ray.wait(waited, num_returns=1, timeout=POLL_S)[0]:
+                if self._ray.wait(waited, num_returns=1, timeout=POLL_S)[0]:
+                    ended, _ = self._ray.wait(waited, num_returns=len(waited), timeout=0)  # all that are there by now
+                else:
+                    ended = []
+                for ref in ended:
                     if ref in checking:
                         yield from self._checked(checking.pop(ref), ref, ready)
                     elif ref in self._starts:
@@ -176,7 +186,7 @@ class RayWorkers:
             if not free:
                 break
             slot, job = min(free, key=lambda slot: len(slot.jobs)), ready.pop(0)
-            job.attempts += 1
+            job.attempts, job.actor = job.attempts + 1, slot.actor
             slot.jobs[slot.actor.make.remote(job.row, job.request)] = job
         missing = [slot for slot in self._slots if slot.actor is None]
         for slot in missing[: len(ready)]:
@@ -215,7 +225,8 @@ class RayWorkers:
             outcome = self._get(ref)
         except self._errors as error:
             logger.warning("a worker ended while it made scene %s: %s", job.row.id, error)
-            slot.actor, slot.ready = None, False
+            if slot.actor is job.actor:  # else its successor has been started already
+                slot.actor, slot.ready = None, False
             if job.attempts < MAX_ATTEMPTS:
                 ready.insert(0, job)
                 return

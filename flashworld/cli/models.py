@@ -28,6 +28,9 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--offload", default="", metavar="LIST",
         help="comma-separated: text (runs on the CPU), vae, transformer (moved to the GPU for each call)",
     )  # fmt: skip
+    group.add_argument(
+        "--gpus-per-scene", type=int, default=1, metavar="N", help="so many cards share each scene, eagerly; default: 1"
+    )
     group.add_argument("--offload_t5", action="store_true", help="the same as --offload text")
     group.add_argument("--offload_vae", action="store_true", help="the same as --offload vae")
     group.add_argument(
@@ -39,9 +42,14 @@ def model_options(args: argparse.Namespace) -> ModelOptions:
     """The chosen model options.
 
     Raises:
-        InputError: an unknown name in `--offload`.
+        InputError: an unknown name in `--offload`, or a number of cards that cannot be had.
     """
-    return ModelOptions(args.ckpt or args.model, args.wan, args.device, _offload(args))
+    options = ModelOptions(args.ckpt or args.model, args.wan, args.device, _offload(args), args.gpus_per_scene)
+    if options.gpus_per_scene != 1:
+        from flashworld.parallel.launch import require_cards
+
+        require_cards(options)
+    return options
 
 
 def _offload(args: argparse.Namespace) -> tuple[Offload, ...]:

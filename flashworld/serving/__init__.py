@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 __all__ = [
+    "card_pool",
+    "card_worker",
+    "cards",
+    "channel",
     "costs",
     "delivery",
     "durations",
     "file_progress",
+    "generation",
     "messages",
     "options",
     "private_folder",

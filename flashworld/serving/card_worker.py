@@ -103,5 +103,6 @@ def _generate(channel: Channel, pipeline: FlashWorldPipeline, request: Generatio
 
 def end_with_the_app() -> None:
     """Wait for the end of standard input, which the app holds open as long as it lives."""
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1):  # not `sys.stdin`, whose lock would be held when the process ends by itself
+        pass
     os._exit(0)

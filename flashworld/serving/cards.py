@@ -31,12 +31,25 @@ class Card:
     cores: tuple[int, ...] = ()
 
 
-def choose_cards(wanted: str) -> tuple[Card, ...]:
-    """The cards that `--gpus` names.
+def choose_cards(wanted: str, per_scene: int = 1) -> tuple[Card, ...]:
+    """The cards that `--gpus` names; where several share a scene, so many neighbours are one.
 
     Raises:
-        InputError: no such GPU, one named twice, or none at all.
+        InputError: no such GPU, one named twice, none at all, or a number that `per_scene` does not divide.
     """
+    cards = _single_cards(wanted)
+    if per_scene == 1:
+        return cards
+    if any(card.device != "cuda" for card in cards) or len(cards) % per_scene:
+        raise InputError(f"--gpus must name a multiple of {per_scene} GPUs with --gpus-per-scene, got {len(cards)}")
+    groups = [cards[start : start + per_scene] for start in range(0, len(cards), per_scene)]
+    return tuple(
+        Card(" and ".join(card.name for card in group), "cuda", ",".join(card.visible or "" for card in group))
+        for group in groups
+    )
+
+
+def _single_cards(wanted: str) -> tuple[Card, ...]:
     names = [name.strip() for name in wanted.split(",") if name.strip()]
     count = torch.cuda.device_count()
     if names == ["all"]:

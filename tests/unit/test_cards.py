@@ -51,3 +51,9 @@ def test_all_of_none_is_one_sentence(monkeypatch):
     for wanted in ("all", "0"):
         with pytest.raises(InputError, match="no"):
             choose_cards(wanted)
+
+
+def test_neighbours_share_a_scene(four_gpus):
+    assert [card.visible for card in choose_cards("all", 2)] == ["0,1", "2,3"]
+    with pytest.raises(InputError, match="a multiple of 2 GPUs"):
+        choose_cards("0,1,2", 2)

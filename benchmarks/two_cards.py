@@ -1,0 +1,102 @@
+"""One scene on several cards against one: python -m benchmarks.two_cards [--model FOLDER] [--cards 2] [--json].
+
+    python -m flashworld weights random --size full --out random
+    python -m benchmarks.two_cards --model random
+
+Three columns, each in a new process that loads the model once and makes the same scene again and again, without a film: one
+card as the app serves it (compiled graphs), one card eagerly, and the cards together, eagerly. Medians of the later scenes. The
+last figure is the largest difference between the scenes' centres, relative to the scene's size. With --device cpu the
+parts are processes of this machine's cores, which says that it runs and nothing about speed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+
+WARM_UP, ROUNDS = 2, 7
+HOW = ("compiled", "eager", "together")
+
+
+def measure(options: argparse.Namespace, how: str, keep: Path) -> None:
+    """Time scenes in this process and write figures and the scene's centres."""
+    from flashworld.device import choose_device
+    from flashworld.inputs import VideoSettings, build_request
+    from flashworld.pipeline import FlashWorldPipeline
+    from flashworld.serving.options import ModelOptions
+
+    cards = options.cards if how == "together" else 1
+    model = ModelOptions(options.model, device=options.device, gpus_per_scene=cards)
+    pipeline: FlashWorldPipeline
+    if how == "compiled":
+        import spaces
+
+        from aot.served_model import Model
+
+        pipeline = Model(model, spaces.GPU, text_int8=False).pipeline
+    else:
+        pipeline = model.load()
+    device = choose_device(options.device, model.source)
+    request = build_request(
+        text="a room", trajectory="orbit_right", seed=1, video=VideoSettings(enabled=False),
+        defaults=pipeline.networks.config,
+    )  # fmt: skip
+    seconds, result = [], None
+    for _ in range(WARM_UP + (ROUNDS if device.type == "cuda" else 1)):
+        start = time.perf_counter()
+        result = pipeline(request)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    assert result is not None
+    torch.save(result.scene.means.float().cpu(), keep / f"{how}.pt")
+    peak = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else 0.0
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+    row = {"seconds": statistics.median(seconds[WARM_UP:]), "peak_gib": peak, "device": name, "cards": cards}
+    (keep / f"{how}.json").write_text(json.dumps(row))
+
+
+def main() -> None:
+    """Run each column in a process of its own and print them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="full")
+    parser.add_argument("--device", choices=("cuda", "cpu"))
+    parser.add_argument("--cards", type=int, default=2)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--part", choices=HOW, help=argparse.SUPPRESS)
+    parser.add_argument("--keep", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.part:
+        measure(options, options.part, options.keep)
+        return
+    columns = HOW if options.device != "cpu" else HOW[1:]
+    with TemporaryDirectory() as folder:
+        for how in columns:
+            words = [*sys.argv[1:], "--part", how, "--keep", folder]
+            subprocess.run([sys.executable, "-m", "benchmarks.two_cards", *words], check=True, env=os.environ.copy())
+        rows = {how: json.loads((Path(folder) / f"{how}.json").read_text()) for how in columns}
+        eager, together = (torch.load(Path(folder) / f"{how}.pt") for how in HOW[1:])
+    difference = float((eager - together).abs().max() / eager.abs().max())
+    if options.json:
+        print(json.dumps({"rows": rows, "difference": difference}, indent=1))
+        return
+    first = rows[columns[0]]["seconds"]
+    for how, row in rows.items():
+        print(
+            f"  {how:10}{row['cards']} x {row['device']:24}{row['seconds']:8.3f} s {row['seconds'] / first:6.2f} x "
+            f"{row['peak_gib']:6.1f} GiB a card"
+        )
+    print(f"  largest difference of a centre between one card and {options.cards}, eagerly: {difference:.2e}")
+
+
+if __name__ == "__main__":
+    main()

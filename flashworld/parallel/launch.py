@@ -1,0 +1,93 @@
+"""Start the processes that share a scene, and load the model in each."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from flashworld.device import choose_device
+from flashworld.errors import InputError, WorkerError
+from flashworld.parallel.group import CardGroup
+from flashworld.parallel.pipeline import SplitPipeline
+from flashworld.serving.cards import VISIBLE, visible_gpu
+from flashworld.serving.channel import GONE, Channel
+
+if TYPE_CHECKING:
+    from flashworld.serving.options import ModelOptions
+
+MAX_GPUS_PER_SCENE = 8
+"""Cards of one host; the DiT's 24 heads are divided among them."""
+LOADED = "loaded"
+
+
+def require_cards(options: ModelOptions) -> None:
+    """Refuse what cannot be divided before anything is loaded.
+
+    Raises:
+        InputError: more cards than there are, or networks that do not stay on them.
+    """
+    wanted = options.gpus_per_scene
+    if not 1 <= wanted <= MAX_GPUS_PER_SCENE:
+        raise InputError(f"--gpus-per-scene must be 1 to {MAX_GPUS_PER_SCENE}, got {wanted}")
+    if wanted == 1:
+        return
+    if options.offload:
+        raise InputError("--gpus-per-scene and --offload exclude each other: divided networks stay on their cards")
+    there = torch.cuda.device_count()
+    if choose_device(options.device, options.source).type == "cuda" and wanted > there:
+        raise InputError(f"--gpus-per-scene {wanted}: this machine has {there} GPUs")
+
+
+def load_split(options: ModelOptions, on_progress: Callable[[str, int, int], None] | None = None) -> SplitPipeline:
+    """The leader's pipeline; the followers are processes that end with this one.
+
+    Args:
+        options: With `gpus_per_scene` above 1.
+        on_progress: See `FlashWorldPipeline.from_pretrained`.
+
+    Raises:
+        FlashWorldError: cards are missing, or the model cannot be loaded somewhere.
+    """
+    require_cards(options)
+    size, device = options.gpus_per_scene, choose_device(options.device, options.source)
+    folder = tempfile.mkdtemp(prefix="flashworld-group-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # groups within the group look there later
+    store = str(Path(folder) / "store")
+    followers = [_start(rank, size, store, options, device) for rank in range(1, size)]
+    whole = replace(options, gpus_per_scene=1).load(on_progress)
+    for follower in followers:
+        try:
+            said = follower.receive()
+        except GONE as error:
+            raise WorkerError("a process that shares the scene ended while it loaded the model") from error
+        if said != LOADED:
+            raise WorkerError(f"a process that shares the scene cannot load the model: {said}")
+    group = CardGroup.join(0, size, store, device)
+    return SplitPipeline(whole.networks, group, name=whole.name, followers=followers)
+
+
+def _start(rank: int, size: int, store: str, options: ModelOptions, device: torch.device) -> Channel:
+    ours, theirs = socket.socketpair()
+    told = {"rank": rank, "size": size, "store": store, "options": asdict(options) | {"device": device.type}}
+    visible = {VISIBLE: visible_gpu(rank)} if device.type == "cuda" else {}
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flashworld.parallel.follower", str(theirs.fileno()), json.dumps(told, default=str)],
+            stdin=subprocess.PIPE,
+            pass_fds=[theirs.fileno()],
+            env=os.environ | visible,
+        )
+    atexit.register(process.kill)
+    return Channel(ours.detach())

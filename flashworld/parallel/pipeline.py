@@ -1,0 +1,92 @@
+"""The pipeline whose scenes several processes make in step: one leads, the others follow it stage by stage."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+
+from flashworld.errors import NumericalError, WorkerError
+from flashworld.inputs import GenerationRequest
+from flashworld.models.networks import Networks
+from flashworld.parallel.group import CardGroup
+from flashworld.parallel.networks import split_networks, split_renderer
+from flashworld.pipeline import FlashWorldPipeline, render_white
+from flashworld.progress import Progress
+from flashworld.result import SceneResult
+from flashworld.serving.channel import GONE, Channel
+
+logger = logging.getLogger(__name__)
+
+GO, STOP = "go", "stop"
+"""Before every stage: whether the leader goes on."""
+SAME_EVERYWHERE = (NumericalError, GeneratorExit)
+"""Ends of a scene that all processes come to alike, after which they are still in step."""
+
+
+class SplitPipeline(FlashWorldPipeline):
+    """What `FlashWorldPipeline` is, in each process of a group.
+
+    Args:
+        networks: Whole, as loaded.
+        group: This process and the others.
+        name: See `FlashWorldPipeline`.
+        followers: The leader's channels to the others; empty for a follower.
+    """
+
+    def __init__(
+        self, networks: Networks, group: CardGroup, *, name: str | None = None, followers: Sequence[Channel] = ()
+    ) -> None:
+        super().__init__(split_networks(networks, group), name=name, render=split_renderer(render_white, group))
+        self._followers = list(followers)
+        self._broken = False
+
+    def stages(self, request: GenerationRequest) -> Iterator[Progress | SceneResult]:
+        """As `FlashWorldPipeline.stages`, the others in step.
+
+        Raises:
+            WorkerError: a process of the group has ended, now or in an earlier call.
+        """
+        self._tell(request)
+        inner, in_step = super().stages(request), False
+        try:
+            while True:
+                self._tell(GO)
+                update = next(inner, None)
+                if update is None:
+                    in_step = True
+                    return
+                try:
+                    yield update
+                except GeneratorExit:
+                    self._tell(STOP)
+                    raise
+        except SAME_EVERYWHERE:
+            in_step = True
+            raise
+        finally:
+            self._broken = self._broken or not in_step
+
+    def follow(self, leader: Channel) -> None:
+        """Make every scene the leader makes, for nothing, until the leader is gone."""
+        try:
+            while True:
+                inner = super().stages(leader.receive())
+                try:
+                    while leader.receive() == GO and next(inner, None) is not None:
+                        pass
+                except NumericalError as error:
+                    logger.info("left with the leader: %s", error)
+                finally:
+                    inner.close()  # pyright: ignore[reportAttributeAccessIssue]
+        except GONE:
+            return
+
+    def _tell(self, what: object) -> None:
+        if self._broken:
+            raise WorkerError("the processes that share a scene are no longer in step: start the program again")
+        try:
+            for follower in self._followers:
+                follower.send(what)
+        except GONE as error:
+            self._broken = True
+            raise WorkerError("a process that shared the scene has ended: start the program again") from error

@@ -1,0 +1,123 @@
+"""One scene by two processes is the scene of one: the real networks in small, gloo between two CPU processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from flashworld.checkpoints.random_weights import model_of_size, write_random_weights
+from flashworld.errors import InputError, WorkerError
+from flashworld.inputs import build_request
+from flashworld.parallel.group import CardGroup
+from flashworld.parallel.launch import load_split, require_cards
+from flashworld.pipeline import FlashWorldPipeline
+from flashworld.result import SceneResult
+from flashworld.serving.options import ModelOptions
+from tests.app.running import children
+
+FIELDS = ("means", "quats_wxyz", "scales", "opacities", "sh")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("tiny") / "weights"
+    write_random_weights(folder, model_of_size("tiny"), seed=0, device="cpu", dtype=torch.float32, shard_bytes=10**9)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def split(weights):
+    """The leader; its one follower is a process."""
+    before = set(children(os.getpid()))
+    pipeline = load_split(ModelOptions(str(weights), device="cpu", gpus_per_scene=2))
+    (pipeline.follower_pid,) = set(children(os.getpid())) - before
+    yield pipeline
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def single(weights) -> FlashWorldPipeline:
+    return FlashWorldPipeline.from_pretrained(weights, device="cpu")
+
+
+def a_request(frames=4, height=64, width=96, image=True, seed=1):
+    picture = torch.randint(0, 256, (height, width, 3), generator=torch.Generator().manual_seed(0)).byte().numpy()
+    return build_request(
+        image=picture if image else None, text="a room", frames=frames, height=height, width=width, seed=seed
+    )
+
+
+@pytest.mark.parametrize(
+    ("frames", "height", "width", "image"), [(4, 64, 96, True), (3, 96, 96, False), (2, 64, 64, True)]
+)  # fmt: skip
+def test_two_processes_make_the_scene_of_one(split, single, frames, height, width, image):
+    """Also 3 views of 3 x 3 tokens, which two cannot halve.
+
+    How far rounding carries through four steps of random networks is measured, not guessed: one process that decodes its
+    views one by one differs from itself by as much.
+    """
+    request = a_request(frames, height, width, image)
+    one, two = single(request).scene, split(request).scene
+    chunked = FlashWorldPipeline(single.networks, frames_per_chunk=1)(request).scene
+    assert len(one) == len(two) == frames * 2 * (height // 2) * (width // 2)
+    for name in FIELDS:
+        first, second, other = (getattr(scene, name) for scene in (one, two, chunked))
+        size = first.abs().max()
+        rounding = max(float((first - other).abs().max() / size), 1e-5)
+        assert float((first - second).abs().max() / size) <= 4 * rounding, name
+        assert float((first - second).abs().median() / size) <= 1e-4, name
+
+
+def test_who_stops_in_the_middle_leaves_the_two_in_step(split, single):
+    for stages in (1, 2, 4):
+        stopped = split.stages(a_request())
+        for _ in range(stages):
+            next(stopped)
+        stopped.close()
+    last = list(split.stages(a_request(seed=5)))[-1]
+    assert isinstance(last, SceneResult)
+    one = single(a_request(seed=5)).scene.means
+    assert torch.allclose(last.scene.means, one, rtol=0, atol=1e-3 * float(one.abs().max()))
+
+
+def test_a_follower_that_dies_is_a_sentence_and_stays_one(split):
+    """The last test of this file: nothing works afterwards."""
+    os.kill(split.follower_pid, signal.SIGKILL)
+    for _ in range(2):
+        with pytest.raises((WorkerError, RuntimeError)):
+            split(a_request())
+    with pytest.raises(WorkerError, match="start the program again"):
+        split(a_request())
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_parts_are_in_order_and_differ_by_one_at_most(count, size):
+    parts = CardGroup(0, size).parts(count)
+    assert [i for part in parts for i in range(count)[part]] == list(range(count))
+    lengths = [part.stop - part.start for part in parts]
+    assert max(lengths) - min(lengths) <= 1
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (ModelOptions("nano", gpus_per_scene=9, device="cpu"), "must be 1 to 8, got 9"),
+        (ModelOptions("nano", gpus_per_scene=2, device="cpu", offload=("vae",)), "exclude each other"),
+    ],
+)
+def test_what_cannot_be_divided_is_refused_first(options, sentence):
+    with pytest.raises(InputError, match=sentence):
+        require_cards(options)
+
+
+def test_more_cards_than_there_are_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(InputError, match="--gpus-per-scene 2: this machine has 1 GPUs"):
+        require_cards(ModelOptions("full", gpus_per_scene=2))
