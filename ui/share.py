@@ -1,8 +1,13 @@
-"""Links that carry the settings: no server state, so they live as long as the app. The picture cannot travel in one."""
+"""Links that carry the settings and the camera path: no server state, so they live as long as the app. The picture cannot
+travel in one.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -13,27 +18,68 @@ from flashworld.limits import MAX_FOV_DEG, MAX_FRAMES, MAX_PROMPT_CHARS, MAX_SEE
 from flashworld.trajectories import PRESETS
 
 MAX_LINK_CHARS = 6000
+"""What browsers and servers take without trouble."""
+MAX_PATH_CHARS = 200_000
+"""Of a path after unpacking: a link comes from anyone."""
+PATH_DIGITS = 5
 RANGES = {"seed": (0, MAX_SEED), "fov": (MIN_FOV_DEG, MAX_FOV_DEG), "frames": (MIN_FRAMES, MAX_FRAMES)}
 """What the controls can show; a link with more leaves them as they are."""
 
 
 @dataclass(frozen=True)
 class Shared:
-    """What a link holds; empty strings and None are left out."""
+    """What a link holds; empty strings and None are left out. `keys` and `cameras` are packed JSON: a recorded path, or
+    one from a file.
+    """
 
     text: str = ""
     path: str = ""
     knobs: str = ""
+    keys: str = ""
+    cameras: str = ""
     seed: int | None = None
     fov: float | None = None
     frames: int | None = None
     size: str = ""
 
 
-def share_query(shared: Shared) -> str:
-    """The part of the link behind the question mark."""
+def share_query(shared: Shared) -> tuple[str, bool]:
+    """The part of the link behind the question mark, and whether the whole path is in it: a very long one is left out."""
     values = {name: value for name, value in asdict(shared).items() if value not in ("", None)}
-    return urlencode(values)[:MAX_LINK_CHARS]
+    query = urlencode(values)
+    if len(query) <= MAX_LINK_CHARS:
+        return query, True
+    kept = {name: value for name, value in values.items() if name not in ("keys", "cameras")}
+    return urlencode(kept)[:MAX_LINK_CHARS], kept.keys() == values.keys()
+
+
+def pack(data: object) -> str:
+    """JSON values, numbers rounded, in the letters of a link."""
+    text = json.dumps(_rounded(data), separators=(",", ":"))
+    return base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode().rstrip("=")
+
+
+def unpack(packed: str) -> str:
+    """The JSON text again, empty when there is none; nothing is said of what it means.
+
+    Args:
+        packed: From a link, so anything at all.
+    """
+    try:
+        raw = base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4))
+        unpacker = zlib.decompressobj()
+        text = unpacker.decompress(raw, MAX_PATH_CHARS)
+        return text.decode() if unpacker.eof else ""
+    except (binascii.Error, zlib.error, ValueError):
+        return ""
+
+
+def _rounded(data: object) -> object:
+    if isinstance(data, Mapping):
+        return {key: _rounded(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_rounded(value) for value in data]
+    return round(data, PATH_DIGITS) if isinstance(data, float) else data
 
 
 def knobs_text(params: Mapping[str, object]) -> str:

@@ -87,6 +87,16 @@ def test_who_asks_for_less_motion_gets_a_still_scene_also_while_it_plays(visit):
     assert not still.evaluate(f"{STAGE}.player.playing")
 
 
+def test_scene_at_rest_is_seen_itself_and_not_the_poster_before_it(visit):
+    page = visit()
+    page.wait_for_function(f"{STAGE}?.slot.mesh")
+    page.wait_for_function(f"!{STAGE}.overlay.postered")
+    generate_and_wait(page)
+    page.wait_for_function(f"{STAGE}.slot.mesh && {STAGE}.slot.url === {STAGE}.root.dataset.scene")
+    page.wait_for_function(f"!{STAGE}.overlay.postered")
+    wait_for_rest(page)
+
+
 def test_film_rests_where_nobody_sees_it_and_stays_paused_where_the_visitor_paused_it(visit):
     page = visit(reduced_motion="no-preference")
     generate_and_wait(page)

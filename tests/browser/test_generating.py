@@ -39,7 +39,7 @@ def test_a_picture_becomes_a_video_a_scene_and_files(visit, photo, tmp_path):
     assert video.evaluate("(v) => [v.muted, v.loop, v.autoplay, Boolean(v.poster)].every(Boolean)")
     seed = re.search(r"Seed (\d+)", page.inner_text("#fw-facts")).group(1)
     assert page.input_value("#fw-seed input") == seed
-    for name, pattern in {"ply": r"PLY · [\d.]+ (MB|kB)", "video": r"MP4 · ", "zip": r"All \(ZIP\) · "}.items():
+    for name, pattern in {"ply": r"PLY · [\d.]+ (MB|kB)", "video": r"MP4 · ", "zip": r"ZIP · "}.items():
         assert re.match(pattern, page.inner_text(f"#fw-download-{name}"))
     with page.expect_download() as saved:
         page.click("#fw-download-zip")

@@ -149,6 +149,18 @@ def test_path_json_goes_out_and_comes_back_unchanged(visit, tmp_path):
     )
 
 
+def hold_until_moved(page, canvas, key: str, far: float = 0.05) -> None:
+    """Hold a key in the view until its camera is elsewhere, however slowly this machine draws."""
+    before = camera_of(page, PATH_STAGE)[:3]
+    canvas.focus()
+    page.keyboard.down(key)
+    page.wait_for_function(
+        f"([old, far]) => Math.hypot(...{stage_js(PATH_STAGE)}.world.camera.position.toArray().map((v, k) => v - old[k])) > far",
+        arg=[before, far],
+    )
+    page.keyboard.up(key)
+
+
 LOOK = {"position": [0.5, 0.25, 1.0], "quaternion": [1, 0, 0, 0]}
 LENS = {"fx": 100, "fy": 100, "cx": 64, "cy": 48}
 NERF = [[1, 0, 0, 0.5], [0, 1, 0, 0.25], [0, 0, 1, 1.0], [0, 0, 0, 1]]
@@ -192,10 +204,7 @@ def test_recording_adds_replaces_moves_deletes_and_undoes(visit):
     for key in ("d", "w", None):
         recorder.get_by_role("button", name="Add keyframe").click()
         if key:
-            canvas.focus()
-            page.keyboard.down(key)
-            page.wait_for_timeout(250)
-            page.keyboard.up(key)
+            hold_until_moved(page, canvas, key)
     keys = keyframes_of(page, PATH_STAGE)
     assert len(keys) == 3
     assert keys[0] != keys[1] != keys[2]
@@ -306,9 +315,7 @@ def test_recorded_path_is_on_a_map_whenever_the_view_does_not_show_it(visit):
     for key in ("w", "w", None):
         page.keyboard.press("k")
         if key:
-            page.keyboard.down(key)
-            page.wait_for_timeout(400)
-            page.keyboard.up(key)
+            hold_until_moved(page, canvas, key, far=0.3)
     page.get_by_text("3 keyframes recorded").wait_for()
     page.wait_for_function(f"Boolean({stage_js(PATH_STAGE)}.world.inset)")
     page.locator(PATH_STAGE).get_by_role("button", name="Reset the view").click()
@@ -364,3 +371,38 @@ def test_link_restores_the_settings(visit):
     assert page.input_value("#fw-prompt textarea") == "a <b>hall</b>"
     page.wait_for_function("document.querySelector('#fw-knob-turns input[type=number]').value === '3'")
     assert page.input_value("#fw-seed input") == "77"
+
+
+def test_link_carries_a_recorded_path_and_one_from_a_file(visit, server):
+    page = visit(permissions=["clipboard-read", "clipboard-write"])
+    wait_for_stage(page, PATH_STAGE)
+    canvas = page.locator(f"{PATH_STAGE} canvas")
+    canvas.focus()
+    page.keyboard.press("k")
+    hold_until_moved(page, canvas, "d", far=0.3)
+    page.keyboard.press("k")
+    page.get_by_text("2 keyframes recorded").wait_for()
+    keys = keyframes_of(page, PATH_STAGE)
+    first = copied_link(page)
+    other = visit(first.removeprefix(server))
+    other.get_by_text("2 keyframes recorded").wait_for()
+    wait_for_stage(other, PATH_STAGE)
+    other.wait_for_function(f"{stage_js(PATH_STAGE)}.keyframes.list.length === 2")
+    assert keyframes_of(other, PATH_STAGE)[1]["position"] == pytest.approx(keys[1]["position"], abs=2e-5)
+
+    open_tab(page, "From a file")
+    page.fill("#fw-path-text textarea", json.dumps(FORMS["own"]))
+    page.wait_for_function(f"Math.abs({stage_js(PATH_STAGE)}.state.cameras.at(-1)[2] - 1) < 1e-3")
+    third = visit(copied_link(page, first).removeprefix(server))
+    wait_for_stage(third, PATH_STAGE)
+    third.wait_for_function(f"Math.abs({stage_js(PATH_STAGE)}.state.cameras.at(-1)[2] - 1) < 1e-3")
+
+
+def copied_link(page, other: str = "") -> str:
+    """The link that the button shows, once it is another one than before."""
+    page.locator("#fw-share").click()
+    page.wait_for_function(
+        "(other) => { const box = document.querySelector('#fw-link textarea, #fw-link input'); return box?.value && box.value !== other; }",
+        arg=other,
+    )
+    return page.input_value("#fw-link textarea, #fw-link input")

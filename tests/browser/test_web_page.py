@@ -15,7 +15,7 @@ def test_downloaded_page_shows_the_scene_without_a_network(visit, chromium, tmp_
     page = visit()
     generate_and_wait(page, "lightened")
     button = page.locator("#fw-download-html")
-    assert "Web page · " in button.inner_text()
+    assert "HTML · " in button.inner_text()
     with page.expect_download() as saved:
         button.click()
     file = tmp_path / "scene.html"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import math
+import zlib
+from urllib.parse import parse_qsl
 
+import numpy as np
 import pytest
 
 from flashworld.limits import MAX_FRAMES, MAX_SEED
-from ui.share import Shared, read_knobs, read_query
+from ui.share import MAX_LINK_CHARS, Shared, pack, read_knobs, read_query, share_query, unpack
 
 
 @pytest.mark.parametrize("fov", ["nan", "inf", "-inf", "1e308", "0", "4.9", "151", "x", "\ud800"])
@@ -31,3 +36,28 @@ def test_possible_values_stay():
 def test_knobs_that_are_none_give_the_defaults(knobs):
     values = read_knobs(Shared(path="forward", knobs=knobs))
     assert values == {"amplitude": 0.5} and all(math.isfinite(value) for value in values.values())
+
+
+def test_path_goes_through_a_link_and_back():
+    keys = [{"position": [0.1234567, 0, -1.5], "quat_wxyz": [1, 0, 0, 0], "fov_y_deg": 60.0}] * 12
+    query, whole = share_query(Shared(text="a room & a hall", keys=pack({"keyframes": keys, "loop": True})))
+    assert whole
+    back = read_query(dict(parse_qsl(query)))
+    assert back.text == "a room & a hall"
+    assert json.loads(unpack(back.keys))["keyframes"][0]["position"] == [0.12346, 0, -1.5]
+
+
+def test_path_too_long_for_a_link_is_left_out_and_the_rest_stays():
+    rows = np.random.default_rng(0).random((500, 8)).tolist()
+    query, whole = share_query(Shared(text="a room", seed=7, cameras=pack(rows)))
+    assert not whole
+    assert len(query) <= MAX_LINK_CHARS
+    assert read_query(dict(parse_qsl(query))) == Shared(text="a room", seed=7)
+
+
+BOMB = base64.urlsafe_b64encode(zlib.compress(b"[" * 10_000_000)).decode()
+
+
+@pytest.mark.parametrize("packed", ["x", "====", "\ud800", "€", BOMB, pack([])[:-3], base64.b64encode(b"abc").decode()])
+def test_packed_path_that_is_none_is_no_text(packed):
+    assert unpack(packed) == ""

@@ -25,7 +25,9 @@ ELSEWHERE = """
 | PLY | every Gaussian, float32, colours that change with the view (SH degree 2) | x right, y down, z forward (OpenCV) |
 | SPZ | the same, compressed about 10 times | x right, y up, z back (OpenGL) |
 | MP4 | the camera path as a film, H.264 | |
-| Path JSON | the request and its cameras, camera-to-world | x right, y up, looking along −z (OpenGL) |
+| Path | the cameras as JSON, camera-to-world | x right, y up, looking along −z (OpenGL) |
+| ZIP | PLY, SPZ, MP4 and path together | |
+| HTML | the scene and its viewer in one page: opens in any browser, without a network | |
 
 Origin and axes are those of the first camera; one unit is one unit of the camera path.
 """

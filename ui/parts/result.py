@@ -19,9 +19,9 @@ DOWNLOADS: dict[FileName, str] = {
     "ply": "PLY",
     "spz": "SPZ",
     "video": "MP4",
-    "path": "Path JSON",
-    "zip": "All (ZIP)",
-    "html": "Web page",
+    "path": "Path",
+    "zip": "ZIP",
+    "html": "HTML",
 }
 """Their order and names; sizes are added when there is a result."""
 STAGE_TITLES = {
@@ -134,9 +134,9 @@ def build_result_part(first_view: dict, opening: Result | None = None) -> Result
                 _purpose("The next scene’s cameras: record your own here.")
                 path_stage = Stage(origin="path", view=first_view, elem_id="fw-path-stage")
         progress = gr.HTML("", js_on_load=_PROGRESS, elem_id="fw-progress", apply_default_css=False)
+        stale = gr.HTML("", elem_id="fw-stale", apply_default_css=False)
     chosen = gr.Textbox("", visible="hidden", label="Tab", interactive=False)
     made_from = gr.State(None)
-    stale = gr.HTML("", elem_id="fw-stale", apply_default_css=False)
     facts = gr.HTML(OPENING if given else "", elem_id="fw-facts", apply_default_css=False)
     with gr.Row(elem_classes="fw-downloads") as actions:
         downloads: dict[FileName, gr.DownloadButton] = {
@@ -248,4 +248,5 @@ def facts_html(result: Result) -> str:
         f"<li>{escape(STAGE_TITLES.get(name, name.replace('_', ' ')))} <b>{seconds:.1f} s</b></li>"
         for name, seconds in stages.items()
     )
-    return f'{line}<details class="fw-note fw-times"><summary>Where the time went</summary><ul>{rows}</ul></details>'
+    times = f'<details class="fw-note fw-times"><summary>Where the time went</summary><ul>{rows}</ul></details>'
+    return f'<div class="fw-done">{line}{times}</div>'

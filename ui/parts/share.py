@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from flashworld.errors import InputError
 from flashworld.trajectories import PRESETS
+from flashworld.trajectories.json_forms import trajectory_to_json
+from ui.events.camera_path import PathForm, check_recording
 from ui.events.quiet import QUIET
 from ui.parts.inputs import InputsPart
-from ui.parts.path import KNOB_NAMES, PathPart, caption_html, knob_updates, read_form
-from ui.parts.run import RunPart
-from ui.share import Shared, knobs_text, read_knobs, read_query, share_query
+from ui.parts.path import KNOB_NAMES, PathPart, caption_html, knob_updates, read_form, recorded_html
+from ui.parts.run import RunPart, parse_size
+from ui.share import Shared, knobs_text, pack, read_knobs, read_query, share_query, unpack
 
 COPY_JS = """async (query) => {
   const link = window.location.origin + window.location.pathname + "?" + query;
   try { await navigator.clipboard.writeText(link); } catch { /* shown for copying by hand */ }
   return link;
 }"""
+
+
+IN_A_LINK = "Holds words, path, seed and lens; a picture cannot travel in it."
+WITHOUT_PATH = "Holds words, seed and lens. This path is too long for a link: send its JSON along."
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ def build_share(actions: gr.Row) -> SharePart:
     with actions:
         button = gr.Button("Copy link", size="sm", min_width=90, variant="secondary", elem_id="fw-share")
     link = gr.Textbox(
-        label="Link (copied)", info="Holds words, template, seed and lens; a picture or a recorded path cannot travel in it.",
+        label="Link (copied)", info=IN_A_LINK,
         visible=False, interactive=False, buttons=["copy"], elem_id="fw-link",
     )  # fmt: skip
     return SharePart(button, link, gr.Textbox(visible=False))
@@ -44,23 +52,21 @@ def build_share(actions: gr.Row) -> SharePart:
 def connect_share(page: gr.Blocks, share: SharePart, inputs: InputsPart, path: PathPart, run: RunPart) -> None:
     """Wire the button, and fill the form from the address when the page opens."""
 
-    def query(text: str, seed: float | None, fov: float, frames: float, size: str, *values: Any) -> str:
-        form = read_form(*values)
-        template = form.source == "template"
-        return share_query(
+    def query(text: str, seed: float | None, fov: float, frames: float, size: str, *values: Any) -> list:
+        link, whole = share_query(
             Shared(
                 text=text or "",
-                path=form.preset if template else "",
-                knobs=knobs_text({k: v for k, v in form.params.items() if k in KNOB_NAMES}) if template else "",
                 seed=None if seed is None else int(seed),
                 fov=fov,
                 frames=int(frames),
                 size=size,
+                **_shared_path(read_form(*values), int(frames), size, fov),
             )
         )
+        return [link, gr.update(info=IN_A_LINK if whole else WITHOUT_PATH)]
 
     settings = [inputs.prompt, run.seed, path.fov, run.frames, run.size]
-    share.button.click(query, [*settings, *path.inputs], share.query, **QUIET).success(
+    share.button.click(query, [*settings, *path.inputs], [share.query, share.link], **QUIET).success(
         None, share.query, share.link, js=COPY_JS, **QUIET
     ).success(lambda: gr.update(visible=True), None, share.link, **QUIET)
 
@@ -75,10 +81,42 @@ def connect_share(page: gr.Blocks, share: SharePart, inputs: InputsPart, path: P
             gr.skip() if shared.frames is None else min(max(shared.frames, run.frames.minimum), run.frames.maximum),
             shared.size if shared.size in sizes else gr.skip(),
         ]
-        return [*plain, *template_updates(shared.path, read_knobs(shared) if shared.path else {})]
+        template = template_updates(shared.path, read_knobs(shared) if shared.path else {})
+        return [*plain, *_path_updates(shared), *template]
 
     outputs = [inputs.prompt, run.seed, run.randomize, path.fov, run.frames, run.size]
-    page.load(arrive, None, [*outputs, path.picker, path.caption, *path.knobs], **QUIET)
+    by_hand = [path.source, path.tabs, path.recording, path.recorded_note, path.file_text]
+    page.load(arrive, None, [*outputs, *by_hand, path.picker, path.caption, *path.knobs], **QUIET)
+
+
+def _shared_path(form: PathForm, frames: int, size: str, fov: float) -> dict[str, str]:
+    """The path's part of a link; nothing of a path that cannot be used."""
+    if form.source == "template":
+        knobs = {name: value for name, value in form.params.items() if name in KNOB_NAMES}
+        return {"path": form.preset, "knobs": knobs_text(knobs)}
+    if form.source == "record":
+        return {"keys": pack(form.recording)} if form.recording["keyframes"] else {}
+    height, width = parse_size(size)
+    try:
+        cameras, _ = form.cameras(frames, height, width, fov)
+    except InputError:
+        return {}
+    path = trajectory_to_json(cameras, height=height, width=width)
+    return {"cameras": pack({name: path[name] for name in ("format", "version", "axes", "cameras")})}
+
+
+def _path_updates(shared: Shared) -> list:
+    """Source, tab, recording, its note and the file's text of a link's path; what is none is left out."""
+    if shared.keys:
+        try:
+            # As if recorded in a scene: the stage that draws the path then takes it over.
+            recording = {**check_recording(json.loads(unpack(shared.keys))), "origin": "scene"}
+        except (ValueError, RecursionError, InputError):
+            return [gr.skip()] * 5
+        note = recorded_html(len(recording["keyframes"]))
+        return ["record", gr.Tabs(selected="record"), recording, note, gr.skip()]
+    text = unpack(shared.cameras) if shared.cameras else ""
+    return ["file", gr.Tabs(selected="file"), gr.skip(), gr.skip(), text] if text else [gr.skip()] * 5
 
 
 def template_updates(name: str, values: dict[str, float]) -> list:

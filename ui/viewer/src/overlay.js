@@ -81,6 +81,10 @@ export class Overlay {
     this.poster.hidden = !url;
   }
 
+  get postered() {
+    return !this.poster.hidden;
+  }
+
   /** A button in the place of a scene that nobody should have to fetch unasked; null text for none. */
   offer(text, onAccept) {
     this.offered.hidden = !text;

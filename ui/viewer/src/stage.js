@@ -97,7 +97,7 @@ export class Stage {
     this.toolbar.setLength(this.path.length);
     this.toolbar.setPlaying(false);
     this.overlay.tell(this.state.note);
-    if (!this.slot.mesh) this.overlay.showPoster(this.state.poster ?? null);
+    if (!this.slot.mesh) this.overlay.showPoster(this.state.poster ?? null); // else when the scene is replaced
     const { keyframes } = this.state;
     if (keyframes && keyframes.origin !== this.root.dataset.origin && this.keyframes.load(keyframes)) this.recorder.draw();
     if (this.state.recording) this.recorder.element.open = true;
@@ -129,6 +129,7 @@ export class Stage {
   async setScene(file) {
     this.overlay.offer(null);
     this.overlay.offerWhole(null);
+    this.overlay.showPoster(file ? this.state.poster ?? null : null);
     await this.slot.show(file);
     this.drawnAfter = this.world.frames + FRAMES_TO_SORT;
     if (!this.slot.mesh) this.overlay.showPoster(null);
@@ -300,14 +301,15 @@ export class Stage {
   /** One frame of movement; true while something keeps moving. */
   #frame(seconds) {
     this.#drawMap();
-    if (this.slot.mesh && this.world.frames >= this.drawnAfter) this.overlay.showPoster(null);
+    const hidden = this.slot.mesh && this.overlay.postered; // by the poster, until its splats are in order
+    if (hidden && this.world.frames >= this.drawnAfter) this.overlay.showPoster(null);
     const flying = this.controls.step(seconds);
     if (this.#tooSlow()) this.togglePlay();
     const playing = this.player.advance(seconds);
     if (playing) this.#showPlace();
     else if (this.wasPlaying && !this.player.playing) this.toolbar.setPlaying(false);
     this.wasPlaying = playing;
-    return flying || playing;
+    return flying || playing || hidden;
   }
 
   dispose() {
