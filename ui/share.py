@@ -35,12 +35,12 @@ class Shared:
     text: str = ""
     path: str = ""
     knobs: str = ""
-    keys: str = ""
-    cameras: str = ""
     seed: int | None = None
     fov: float | None = None
     frames: int | None = None
     size: str = ""
+    keys: str = ""
+    cameras: str = ""
 
 
 def share_query(shared: Shared) -> tuple[str, bool]:

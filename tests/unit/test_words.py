@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 from flashworld.nano.language import understood
@@ -32,8 +33,11 @@ def test_placeholder_and_listed_words_are_words_it_knows():
 
 def test_examples_of_words_that_a_model_does_not_know_are_not_offered():
     some, all_words = SimpleNamespace(understood=understood), SimpleNamespace(understood=None)
-    examples = {example.name: example for example in load_examples()}
-    offered = {name for name, example in examples.items() if within_reach(example, some)}
-    assert {"toy_world", "coffee"} <= offered
-    assert "mountain_village" not in offered
-    assert all(within_reach(example, all_words) for example in examples.values())
+    shipped = load_examples()
+    assert all(within_reach(example, some) for example in shipped)
+    without_picture = next(example for example in shipped if example.picture is None)
+    strange = replace(without_picture, request={**without_picture.request, "text": "a red ball beside a photographer"})
+    assert not within_reach(strange, some)
+    assert within_reach(strange, all_words)
+    with_picture = next(example for example in shipped if example.picture)
+    assert within_reach(replace(with_picture, request=strange.request), some)
