@@ -164,14 +164,9 @@ def trained_weights(source: str | Path) -> bool:
 
 
 def reads_own_words(source: str | Path) -> bool:
-    """Whether a model knows only the words of `flashworld.nano.language`, without opening its weights.
-
-    Raises:
-        CheckpointError: the folder's weights are not readable.
-    """
+    """Whether a model is a nano, which knows the words of `flashworld.nano.language` alone; its weights stay closed."""
     folder = NANO_DIR if source == "nano" else Path(source)
-    is_nano = source != "full" and (folder / WEIGHTS_NAME).is_file() and not (folder / MANIFEST_NAME).is_file()
-    return is_nano and prompt_reader(folder) is not None
+    return source != "full" and (folder / WEIGHTS_NAME).is_file() and not (folder / MANIFEST_NAME).is_file()
 
 
 def open_model(
