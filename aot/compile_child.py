@@ -17,9 +17,9 @@ from aot.blocks import plan_block
 from aot.children import end_with_starter
 from aot.compile import compile_plan
 from aot.compiler import Compiler
-from aot.proof.examination import first_line
-from aot.proof.standins import Recipe
-from aot.proof.verdicts import Job
+from aot.verification.check import first_line
+from aot.verification.standins import Recipe
+from aot.verification.verdict import Job
 from flashworld.errors import CompiledBlockError
 
 JOB_NAME, PACKAGE_NAME, ERROR_NAME = "job.json", "package.pickle", "error.txt"

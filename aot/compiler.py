@@ -19,7 +19,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from aot.proof.ledger import loaded_libraries
+from aot.verification.records import loaded_libraries
 from flashworld.errors import CompiledBlockError
 
 logger = logging.getLogger(__name__)

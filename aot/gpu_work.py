@@ -16,12 +16,12 @@ from aot.artifacts import Artifact, ArtifactStore
 from aot.blocks import plan_block
 from aot.compile import CompiledPackage, CompileOptions, compile_plan
 from aot.compiler import Compiler, choose_compiler
-from aot.proof.examination import examine, first_line
-from aot.proof.prover import prove
-from aot.proof.standins import Recipe
-from aot.proof.verdicts import REFUSED, Job, Verdict
 from aot.side_by_side import Wanted, compile_side_by_side, fits
 from aot.variants import Variant
+from aot.verification.check import check_graph, first_line
+from aot.verification.runner import verify_graphs
+from aot.verification.standins import Recipe
+from aot.verification.verdict import REFUSED, Job, Verdict
 from flashworld.errors import CompiledBlockError
 from flashworld.models.networks import Networks
 
@@ -84,15 +84,15 @@ def try_all(recipe: Recipe, folders: Mapping[Wanted, str]) -> dict[Wanted, Verdi
     if not folders:
         return {}
     jobs = [Job(folder, *wanted) for wanted, folder in folders.items()]
-    verdicts = dict(zip(folders, prove(recipe, jobs), strict=True))
+    verdicts = dict(zip(folders, verify_graphs(recipe, jobs), strict=True))
     for (name, sizes), verdict in verdicts.items():
-        logger.info("%s for %s: %s", name, sizes.label, verdict.reason or "proved")
+        logger.info("%s for %s: %s", name, sizes.label, verdict.reason or "verified")
     return verdicts
 
 
 def try_in_worker(networks: Networks, options: CompileOptions, job: Job) -> Verdict:
     """Verify a graph in this process, for ZeroGPU workers, which may die without affecting the app."""
-    return examine(resident(networks), options, job)
+    return check_graph(resident(networks), options, job)
 
 
 def compile_all(

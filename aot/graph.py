@@ -1,8 +1,8 @@
 """A compiled graph ready to be called: its library in this process, its weights, and the check that both match.
 
-Weights are not copied: a graph reads the very tensors of the module, bound by name. The library is loaded once a
-process and graph, not once a request. Where weights have moved since (another `data` of the same parameter), they are
-bound again; after exchanging parameters themselves, install the graph anew.
+Weights are not copied: a graph reads the module's own tensors, bound by name. The library is loaded once per
+process and graph, not per request. If weights have moved since (another `data` of the same parameter), they are
+bound again; after replacing the parameters themselves, reinstall the graph.
 """
 
 from __future__ import annotations

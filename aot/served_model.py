@@ -34,7 +34,7 @@ class Model:
     """The pipeline. Loaded by the constructor, except for nano on a CPU, which is loaded in the background after the page opens.
 
     Args:
-        options: Which model, and where.
+        options: Model and device.
         gpu: `spaces.GPU`: graphs are compiled where a GPU is available.
         text_int8: Eight-bit text weights in compiled graphs.
 
@@ -93,7 +93,7 @@ class Model:
         if self._error is not None:
             raise self._error
         if self._pipeline is None:
-            raise CheckpointError("the model could not be loaded, see the log")
+            raise CheckpointError("the model could not be loaded; see the log")
         return self._pipeline
 
     def load_behind_the_page(self) -> None:
@@ -118,9 +118,7 @@ class Model:
         free, _ = torch.cuda.mem_get_info()
         offload = offload_that_fits(weight_bytes(self.config, torch.bfloat16), free)
         if offload:
-            self.room = (
-                f"; {free / 2**30:.0f} GiB of free GPU memory do not hold everything, --offload {','.join(offload)}"
-            )
+            self.room = f"; {free / 2**30:.0f} GiB of free GPU memory are not enough for everything, --offload {','.join(offload)}"
             logger.warning("%s", self.room.strip("; "))
             self._options = replace(self._options, offload=offload)
 

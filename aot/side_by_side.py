@@ -23,9 +23,9 @@ from aot.children import ROOT, ending, environment, last_lines
 from aot.compile import CompiledPackage
 from aot.compile_child import ERROR_NAME, JOB_NAME, PACKAGE_NAME
 from aot.compiler import Compiler
-from aot.proof.standins import Recipe
-from aot.proof.verdicts import Job
 from aot.shapes import SizeRange
+from aot.verification.standins import Recipe
+from aot.verification.verdict import Job
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@
     reports = prepare(networks, GraphSettings.from_environment(), on_gpu=spaces.GPU(duration=STARTUP_SECONDS))
 
 A graph that is found locally or in the shared repository and was verified on this machine before needs no GPU time.
-Otherwise one GPU call compiles missing graphs and verifies new ones, each in a process that may crash (`aot.proof`). A
+Otherwise one GPU call compiles missing graphs and verifies new ones, each in a process that may crash (`aot.verification`). A
 graph that is wrong, crashes or hangs is set aside, and its network runs eagerly. Only package bytes are returned by the
 worker: weights are bound by name in every process, so neither the main process nor the pack file holds them twice.
 """
@@ -27,11 +27,11 @@ from aot.gpu_work import Outcome, Task, try_in_worker, work
 from aot.hub import DEFAULT_REVISION, Place, open_place, pull
 from aot.install import Installed
 from aot.keys import device_is_emulated
-from aot.proof.ledger import Ledger
-from aot.proof.verdicts import NO_DEVICE, REFUSED, Job, Verdict
 from aot.shapes import EVERY_SIZE, SizeRange
 from aot.side_by_side import Wanted
 from aot.variants import Variant
+from aot.verification.records import Records
+from aot.verification.verdict import NO_DEVICE, REFUSED, Job, Verdict
 from flashworld.errors import CompiledBlockError
 from flashworld.models.networks import Networks
 
@@ -104,10 +104,10 @@ class Preparation:
     def __init__(self, networks: Networks, settings: GraphSettings, on_gpu: GpuDecorator | None) -> None:
         self.networks, self.settings, self.on_gpu = networks, settings, on_gpu
         self.store = ArtifactStore(settings.root)
-        self.ledger = Ledger(self.store.root)
+        self.records = Records(self.store.root)
         self.wanted: list[Wanted] = [(name, sizes) for name in settings.blocks for sizes in settings.sizes]
         self.found: dict[Wanted, Artifact] = {}
-        self.proved: set[Wanted] = set()
+        self.verified: set[Wanted] = set()
         self.reasons: dict[Wanted, str] = {}
 
     def search(self) -> None:
@@ -119,17 +119,17 @@ class Preparation:
                 logger.info("%s", error)
                 self.reasons[wanted] = str(error)
                 continue
-            if reason := self.ledger.refused(artifact):
+            if reason := self.records.refused(artifact):
                 self.reasons[wanted] = f"it was refused before: {reason}"
                 continue
             self.found[wanted] = artifact
-            if self.ledger.proved(artifact):
-                self.proved.add(wanted)
+            if self.records.verified(artifact):
+                self.verified.add(wanted)
 
     def make(self) -> None:
         """Compile missing graphs and verify new ones in one GPU call, if there are any."""
         compiler, missing = self._compilable()
-        untried = {wanted: str(a.path) for wanted, a in self.found.items() if wanted not in self.proved}
+        untried = {wanted: str(a.path) for wanted, a in self.found.items() if wanted not in self.verified}
         if not missing and not untried:
             return
         if self.on_gpu is None and device_is_emulated(self.networks.device):
@@ -173,7 +173,7 @@ class Preparation:
         possible = []
         for name, sizes in missing:
             slug = key_for(plan_block(self.networks, name, sizes), self.settings.options).slug
-            if reason := self.ledger.made_in_vain(slug, str(compiler)):
+            if reason := self.records.known_failure(slug, str(compiler)):
                 self.reasons[name, sizes] = f"it was refused before: {reason}"
             else:
                 possible.append((name, sizes))
@@ -184,9 +184,9 @@ class Preparation:
         artifact = self.found[wanted]
         if verdict.status == NO_DEVICE and self.on_gpu is not None and device_is_emulated(self.networks.device):
             verdict = self._try_in_worker(wanted, artifact)
-        self.ledger.settle(self.store, artifact, verdict, str(compiler) if compiler else None)
-        if verdict.proved:
-            self.proved.add(wanted)
+        self.records.store(self.store, artifact, verdict, str(compiler) if compiler else None)
+        if verdict.verified:
+            self.verified.add(wanted)
         else:
             self.reasons[wanted] = verdict.reason or verdict.status
             del self.found[wanted]
@@ -208,7 +208,7 @@ class Preparation:
 
     def _install(self, name: str) -> Installed:
         wanted = [(name, sizes) for sizes in self.settings.sizes]
-        artifacts = [self.found[one] for one in wanted if one in self.proved]
+        artifacts = [self.found[one] for one in wanted if one in self.verified]
         report = install.apply(name, module_of(self.networks, name), artifacts)
         if not report.active and not report.reason:
             report = replace(report, reason=next((self.reasons[one] for one in wanted if one in self.reasons), None))

@@ -1,4 +1,4 @@
-"""What this project uses from inside torch to load compiled graphs, beyond its public names. Read from torch 2.11.0."""
+"""Private interfaces of torch used to load compiled graphs. Read from torch 2.11.0."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MODEL_NAME = "model"
 
 
 def import_loader() -> None:
-    """Import what loading needs: seconds of CPU time that a forked worker inherits instead of spending a visitor's."""
+    """Import what loading needs: a forked worker then inherits it, instead of importing for seconds in a visitor's call."""
     importlib.import_module(PACKAGE_MODULE)
 
 

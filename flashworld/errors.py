@@ -1,4 +1,4 @@
-"""The error classes. A message says what was expected, what came, and where."""
+"""The error classes. A message says what was expected, what was found, and where."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ class FlashWorldError(Exception):
 
 
 class InputError(FlashWorldError, ValueError):
-    """The visitor's data is wrong. The message is one sentence written for them."""
+    """The user's input is invalid. The message is one sentence for the user."""
 
 
 class TrajectoryError(InputError):
@@ -16,7 +16,7 @@ class TrajectoryError(InputError):
 
 
 class ImageError(InputError):
-    """A picture is unreadable, too small or too large."""
+    """An image is unreadable, too small or too large."""
 
 
 class PromptError(InputError):
@@ -24,7 +24,7 @@ class PromptError(InputError):
 
 
 class SceneFileError(InputError):
-    """A PLY, SPZ or .splat file that was handed in cannot be read as a Gaussian scene."""
+    """A file cannot be read as a Gaussian scene."""
 
 
 class CheckpointError(FlashWorldError):
@@ -40,15 +40,15 @@ class CompiledBlockError(FlashWorldError):
 
 
 class SceneError(FlashWorldError):
-    """A scene has arrays of wrong shapes, is empty or not finite, or has values its file format cannot hold."""
+    """A scene has arrays of wrong shapes, is empty or not finite, or has values that its file format cannot represent."""
 
 
 class VideoError(FlashWorldError):
-    """Frames cannot become a video: none, too many, a wrong type or size, or an unknown quality or frame rate."""
+    """Frames cannot be encoded as a video: none, too many, a wrong type or size, or an unknown quality or frame rate."""
 
 
 class WriteError(FlashWorldError):
-    """A file or folder cannot be written: no folder, no permission, no room, or a name that ends in no known format."""
+    """A file or folder cannot be written: no folder, no permission, full disk, or an unknown file suffix."""
 
 
 class PlaceError(WriteError):
@@ -60,7 +60,7 @@ class WorkerError(FlashWorldError):
 
 
 class TransferError(FlashWorldError):
-    """A result did not arrive from the process that made it."""
+    """A result was lost in the transfer between processes."""
 
 
 class NumericalError(FlashWorldError):
@@ -68,4 +68,4 @@ class NumericalError(FlashWorldError):
 
 
 class Cancelled(FlashWorldError):
-    """The caller asked to stop; nothing was written."""
+    """The caller cancelled the generation; nothing was written."""

@@ -1,6 +1,6 @@
-"""`python -m aot compile|list|verify|push|pull|gsplat`: make, check and share compiled graphs.
+"""`python -m aot compile|list|verify|push|pull|gsplat`: compile, verify and share graphs.
 
-The grammar is here, the commands are in `commands`; the rest of `aot` knows of neither. Output and exit codes are those
+The parser is here, the commands are in `commands`; the rest of `aot` depends on neither. Output and exit codes are those
 of `flashworld.cli.running`.
 """
 
@@ -32,7 +32,7 @@ RUN = {
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = Parser(prog="python -m aot", description="Make, check and share compiled graphs.")
+    parser = Parser(prog="python -m aot", description="Compile, verify and share graphs.")
     sub = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     made = {name: sub.add_parser(name, help=(run.__doc__ or "").splitlines()[0]) for name, run in RUN.items()}
     for name in ("compile", "verify"):
@@ -42,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name in ("push", "pull"):
         made[name].add_argument("place", help="owner/name on the Hub, or a folder such as ./graphs")
         made[name].add_argument("slugs", nargs="*", help="entries, see list; default: all")
-    made["list"].add_argument("place", nargs="?", help="a place instead of the local store")
+    made["list"].add_argument("place", nargs="?", help="a shared repository or folder instead of the local store")
     for name in ("list", "push", "pull"):
         made[name].add_argument("--revision", default=DEFAULT_REVISION)
     _add_wheel_options(made["gsplat"])
@@ -51,9 +51,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _add_graph_options(parser: argparse.ArgumentParser) -> None:
-    """What decides a graph's key."""
+    """Options that determine a graph's key."""
     parser.add_argument("--model", default="full", metavar="full|nano|CONFIG.JSON")
-    parser.add_argument("--device", choices=("cuda", "cpu"), help="default: CUDA where there is one")
+    parser.add_argument("--device", choices=("cuda", "cpu"), help="default: CUDA if available")
     parser.add_argument("--blocks", default=",".join(BLOCKS), help="comma-separated, default %(default)s")
     parser.add_argument("--shapes", default="dynamic", help="dynamic, or sizes such as 24x480x704,24x704x480")
     parser.add_argument("--fp8", choices=("auto", "none", "per_row", "per_tensor"), default="auto")
@@ -71,7 +71,7 @@ def _add_wheel_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, help="folder to copy the wheel to")
     parser.add_argument("--wheel", type=Path, help="gsplat's own wheel; default: the installed package")
     parser.add_argument("--fetch-nvcc", action="store_true", help="install NVIDIA's compiler wheels if there is none")
-    parser.add_argument("--jobs", type=int, help="compilers at a time")
+    parser.add_argument("--jobs", type=int, help="parallel compiler processes")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""The commands of `python -m aot`: each takes parsed options and says what it did through `Output`."""
+"""The commands of `python -m aot`: each takes parsed options and reports its result through `Output`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from aot.compile import CompileOptions, key_for
 from aot.compiler import choose_compiler
 from aot.gpu_work import compile_all
 from aot.hub import open_place, pull, push
-from aot.proof.ledger import Ledger
-from aot.proof.standins import Recipe
-from aot.proof.trials import try_graphs
 from aot.shapes import EVERY_SIZE, SizeRange
 from aot.variants import Variant
+from aot.verification.records import Records
+from aot.verification.standins import Recipe
+from aot.verification.trials import try_graphs
 from flashworld.cli.output import Output
 from flashworld.config import FULL, NANO_DIR, ModelConfig
 from flashworld.errors import CompiledBlockError, InputError
@@ -27,10 +27,10 @@ from flashworld.models.networks import Networks
 
 
 def compile_command(args: argparse.Namespace, output: Output) -> None:
-    """Compile networks on this machine, try the graphs and keep them.
+    """Compile networks on this machine, verify the graphs and store them.
 
     Raises:
-        CompiledBlockError: there is no compiler whose code can be used, or a graph was not made or has not proved itself.
+        CompiledBlockError: there is no usable compiler, or a graph could not be compiled or verified.
     """
     wanted = [(name, parse_sizes(text)) for name in blocks_of(args) for text in args.shapes.split(",")]
     recipe, store, compiler = recipe_of(args), ArtifactStore(args.store), choose_compiler()
@@ -46,7 +46,7 @@ def compile_command(args: argparse.Namespace, output: Output) -> None:
 
 
 def list_command(args: argparse.Namespace, output: Output) -> None:
-    """Show what a store or a place holds."""
+    """List the entries of a store or a place."""
     if args.place:
         names = open_place(args.place, args.revision).slugs()
         output.result({"entries": names}, "\n".join(names) or "nothing")
@@ -62,19 +62,19 @@ def verify_command(args: argparse.Namespace, output: Output) -> None:
     """Compare compiled graphs with eager networks on fresh random input.
 
     Raises:
-        CompiledBlockError: a graph is missing or was set aside, or it crashes, or is further from eager than rounding
-            explains, and has been set aside now.
+        CompiledBlockError: a graph is missing or was set aside, or it crashes, or differs from eager by more than
+            rounding and has therefore been set aside.
     """
     blocks_of(args)
     recipe, store = recipe_of(args), ArtifactStore(args.store)
-    ledger = Ledger(store.root)
+    records = Records(store.root)
     graphs = []
     for plan in plans_of(args, recipe.stand_ins()):
         key = key_for(plan, recipe.options)
         try:
             graphs.append((plan.name, plan.sizes, store.load(key)))
         except CompiledBlockError as error:
-            why = ledger.set_aside_for(store, key.slug)
+            why = records.set_aside_for(store, key.slug)
             raise CompiledBlockError(f"{error}{f'; one was set aside: {why}' if why else ''}") from error
     trials = try_graphs(recipe, store, graphs, output.note, every_size=True)
     data: dict[str, object] = {"rows": [vars(row) for row in trials.rows]}
@@ -108,7 +108,7 @@ def pull_command(args: argparse.Namespace, output: Output) -> None:
 
 
 def gsplat_command(args: argparse.Namespace, output: Output) -> None:
-    """Build gsplat's wheel with its kernels, keep it, and copy it where it is wanted."""
+    """Build gsplat's wheel with its kernels, store it, and copy it to --out."""
     from aot.gsplat.cuda_toolkit import fetch_toolkit, find_toolkit
     from aot.gsplat.startup import TOOLKIT_FOLDER
     from aot.gsplat.wheel import build_wheel, save_wheel, wheel_key
@@ -126,7 +126,7 @@ def gsplat_command(args: argparse.Namespace, output: Output) -> None:
 
 
 def recipe_of(args: argparse.Namespace) -> Recipe:
-    """Networks that the options choose: a graph depends on their layout, not on their weights."""
+    """The networks given by the options: a graph depends on their layout, not on their weights."""
     device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     mode = probe_fp8(device) if args.fp8 == "auto" else None if args.fp8 == "none" else args.fp8
@@ -139,7 +139,7 @@ def config_of(model: str) -> ModelConfig:
     """Sizes by a model's name, or from a `config.json`.
 
     Raises:
-        CheckpointError: the file is no configuration.
+        CheckpointError: the file is not a configuration.
         InputError: there is no such file.
     """
     if model == "full":
@@ -155,7 +155,7 @@ def config_of(model: str) -> ModelConfig:
 
 
 def blocks_of(args: argparse.Namespace) -> list[str]:
-    """Networks that --blocks names.
+    """The networks of --blocks.
 
     Raises:
         InputError: there is no such network.
@@ -167,13 +167,13 @@ def blocks_of(args: argparse.Namespace) -> list[str]:
 
 
 def plans_of(args: argparse.Namespace, networks: Networks) -> list[BlockPlan]:
-    """What to compile: every block asked for, for every size asked for."""
+    """The graphs to compile: every requested block for every requested size."""
     sizes = [parse_sizes(text) for text in args.shapes.split(",")]
     return [plan_block(networks, name, size) for name in blocks_of(args) for size in sizes]
 
 
 def parse_sizes(text: str) -> SizeRange:
-    """Read one of --shapes: dynamic, or FRAMESxHEIGHTxWIDTH.
+    """Parse one of --shapes: dynamic, or FRAMESxHEIGHTxWIDTH.
 
     Raises:
         InputError: neither.
@@ -188,7 +188,7 @@ def parse_sizes(text: str) -> SizeRange:
 
 
 def describe(artifact: Artifact) -> dict[str, object]:
-    """An entry in a few plain values."""
+    """A summary of an entry."""
     size = sum(row["bytes"] for row in artifact.metadata["files"].values())
     return {
         "slug": artifact.slug,

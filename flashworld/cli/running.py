@@ -42,7 +42,7 @@ def run_command(args: argparse.Namespace, run: Callable[[argparse.Namespace, Out
     """Run one command and return its exit code.
 
     Args:
-        args: Parsed, with the options that `add_output_options` adds.
+        args: Parsed options, including those of `add_output_options`.
         run: The command; an exit code that it returns is taken, None means success.
     """
     logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, stream=sys.stderr)

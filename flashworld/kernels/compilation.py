@@ -1,7 +1,7 @@
-"""CUDA source to machine code by NVRTC, which comes with torch: no compiler and no toolkit are needed on the machine.
+"""Compilation of CUDA source by NVRTC, which comes with torch: neither a compiler nor a CUDA toolkit has to be installed.
 
-NVRTC initialises CUDA in its process, and a process forked from that one cannot use the GPU any more. So there are two
-ways: `compiled` in a process that uses the GPU itself, `compiled_apart` in a child process.
+NVRTC initialises CUDA in its process, and a process forked from it can no longer use the GPU. So there are two
+functions: `compiled` for a process that uses the GPU itself, `compiled_apart`, which starts a child process.
 
     python -m flashworld.kernels.compilation sm_90    # the child: names as a line of JSON, then the machine code
 """
@@ -33,10 +33,10 @@ KERNELS = (
     "rasterize<false>", "rasterize<true>", "finish",
 )  # fmt: skip
 COMPILE_SECONDS = 120.0
-"""For the child process; it needs about five."""
+"""Time limit of the child process, which needs about five seconds."""
 ROOT = Path(__file__).parents[2]
 Compiled = tuple[bytes, dict[str, str]]
-"""Machine code, and the names in it of `KERNELS`."""
+"""Machine code, and the mangled names of `KERNELS` in it."""
 
 
 def source() -> str:
@@ -47,7 +47,7 @@ def source() -> str:
 
 @cache
 def compiled(arch: str) -> Compiled:
-    """Compile for an architecture such as "sm_90", in this process. Needs no GPU, but initialises CUDA where there is one.
+    """Compile for an architecture such as "sm_90", in this process. Needs no GPU, but initialises CUDA if there is one.
 
     Raises:
         DependencyError: NVRTC is missing or does not know the architecture.
@@ -71,10 +71,10 @@ def compiled(arch: str) -> Compiled:
 
 @cache
 def compiled_apart(arch: str) -> Compiled:
-    """Compile for an architecture in a child process: this one does not touch CUDA and may be forked afterwards.
+    """Compile for an architecture in a child process: this process does not initialise CUDA and may be forked afterwards.
 
     Raises:
-        DependencyError: see `compiled`; or the child process died.
+        DependencyError: see `compiled`; or the child process failed.
     """
     command = [sys.executable, "-m", "flashworld.kernels.compilation", arch]
     try:
@@ -89,7 +89,7 @@ def compiled_apart(arch: str) -> Compiled:
 
 
 def bindings(name: str) -> Any:  # noqa: ANN401 - a module without types
-    """A part of NVIDIA's bindings, which torch brings along on Linux.
+    """A module of NVIDIA's bindings, which torch depends on under Linux.
 
     Raises:
         DependencyError: it is not installed, or the library behind it.
@@ -97,7 +97,9 @@ def bindings(name: str) -> Any:  # noqa: ANN401 - a module without types
     try:
         return import_module(f"cuda.bindings.{name}")
     except (ImportError, RuntimeError) as error:
-        raise DependencyError(f"our kernels need cuda-bindings: pip install cuda-bindings ({error})") from error
+        raise DependencyError(
+            f"the custom CUDA kernels need cuda-bindings: pip install cuda-bindings ({error})"
+        ) from error
 
 
 def checked(answer: Sequence[Any]) -> Any:  # noqa: ANN401 - whatever the call gives

@@ -1,6 +1,6 @@
 """The kernels of `source/`, launched on torch's current stream.
 
-Compiling takes a few seconds an architecture (see `compilation`); the result is kept in the process, and inherited by
+Compiling takes a few seconds per architecture (see `compilation`); the result is kept in the process and inherited by
 processes forked from it.
 """
 
@@ -21,7 +21,7 @@ from flashworld.kernels.compilation import KERNELS, Compiled, bindings, checked,
 Argument = torch.Tensor | int | float | None
 Dims = tuple[int, int, int]
 _made: dict[str, Compiled] = {}
-"""By architecture, what `prepare` has compiled."""
+"""Kernels compiled by `prepare`, by architecture."""
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def _program_on(device: torch.device) -> Program | None:
 def prepare(device: torch.device | str) -> str | None:
     """Compile for the reported architecture of a device, before the first request; returns why that failed, or None.
 
-    Touches no GPU, so it works where a device is only promised; processes forked later inherit the result and can use the
+    Does not use the GPU, so it works before one is attached; processes forked later inherit the result and can use the
     GPU (see `compilation`).
     """
     arch = "sm_{}{}".format(*torch.cuda.get_device_capability(device))

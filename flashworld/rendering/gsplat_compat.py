@@ -1,4 +1,4 @@
-"""What this project reads from inside gsplat, beyond its public names. Read from gsplat 1.5.3."""
+"""Private interfaces of gsplat. Read from gsplat 1.5.3."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def kernel_library() -> Any:  # noqa: ANN401 - a compiled module
-    """Gsplat's kernels, compiled at the first call where no wheel holds them; None where nothing can compile them.
+    """Gsplat's kernels, compiled at the first call unless a wheel contains them; None if they cannot be compiled.
 
     Raises:
         ImportError: gsplat is not installed.

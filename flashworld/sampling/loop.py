@@ -1,11 +1,11 @@
 """The four-step loop: noise, a path and a prompt to a Gaussian scene.
 
-Each step predicts the clean latents, decodes them to a scene, renders the scene from all cameras, encodes the pictures
-again and draws fresh noise onto *those* latents; the last step stops at its scene. There is no Euler step and no
+Each step predicts the clean latents, decodes them to a scene, renders the scene from all cameras, encodes the images
+again and adds fresh noise to *those* latents; the last step stops at its scene. There is no Euler step and no
 guidance.
 
 Numerics: cameras, rays, noise, latents, clean estimate and re-noising are float32; inputs are cast to the networks'
-dtype at the networks' borders. Each step ends in one device-to-host read (are all numbers finite?); nothing else waits.
+dtype where they enter the networks. Each step ends with one device-to-host read (are all numbers finite?), the only synchronisation.
 
 Source: FlashWorld (arXiv 2510.13678).
 """
@@ -34,20 +34,20 @@ from flashworld.types import Images, Latents
 TimedPart = Literal["text_context", "vae_encoder", "transformer", "gaussian_decoder", "render"]
 Timer = Callable[[TimedPart], AbstractContextManager[object]]
 Renderer = Callable[[Gaussians, Cameras, int, int], Images]
-"""Scene, N cameras, height, width to pictures in [-1, 1], (N, 3, height, width), float32, on a white background."""
+"""Scene, N cameras, height, width to images in [-1, 1], (N, 3, height, width), float32, on a white background."""
 
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What a scene is made from.
+    """The inputs of a scene.
 
     Attributes:
         cameras: N normalised cameras, float32.
         text_embeds: From `networks.text`. (1, tokens, text_dim)
-        height: Of the pictures, a multiple of 32.
-        width: Of the pictures, a multiple of 32.
-        image: The condition picture in [-1, 1], already at height x width, (3, height, width); None for text only.
-        image_index: Which camera the picture belongs to.
+        height: Image height, a multiple of 32.
+        width: Image width, a multiple of 32.
+        image: The condition image in [-1, 1], already at height x width, (3, height, width); None for text only.
+        image_index: Index of the camera that the image belongs to.
     """
 
     cameras: Cameras
@@ -60,18 +60,18 @@ class Conditioning:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step made. Latents are normalised unless named raw.
+    """The result of one step. Latents are normalised unless named raw.
 
     Attributes:
         step: 0 to 3.
-        noisy: What the denoiser read. (1, C, T, h, w)
-        velocity: What it answered, float32. (1, C, T, h, w)
+        noisy: Input of the denoiser. (1, C, T, h, w)
+        velocity: Its output, float32. (1, C, T, h, w)
         features: Its features, in the networks' dtype. (1, feature_dim, T, h, w)
         clean: The clean estimate, noisy - sigma * velocity. (1, C, T, h, w)
         scene: Gaussians in the cameras' frame, float32.
         images: The scene from every camera, (N, 3, H, W); None at the last step.
-        rendered_mean: Mean of the pictures' raw latents, (N, C, h, w); None at the last step.
-        rendered: A sample of the pictures' latents, fed to the next step, (1, C, T, h, w); None at the last step.
+        rendered_mean: Mean of the rendered images' raw latents, (N, C, h, w); None at the last step.
+        rendered: A sample of the rendered images' latents, fed to the next step, (1, C, T, h, w); None at the last step.
     """
 
     step: int
@@ -103,11 +103,11 @@ def sample(
 
     Args:
         networks: The model.
-        conditioning: What the scene is made from.
-        noise: Where the random numbers come from.
-        render: Draws a scene from all cameras.
-        frames_per_chunk: Frames that go through VAE and Gaussian decoder together; None: all.
-        during: Makes a context around each stage, to time it or to move its network; called with the part's name.
+        conditioning: The inputs of the scene.
+        noise: Source of the random numbers.
+        render: Renders a scene from all cameras.
+        frames_per_chunk: Frames per batch of VAE and Gaussian decoder; None: all.
+        during: Returns a context for each stage, to time it or to move its network; called with the stage's name.
 
     Yields:
         Four step results; the last one's scene is the result.
@@ -131,7 +131,9 @@ def sample(
             return
         images = stages.draw(scene)
         mean, rendered = stages.encode(step, images)
-        fresh = noise.renoise(step, stages.shape, networks.device)  # before the wait below: while the GPU still encodes
+        fresh = noise.renoise(
+            step, stages.shape, networks.device
+        )  # before the synchronisation below, while the GPU is still encoding
         refuse_nonfinite(
             step,
             {"denoiser": clean, "Gaussian decoder": field_sums(scene), "renderer": images, "VAE encoder": rendered},
@@ -141,7 +143,7 @@ def sample(
 
 
 class _Stages:
-    """The stages of a step, and what is the same in all steps: the text's context, rays, the condition picture's latent."""
+    """The stages of a step, and the constants of all steps: the text's context, rays, the condition image's latent."""
 
     def __init__(
         self,
@@ -164,7 +166,7 @@ class _Stages:
         self.fixed = torch.cat([rays, self._condition()], dim=1).to(networks.dtype)
 
     def _condition(self) -> Latents:
-        """The condition picture's latent at its frame, zeros elsewhere. (1, C, T, h, w)"""
+        """The condition image's latent at its frame, zeros elsewhere. (1, C, T, h, w)"""
         networks, image = self.networks, self.given.image
         condition = torch.zeros(self.shape, device=networks.device)
         if image is not None:
@@ -177,7 +179,7 @@ class _Stages:
     def denoise(
         self, step: int, noisy: Latents, features: torch.Tensor, rendered: Latents
     ) -> tuple[Latents, torch.Tensor]:
-        """Velocity in float32 and features, from the noisy latents and what the step before made."""
+        """Velocity in float32 and features, from the noisy latents and the previous step's result."""
         dtype = self.networks.dtype
         with self.during("transformer"):
             velocity, features = velocity_and_features(
@@ -201,11 +203,11 @@ class _Stages:
 
     def draw(self, scene: Gaussians) -> Images:
         """The scene from every camera. (N, 3, H, W)"""
-        with self.during("render"):  # the renderer prepares its views where the given cameras are: on the CPU
+        with self.during("render"):  # the renderer prepares its views on the device of the given cameras: the CPU
             return self.render(scene, self.given.cameras, self.given.height, self.given.width)
 
     def encode(self, step: int, images: Images) -> tuple[torch.Tensor, Latents]:
-        """Mean of the pictures' raw latents, (N, C, h, w), and a sample of their latents, (1, C, N, h, w)."""
+        """Mean of the images' raw latents, (N, C, h, w), and a sample of their latents, (1, C, N, h, w)."""
         with self.during("vae_encoder"):
             mean, logvar = encode(self.networks.vae_encoder, images.to(self.networks.dtype), self.frames_per_chunk)
         drawn = self.noise.posterior(step, tuple(mean.shape), self.networks.device)
@@ -219,7 +221,7 @@ def field_sums(scene: Gaussians) -> torch.Tensor:
 
 
 def refuse_nonfinite(step: int, stages: dict[str, torch.Tensor]) -> None:
-    """Refuse NaN and infinity, which a sum carries on, with one read from the device.
+    """Refuse NaN and infinity, which propagate through a sum, with one read from the device.
 
     Raises:
         NumericalError: naming the first stage at fault.

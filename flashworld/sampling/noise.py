@@ -1,4 +1,4 @@
-"""Where the loop's random numbers come from."""
+"""The random numbers of the sampling loop."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from flashworld.types import Latents
 
 
 class NoiseSource(Protocol):
-    """Standard normal numbers, float32, on the device asked for.
+    """Standard normal numbers, float32, on the requested device.
 
-    The loop asks in this order: `condition_posterior` (only with an image), `initial`, then for steps 0, 1, 2
+    The loop calls in this order: `condition_posterior` (only with an image), `initial`, then for steps 0, 1, 2
     `posterior` and `renoise`.
     """
 
@@ -21,7 +21,7 @@ class NoiseSource(Protocol):
         ...
 
     def initial(self, shape: tuple[int, ...], device: torch.device) -> Latents:
-        """Where the loop starts. (1, C, T, h, w)"""
+        """The initial latents of the loop. (1, C, T, h, w)"""
         ...
 
     def posterior(self, step: int, shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
@@ -29,17 +29,17 @@ class NoiseSource(Protocol):
         ...
 
     def renoise(self, step: int, shape: tuple[int, ...], device: torch.device) -> Latents:
-        """What the next step starts from. (1, C, T, h, w)"""
+        """For the next step's noisy latents. (1, C, T, h, w)"""
         ...
 
 
 class SeededNoise:
-    """Noise from one generator, in the order the loop asks for it.
+    """Noise from one generator, in the order of the loop's calls.
 
-    With a CPU generator one seed gives one scene on every device; the numbers are drawn while the device is busy.
+    With a CPU generator one seed gives one scene on every device; the numbers are generated while the device is busy.
 
     Args:
-        generator: Advances with every draw.
+        generator: Advances with every call.
     """
 
     def __init__(self, generator: torch.Generator) -> None:

@@ -1,4 +1,4 @@
-"""Which model to serve or run and where: the choice that the app, the command line and a batch share."""
+"""The choice of model and device, shared by the app, the command line and batches."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from flashworld.pipeline import FlashWorldPipeline
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """A choice of model.
+    """Which model to run, and where.
 
     Attributes:
-        model: "auto" (full where there is a CUDA device, else nano), "full", "nano", or the path of a `model.ckpt` or of
+        model: "auto" (full with a CUDA device, else nano), "full", "nano", or the path of a `model.ckpt` or of
             a converted folder.
         wan: Folder with the Wan parts, if they are not in the Hub's cache.
-        device: "cuda" or "cpu"; None takes CUDA where there is one, except for nano.
-        offload: Networks kept in the CPU's memory.
+        device: "cuda" or "cpu"; None for CUDA if available, except for nano.
+        offload: Networks kept in CPU memory.
         gpus_per_scene: Cards that share each scene; see `flashworld.parallel`.
     """
 
@@ -39,7 +39,7 @@ class ModelOptions:
 
     @property
     def torch_device(self) -> torch.device:
-        """Where the networks run."""
+        """The device of the networks."""
         return choose_device(self.device, self.source)
 
     def load(self, on_progress: Callable[[str, int, int], None] | None = None) -> FlashWorldPipeline:

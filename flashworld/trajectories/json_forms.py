@@ -1,6 +1,6 @@
-"""Camera paths as JSON: our own format, the original project's two forms, and those of nerfstudio and INRIA.
+"""Camera paths as JSON: our own format, the original project's two formats, and those of nerfstudio and INRIA.
 
-Which format a text is in is read from its fields, never from its values:
+The format is recognised by its fields, never by their values:
 
     "format": "flashworld-trajectory"   our own, version 1
     "frames"                            nerfstudio's transforms.json
@@ -9,8 +9,8 @@ Which format a text is in is read from its fields, never from its values:
     "cameras" alone                     the original's trajectory
     a list                              INRIA's cameras.json
 
-All but INRIA's hold camera-to-world poses in OpenGL axes (x right, y up, looking along -z). Lenses come out relative to
-the output picture. Where a file says how large its own picture was, its lens goes through the same centre crop as a
+All but INRIA's hold camera-to-world poses in OpenGL axes (x right, y up, looking along -z). Resulting lenses are relative to
+the output image. If a file states the size of its own images, its lens is converted by the same centre crop as a
 photograph of that size.
 """
 
@@ -42,16 +42,16 @@ SourceFormat = Literal[
 
 @dataclass(frozen=True)
 class ParsedTrajectory:
-    """What a text said.
+    """A parsed camera path.
 
     Attributes:
-        cameras: The path, float32, intrinsics relative to the output picture; quaternions as they came.
-        source_format: Which of the formats it was.
-        frames: Number of views the text asks for (the original's `resolution`), if it does.
-        size: (height, width) that the text asks for, if it does.
-        extras: The original request's other fields as they came, unchecked: image_prompt, text_prompt, image_index,
+        cameras: The path, float32, intrinsics relative to the output image; quaternions unchanged.
+        source_format: The recognised format.
+        frames: Number of views in the text (the original's `resolution`), if given.
+        size: (height, width) in the text, if given.
+        extras: The original request's other fields, unchecked: image_prompt, text_prompt, image_index,
             resolution.
-        notes: Remarks for whoever gave the text: what was sorted, left out or looks wrong. One sentence each.
+        notes: Notes for the user on what was sorted, ignored or looks wrong. One sentence each.
     """
 
     cameras: Cameras
@@ -75,20 +75,20 @@ def parse_trajectory(
 
     Args:
         data: JSON text, its UTF-8 bytes, or the decoded object or list.
-        height: Rows of the output picture.
-        width: Columns of the output picture.
-        fov_y_deg: Vertical field of view of cameras that bring no lens.
-        frames: Resample the path to so many cameras; None leaves it as it is.
-        pixel_size: (height, width) of the picture whose pixels the original's fx, fy, cx, cy are in: the request's
+        height: Rows of the output image.
+        width: Columns of the output image.
+        fov_y_deg: Vertical field of view of cameras without a lens.
+        frames: Resample the path to this number of cameras; None leaves it unchanged.
+        pixel_size: (height, width) of the image whose pixels the original's fx, fy, cx, cy are in: the request's
             image before cropping. Not needed for a request without one, where they are in pixels of `resolution`.
-            transforms.json uses it where it has no w and h of its own.
+            transforms.json uses it if it has no w and h.
 
     Raises:
         TrajectoryError: what is wrong, with the camera's index.
     """
     read = read_json(data, "camera path", TrajectoryError) if isinstance(data, str | bytes) else data
     target = LensTarget(height, width, read_angle(fov_y_deg, "field of view"))
-    source_format = detect_format(read)  # anything but objects and lists ends here
+    source_format = detect_format(read)  # refuses anything but objects and lists
     asked, size, extras, notes = None, None, {}, ()
     if not isinstance(read, Mapping):
         cameras, notes = read_inria(cast("list", read), target)
@@ -111,10 +111,10 @@ def parse_trajectory(
 
 
 def detect_format(data: object) -> SourceFormat:
-    """Which format a decoded text is in, by its fields alone.
+    """The format of a decoded text, by its fields alone.
 
     Raises:
-        TrajectoryError: none of them, or our own in a version that is not known.
+        TrajectoryError: none of them, or our own in an unknown version.
     """
     if isinstance(data, list | tuple):
         return "cameras.json"

@@ -59,14 +59,14 @@ def refuse_other_projections(level: Level, where: str) -> None:
 
 
 def read_lens(frame: Level, top: Level, where: str, target: LensTarget, pixel_size: Size | None) -> torch.Tensor | None:
-    """The lens of one frame relative to the output picture. (4,)
+    """The lens of one frame relative to the output image. (4,)
 
     Args:
         frame: The frame.
         top: The file's top level.
         where: Names the camera in messages.
-        target: The picture that the lens is wanted for.
-        pixel_size: (height, width) of the pictures, where neither level has w and h.
+        target: The output image that the lens refers to.
+        pixel_size: (height, width) of the images, if neither level has w and h.
 
     Returns:
         None if neither level has a lens.

@@ -27,7 +27,7 @@ def read_camera_path(data: Mapping[str, object], target: LensTarget) -> tuple[Ca
 
     Args:
         data: The decoded object, with a "camera_path" list.
-        target: The picture that the lenses are wanted for.
+        target: The output image that the lenses refer to.
 
     Raises:
         TrajectoryError: what is wrong, with the camera's index.

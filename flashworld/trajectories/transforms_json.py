@@ -27,8 +27,8 @@ def read_transforms(
 
     Args:
         data: The decoded object, with a "frames" list.
-        target: The picture that the lenses are wanted for.
-        pixel_size: (height, width) of the pictures, where the file has no w and h.
+        target: The output image that the lenses refer to.
+        pixel_size: (height, width) of the images, if the file has no w and h.
 
     Raises:
         TrajectoryError: what is wrong, with the camera's index.

@@ -11,9 +11,9 @@ from aot import install
 from aot.artifacts import ArtifactStore
 from aot.blocks import BLOCKS, plan_block
 from aot.compile import CompileOptions, compile_plan, key_for
-from aot.proof.comparison import compare
 from aot.shapes import EVERY_SIZE, SizeRange
 from aot.variants import Variant
+from aot.verification.comparison import compare
 from flashworld.config import TransformerConfig
 from flashworld.models.fp8 import probe_fp8
 from flashworld.models.networks import Networks, random_networks

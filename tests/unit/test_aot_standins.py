@@ -10,12 +10,12 @@ import torch
 from aot.blocks import BLOCKS, plan_block
 from aot.compile import CompileOptions, capture, key_for
 from aot.keys import constants_of
-from aot.proof.comparison import MAX_RELATIVE_ERROR, Comparison, flat, plan_trial, trials
-from aot.proof.standins import LAYERS_DRAWN, Recipe
-from aot.proof.verdicts import Job
 from aot.shapes import EVERY_SIZE, SizeRange
 from aot.side_by_side import fits
 from aot.variants import Variant
+from aot.verification.comparison import MAX_RELATIVE_ERROR, Comparison, flat, plan_trial, trials
+from aot.verification.standins import LAYERS_DRAWN, Recipe
+from aot.verification.verdict import Job
 from flashworld.nano.sizes import TINY
 
 DEEP = replace(

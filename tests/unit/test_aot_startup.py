@@ -17,12 +17,12 @@ from aot.compiler import choose_compiler
 from aot.gpu_work import Outcome, Task, compile_all, compile_in_turn, resident
 from aot.hub import FolderPlace
 from aot.keys import constants_of, layout_of
-from aot.proof.ledger import Ledger
-from aot.proof.standins import Recipe
-from aot.proof.verdicts import NO_DEVICE, PROVED, UNABLE, Job, Verdict
 from aot.shapes import EVERY_SIZE, SizeRange, call_spec
 from aot.startup import GraphSettings, prepare
 from aot.variants import Variant, probe_precision
+from aot.verification.records import Records
+from aot.verification.standins import Recipe
+from aot.verification.verdict import NO_DEVICE, UNABLE, VERIFIED, Job, Verdict
 from flashworld.config import ModelConfig
 from flashworld.errors import CompiledBlockError
 from flashworld.models.networks import random_networks
@@ -52,11 +52,11 @@ def empty_graph(networks, name: str, sizes: SizeRange = EVERY_SIZE) -> CompiledP
     return CompiledPackage(key_for(plan, OPTIONS), {PACKAGE_NAME: b"no code"}, json.loads(json.dumps(metadata)))
 
 
-def proved_graph(root, networks, name: str, sizes: SizeRange = EVERY_SIZE) -> Artifact:
-    """A graph in a store that knows it to have proved itself."""
+def verified_graph(root, networks, name: str, sizes: SizeRange = EVERY_SIZE) -> Artifact:
+    """A graph in a store that is recorded as verified."""
     store = ArtifactStore(root)
     artifact = empty_graph(networks, name, sizes).save(store)
-    Ledger(store.root).settle(store, artifact, Verdict(PROVED))
+    Records(store.root).store(store, artifact, Verdict(VERIFIED))
     return artifact
 
 
@@ -71,17 +71,17 @@ def makes(networks, but: tuple[str, ...] = ()):
         def run(task):
             packages = {wanted: empty_graph(networks, *wanted) for wanted in task.missing if wanted[0] not in but}
             failures = {wanted: "compiling it failed: no" for wanted in task.missing if wanted[0] in but}
-            verdicts = {wanted: Verdict(PROVED) for wanted in task.untried}
-            return Outcome(packages, failures, verdicts, {wanted: Verdict(PROVED) for wanted in packages})
+            verdicts = {wanted: Verdict(VERIFIED) for wanted in task.untried}
+            return Outcome(packages, failures, verdicts, {wanted: Verdict(VERIFIED) for wanted in packages})
 
         return run
 
     return on_gpu
 
 
-def test_proved_graphs_in_the_store_are_used_without_asking_the_gpu(networks, tmp_path):
+def test_verified_graphs_in_the_store_are_used_without_asking_the_gpu(networks, tmp_path):
     for name in BLOCKS:
-        proved_graph(tmp_path, networks, name)
+        verified_graph(tmp_path, networks, name)
     reports = prepare(networks, GraphSettings(root=tmp_path), on_gpu=refuse)
     assert [report.block for report in reports] == list(BLOCKS)
     assert all(report.active for report in reports)
@@ -91,7 +91,7 @@ def test_proved_graphs_in_the_store_are_used_without_asking_the_gpu(networks, tm
 def test_pulled_graphs_prove_themselves_here_once(networks, tmp_path):
     place = FolderPlace(tmp_path / "shared", "v1")
     for name in BLOCKS:
-        place.push(proved_graph(tmp_path / "made", networks, name))  # a proof made elsewhere does not travel
+        place.push(verified_graph(tmp_path / "made", networks, name))  # a verification on another machine is not shared
     settings = GraphSettings(root=tmp_path / "mine", place=str(tmp_path / "shared"), revision="v1")
     tasks = []
 
@@ -108,7 +108,7 @@ def test_pulled_graphs_prove_themselves_here_once(networks, tmp_path):
 
 
 def test_missing_graphs_are_made_in_one_call_and_kept(networks, tmp_path):
-    proved_graph(tmp_path, networks, "transformer")
+    verified_graph(tmp_path, networks, "transformer")
     tasks = []
 
     def on_gpu(function):
@@ -122,17 +122,17 @@ def test_missing_graphs_are_made_in_one_call_and_kept(networks, tmp_path):
     assert all(report.active for report in prepare(networks, GraphSettings(root=tmp_path), on_gpu=refuse))
 
 
-def test_proof_is_made_again_on_another_machine(networks, tmp_path):
-    """Another driver, torch or C++ library: what was proved with the old one may crash with the new one."""
-    artifact = proved_graph(tmp_path, networks, "vae_encoder")
-    ledger = Ledger(tmp_path)
-    assert ledger.proved(artifact)
+def test_graphs_are_verified_again_on_another_machine(networks, tmp_path):
+    """Another driver, torch or C++ library: what was verified with the old one may crash with the new one."""
+    artifact = verified_graph(tmp_path, networks, "vae_encoder")
+    records = Records(tmp_path)
+    assert records.verified(artifact)
     for part in ("torch", "driver", "libstdc++.so"):
-        other = Ledger(tmp_path)
+        other = Records(tmp_path)
         assert part in other.machine
         other.machine = other.machine | {part: "another"}
-        assert not other.proved(artifact)
-    assert not ledger.proved(replace(artifact, metadata=replaced_digest(artifact)))
+        assert not other.verified(artifact)
+    assert not records.verified(replace(artifact, metadata=replaced_digest(artifact)))
 
 
 def replaced_digest(artifact: Artifact) -> dict:
@@ -241,7 +241,7 @@ def test_store_that_cannot_be_written_does_not_stop_the_app(networks, tmp_path):
 
 def test_damaged_graph_is_set_aside_and_made_again(networks, tmp_path):
     for name in BLOCKS:
-        proved_graph(tmp_path, networks, name)
+        verified_graph(tmp_path, networks, name)
     victim = key_for(plan_block(networks, "transformer", EVERY_SIZE), OPTIONS).slug
     (tmp_path / victim / PACKAGE_NAME).write_bytes(b"n")
     assert all(report.active for report in prepare(networks, GraphSettings(root=tmp_path), on_gpu=makes(networks)))
@@ -251,7 +251,7 @@ def test_damaged_graph_is_set_aside_and_made_again(networks, tmp_path):
 def test_several_sizes_give_several_graphs_in_order(networks, tmp_path):
     sizes = (SMALL, SizeRange.exactly(3, 96, 64))
     for size in sizes:
-        proved_graph(tmp_path, networks, "vae_encoder", size)
+        verified_graph(tmp_path, networks, "vae_encoder", size)
     (report,) = prepare(networks, GraphSettings(root=tmp_path, sizes=sizes, blocks=("vae_encoder",)), on_gpu=refuse)
     assert [label.split()[-1] for label in report.graphs] == ["f3_h64_w96", "f3_h96_w64"]
 

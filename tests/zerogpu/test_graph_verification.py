@@ -1,4 +1,4 @@
-"""Graphs prove themselves before they serve: right ones, wrong ones, and ones that kill or stop the process they are in.
+"""Graphs are verified before use: right ones, wrong ones, and ones that crash or block their process.
 
 The crashes are real: packages whose library does, when it is loaded, what one made by too new a compiler does.
 """
@@ -23,14 +23,14 @@ from aot.blocks import plan_block
 from aot.compile import CompiledPackage, CompileOptions, compile_plan
 from aot.compiler import choose_compiler
 from aot.gpu_work import Task, work
-from aot.proof.ledger import Ledger
-from aot.proof.prover import prove
-from aot.proof.standins import Recipe
-from aot.proof.verdicts import NO_DEVICE, PROVED, REFUSED, UNABLE, Job
 from aot.shapes import SizeRange
 from aot.side_by_side import compile_side_by_side
 from aot.startup import GraphSettings, prepare
 from aot.variants import Variant
+from aot.verification.records import Records
+from aot.verification.runner import verify_graphs
+from aot.verification.standins import Recipe
+from aot.verification.verdict import NO_DEVICE, REFUSED, UNABLE, VERIFIED, Job
 from flashworld.models.networks import Networks, random_networks
 from flashworld.nano.sizes import TINY
 
@@ -99,7 +99,7 @@ def test_a_right_graph_proves_itself_once_and_serves(tmp_path, right):
     assert report.active, report
     (report,) = prepare(networks, settings, on_gpu=refuse)
     assert report.active
-    assert Ledger(tmp_path).proved(artifact)
+    assert Records(tmp_path).verified(artifact)
     images = torch.rand(3, 3, 64, 64)
     with torch.inference_mode():
         mean, _ = networks.vae_encoder(images)
@@ -113,8 +113,8 @@ def test_stand_ins_with_few_layers_prove_graphs_of_deep_networks(tmp_path):
     config = replace(CONFIG, text=replace(CONFIG.text, num_layers=5))
     networks = VARIANT.apply(random_networks(config))
     artifact = compile_plan(plan_block(networks, "text_encoder", SIZES)).save(ArtifactStore(tmp_path))
-    (verdict,) = prove(Recipe.of(networks, VARIANT, OPTIONS), [Job(str(artifact.path), "text_encoder", SIZES)])
-    assert verdict.status == PROVED, verdict
+    (verdict,) = verify_graphs(Recipe.of(networks, VARIANT, OPTIONS), [Job(str(artifact.path), "text_encoder", SIZES)])
+    assert verdict.status == VERIFIED, verdict
     assert len({row["size"] for row in verdict.rows}) == 3
     assert all(0 <= row["relative_error"] < 1e-4 for row in verdict.rows)
 
@@ -127,7 +127,7 @@ def test_crash_hang_and_wrong_numbers_are_three_sentences_and_leave_the_others_a
         "right": right,
     }
     jobs = [job(package.save(ArtifactStore(tmp_path / name))) for name, package in packages.items()]
-    crash, hang, off, good = prove(recipe, jobs, proof_s=30)
+    crash, hang, off, good = verify_graphs(recipe, jobs, verify_s=30)
     assert (crash.status, crash.lasting) == (REFUSED, True)
     assert "crashed with SIGSEGV while its library was being loaded" in crash.reason
     assert "CXX=/usr/bin/g++" in crash.reason
@@ -136,7 +136,7 @@ def test_crash_hang_and_wrong_numbers_are_three_sentences_and_leave_the_others_a
     assert (off.status, off.lasting) == (REFUSED, True)
     assert "its output differs from the network" in off.reason
     assert off.rows[0]["relative_error"] == pytest.approx(1, abs=0.1)
-    assert good.status == PROVED, good
+    assert good.status == VERIFIED, good
     assert not any("\n" in verdict.reason for verdict in (crash, hang, off))
 
 
@@ -150,8 +150,8 @@ def test_crashing_graph_is_set_aside_made_again_and_then_serves(tmp_path, right)
     assert artifact.path.with_name(f"{artifact.slug}.bad").is_dir()
     replaced = store.load(right.key)
     assert replaced.digest != artifact.digest
-    assert Ledger(store.root).proved(replaced)
-    assert "SIGSEGV" in Ledger(store.root).refused(artifact)
+    assert Records(store.root).verified(replaced)
+    assert "SIGSEGV" in Records(store.root).refused(artifact)
 
 
 def test_graph_that_is_always_wrong_is_made_once_and_its_network_runs_eagerly(tmp_path, wrong, monkeypatch):
@@ -181,7 +181,7 @@ def test_foreign_packages_are_refused_in_a_sentence(tmp_path, recipe, right):
         "another key": text,
     }
     artifacts = [package.save(ArtifactStore(tmp_path / name)) for name, package in foreign.items()]
-    verdicts = prove(recipe, [job(artifact) for artifact in artifacts])
+    verdicts = verify_graphs(recipe, [job(artifact) for artifact in artifacts])
     assert [verdict.status for verdict in verdicts] == [REFUSED, REFUSED, UNABLE], verdicts
     assert not any("\n" in verdict.reason for verdict in verdicts)
     assert "text_encoder" in verdicts[2].reason
@@ -191,7 +191,7 @@ def test_without_the_device_nothing_is_tried_and_nothing_set_aside(tmp_path, rec
     if torch.cuda.is_available():
         pytest.skip("needs a machine without a GPU")
     artifact = right.save(ArtifactStore(tmp_path))
-    verdicts = prove(replace(recipe, device="cuda", dtype=torch.bfloat16), [job(artifact), job(artifact)])
+    verdicts = verify_graphs(replace(recipe, device="cuda", dtype=torch.bfloat16), [job(artifact), job(artifact)])
     assert [verdict.status for verdict in verdicts] == [NO_DEVICE, NO_DEVICE]
     assert "no CUDA device" in verdicts[0].reason
 
@@ -200,9 +200,9 @@ def test_trying_ends_with_the_process_that_asked(tmp_path, right, recipe):
     """A worker that the platform kills must not leave a process on the GPU."""
     folder = with_library(right, HANG, tmp_path).save(ArtifactStore(tmp_path / "graphs")).path
     script = (
-        "import sys\nfrom aot.proof.prover import *\nfrom aot.proof.standins import Recipe\n"
-        "from aot.proof.verdicts import Job\n"
-        "print(prove(Recipe.from_json(sys.argv[1]), [Job.from_json(sys.argv[2])]))"
+        "import sys\nfrom aot.verification.runner import *\nfrom aot.verification.standins import Recipe\n"
+        "from aot.verification.verdict import Job\n"
+        "print(verify_graphs(Recipe.from_json(sys.argv[1]), [Job.from_json(sys.argv[2])]))"
     )
     argv = [sys.executable, "-c", script, recipe.to_json(), Job(str(folder), *WANTED).to_json()]
     starter = subprocess.Popen(argv, cwd=Path(__file__).parents[2])
@@ -247,7 +247,7 @@ def test_networks_compiled_side_by_side_prove_themselves(tmp_path):
     assert list(packages) == wanted[:2]
     assert set(failures) == {wanted[2]}
     jobs = [Job(str(package.save(ArtifactStore(tmp_path)).path), *one) for one, package in packages.items()]
-    assert [verdict.status for verdict in prove(recipe, jobs)] == [PROVED, PROVED]
+    assert [verdict.status for verdict in verify_graphs(recipe, jobs)] == [VERIFIED, VERIFIED]
 
 
 def test_work_tries_compiles_and_tries_again_in_one_go(tmp_path, right):
@@ -256,5 +256,5 @@ def test_work_tries_compiles_and_tries_again_in_one_go(tmp_path, right):
     artifact = right.save(ArtifactStore(tmp_path))
     outcome = work(networks, VARIANT, OPTIONS, Task((), {WANTED: str(artifact.path)}))
     assert pickle.loads(pickle.dumps(outcome)) == outcome
-    assert outcome.verdicts[WANTED].proved
+    assert outcome.verdicts[WANTED].verified
     assert (outcome.packages, outcome.failures, outcome.new_verdicts) == ({}, {}, {})

@@ -13,15 +13,15 @@ from aot.artifacts import read_artifact
 from aot.blocks import plan_block
 from aot.compile import CompileOptions, key_for
 from aot.graph import loaded_package
-from aot.proof.comparison import SOON_ENOUGH, Comparison, compare, plan_trial, trials
-from aot.proof.verdicts import PROVED, REFUSED, UNABLE, Job, Verdict
+from aot.verification.comparison import SOON_ENOUGH, Comparison, compare, plan_trial, trials
+from aot.verification.verdict import REFUSED, UNABLE, VERIFIED, Job, Verdict
 from flashworld.errors import CompiledBlockError
 from flashworld.models.networks import Networks
 
 LOADING = "its library was being loaded"
 
 
-def examine(
+def check_graph(
     networks: Networks, options: CompileOptions, job: Job, announce: Callable[[str], None] = lambda _what: None
 ) -> Verdict:
     """Load a graph and compare it with the network that it replaces, on random input of several sizes.
@@ -59,7 +59,7 @@ def examine(
         return Verdict(REFUSED, f"its output differs from the network's: {rows[-1]}", plain, lasting=True)
     if len(rows) < min(SOON_ENOUGH, len(sizes)):
         return Verdict(UNABLE, f"too little GPU memory to verify it: {len(rows)} of {len(sizes)} sizes fitted", plain)
-    return Verdict(PROVED, None, plain)
+    return Verdict(VERIFIED, None, plain)
 
 
 def first_line(error: BaseException) -> str:

@@ -1,6 +1,6 @@
 """Verification results of graphs on this machine: verified, or refused and why. Stored beside the graphs, never shared.
 
-    <root>/.proofs/<slug>/<hash of the package's digest, or of the compiler's name>.json
+    <root>/.verified/<slug>/<hash of the package's digest, or of the compiler's name>.json
 
 A result is valid for one package, one torch, one driver and the exact libraries that a graph is linked with when it is loaded;
 with any other the graph is verified again. A reproducible refusal (wrong numbers, a crash) is stored as well, with
@@ -23,12 +23,12 @@ from typing import Any
 import torch
 
 from aot.artifacts import BAD_SUFFIX, Artifact, ArtifactStore, read_artifact
-from aot.proof.verdicts import REFUSED, Verdict
+from aot.verification.verdict import REFUSED, Verdict
 from flashworld.errors import CompiledBlockError
 
 logger = logging.getLogger(__name__)
 
-FOLDER = ".proofs"
+FOLDER = ".verified"
 DRIVER_FILE = Path("/proc/driver/nvidia/version")
 LINKED = ("libstdc++.so",)
 """Libraries outside torch's wheels that every graph calls."""
@@ -51,14 +51,14 @@ class Record:
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
-class Ledger:
+class Records:
     """Results of one store. One that cannot be read counts as missing; one that cannot be written is determined again."""
 
     def __init__(self, root: Path) -> None:
         self.folder = root / FOLDER
         self.machine = machine()
 
-    def proved(self, artifact: Artifact) -> bool:
+    def verified(self, artifact: Artifact) -> bool:
         """Whether exactly this package is verified on this machine."""
         record = self._read(artifact.slug, artifact.digest)
         return record is not None and record.reason is None
@@ -68,12 +68,12 @@ class Ledger:
         record = self._read(artifact.slug, artifact.digest)
         return record.reason if record else None
 
-    def made_in_vain(self, slug: str, compiler: str) -> str | None:
+    def known_failure(self, slug: str, compiler: str) -> str | None:
         """Why this compiler's graph of this network is refused on this machine; None if unknown."""
         record = self._read(slug, compiler)
         return record.reason if record else None
 
-    def settle(self, store: ArtifactStore, artifact: Artifact, verdict: Verdict, compiler: str | None = None) -> None:
+    def store(self, store: ArtifactStore, artifact: Artifact, verdict: Verdict, compiler: str | None = None) -> None:
         """Store a verdict on a graph; a refused graph is set aside.
 
         Args:
@@ -82,7 +82,7 @@ class Ledger:
             verdict: The verdict.
             compiler: The compiler that has just built it; None if it came from elsewhere.
         """
-        if verdict.proved:
+        if verdict.verified:
             self._write(artifact, None, verdict.rows)
             return
         logger.warning("%s is not used: %s", artifact.slug, verdict.reason)

@@ -9,7 +9,7 @@ from typing import Any
 
 from aot.shapes import SizeRange
 
-PROVED, REFUSED, UNABLE, NO_DEVICE = "proved", "refused", "unable", "no device"
+VERIFIED, REFUSED, UNABLE, NO_DEVICE = "verified", "refused", "unable", "no device"
 TRIALS_AT_START = 3
 EVERY_TRIAL = 100
 
@@ -50,7 +50,7 @@ class Verdict:
     """The result of verifying a graph.
 
     Attributes:
-        status: PROVED; REFUSED: it is wrong or crashes; UNABLE: it could not be verified; NO_DEVICE: no graph could.
+        status: VERIFIED; REFUSED: it is wrong or crashes; UNABLE: it could not be verified; NO_DEVICE: no graph could.
         reason: Why it is not verified.
         rows: Fields of each `Comparison`.
         lasting: Whether verifying it again on this machine would give the same result.
@@ -62,6 +62,6 @@ class Verdict:
     lasting: bool = False
 
     @property
-    def proved(self) -> bool:
+    def verified(self) -> bool:
         """Whether the graph may be used."""
-        return self.status == PROVED
+        return self.status == VERIFIED

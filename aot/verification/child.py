@@ -1,4 +1,4 @@
-"""The process that may crash: `python -m aot.proof.child`, started by `prover.py`, which exchanges lines of JSON with it.
+"""The process that may crash: `python -m aot.verification.child`, started by `runner.py`, which exchanges lines of JSON with it.
 
 It reads a recipe, reports that it is ready, then takes jobs until its input closes. Before every step that could crash, it
 reports that step. Output of libraries goes to standard error.
@@ -15,9 +15,9 @@ from typing import TextIO
 import torch
 
 from aot.children import end_with_starter
-from aot.proof.examination import examine, first_line
-from aot.proof.standins import Recipe
-from aot.proof.verdicts import NO_DEVICE, UNABLE, Job
+from aot.verification.check import check_graph, first_line
+from aot.verification.standins import Recipe
+from aot.verification.verdict import NO_DEVICE, UNABLE, Job
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
         return
     say(answers, at="ready")
     for line in sys.stdin:
-        verdict = examine(networks, recipe.options, Job.from_json(line), lambda what: say(answers, at=what))
+        verdict = check_graph(networks, recipe.options, Job.from_json(line), lambda what: say(answers, at=what))
         say(answers, **asdict(verdict))
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from aot.artifacts import Artifact, ArtifactStore
 from aot.compiler import Compiler
-from aot.proof.comparison import Comparison
-from aot.proof.ledger import Ledger
-from aot.proof.prover import prove
-from aot.proof.standins import Recipe
-from aot.proof.verdicts import EVERY_TRIAL, TRIALS_AT_START, Job
 from aot.shapes import SizeRange
+from aot.verification.comparison import Comparison
+from aot.verification.records import Records
+from aot.verification.runner import verify_graphs
+from aot.verification.standins import Recipe
+from aot.verification.verdict import EVERY_TRIAL, TRIALS_AT_START, Job
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def try_graphs(
     compiler: Compiler | None = None,
     every_size: bool = False,
 ) -> Trials:
-    """Try graphs and write down in the store's ledger what is found out.
+    """Try graphs and write down in the store's records what is found out.
 
     Args:
         recipe: Of the networks.
@@ -49,14 +49,14 @@ def try_graphs(
     """
     most, rounds = (EVERY_TRIAL, 3) if every_size else (TRIALS_AT_START, 1)
     jobs = [Job(str(artifact.path), name, sizes, most, rounds) for name, sizes, artifact in graphs]
-    ledger = Ledger(store.root)
+    records = Records(store.root)
     rows: list[Comparison] = []
     problems: list[str] = []
-    for (_, _, artifact), verdict in zip(graphs, prove(recipe, jobs), strict=True):
+    for (_, _, artifact), verdict in zip(graphs, verify_graphs(recipe, jobs), strict=True):
         for row in (Comparison(**row) for row in verdict.rows):
             note(str(row))
             rows.append(row)
-        ledger.settle(store, artifact, verdict, str(compiler) if compiler else None)
-        if not verdict.proved:
+        records.store(store, artifact, verdict, str(compiler) if compiler else None)
+        if not verdict.verified:
             problems.append(f"{artifact.slug}: {verdict.reason}")
     return Trials(tuple(rows), tuple(problems))

@@ -17,15 +17,15 @@ from typing import IO, Any
 import torch
 
 from aot.children import ending, environment, last_lines
-from aot.proof.examination import LOADING
-from aot.proof.standins import Recipe
-from aot.proof.verdicts import PROVED, REFUSED, UNABLE, Job, Verdict
+from aot.verification.check import LOADING
+from aot.verification.standins import Recipe
+from aot.verification.verdict import REFUSED, UNABLE, VERIFIED, Job, Verdict
 
 logger = logging.getLogger(__name__)
 
 READY_SECONDS = 240.0
 """Time limit for a process to import torch and create its networks, on a busy machine; 10 to 20 s is typical."""
-PROOF_SECONDS = 180.0
+VERIFY_SECONDS = 180.0
 """Time limit for one graph to be loaded, or run a few times at one size; 2 s is typical on a GPU."""
 OLD_LIBRARY = (
     "probably the C++ compiler that made it is newer than the C++ library of this process; start again with CC and CXX "
@@ -33,8 +33,8 @@ OLD_LIBRARY = (
 )
 
 
-def prove(
-    recipe: Recipe, jobs: Sequence[Job], *, ready_s: float = READY_SECONDS, proof_s: float = PROOF_SECONDS
+def verify_graphs(
+    recipe: Recipe, jobs: Sequence[Job], *, ready_s: float = READY_SECONDS, verify_s: float = VERIFY_SECONDS
 ) -> list[Verdict]:
     """Verify graphs sequentially; a new process is started only after one has crashed.
 
@@ -42,7 +42,7 @@ def prove(
         recipe: Recipe of the networks they were compiled from.
         jobs: The graphs.
         ready_s: Longest wait for a process.
-        proof_s: Longest wait for a graph at one size.
+        verify_s: Longest wait for a graph at one size.
 
     Returns:
         A verdict for each job.
@@ -54,7 +54,7 @@ def prove(
         try:
             with Child(recipe, ready_s) as child:
                 while len(verdicts) < len(jobs) and child.usable:
-                    verdicts.append(child.ask(jobs[len(verdicts)], proof_s))
+                    verdicts.append(child.ask(jobs[len(verdicts)], verify_s))
                 never_ready = child.never_ready
         except OSError as error:
             never_ready = Verdict(UNABLE, f"no process could be started to verify graphs: {error}")
@@ -79,7 +79,7 @@ class Child:
 
     def __enter__(self) -> Child:
         self._printed: IO[bytes] = tempfile.TemporaryFile()
-        command = [sys.executable, "-X", "faulthandler", "-m", "aot.proof.child"]
+        command = [sys.executable, "-X", "faulthandler", "-m", "aot.verification.child"]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._printed, env=environment()
         )
@@ -116,7 +116,7 @@ class Child:
             if "at" in answer:
                 doing = answer["at"]
                 continue
-            self.usable = answer["status"] in (PROVED, UNABLE)  # a failed kernel may have broken the device's context
+            self.usable = answer["status"] in (VERIFIED, UNABLE)  # a failed kernel may have broken the device's context
             return Verdict(**answer)
         self.usable = False
         reason = f"the process that verified it {died} while {doing}"
