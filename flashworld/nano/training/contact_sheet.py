@@ -96,7 +96,7 @@ def photo_sheet(pipeline: FlashWorldPipeline) -> Frame:
 
 
 def caption_sheet(pipeline: FlashWorldPipeline) -> Frame:
-    """Captions, with the world that each was written for at the right."""
+    """Captions, with the scene that each means at the right."""
     atlas, rows, texts = unseen_atlas({}), [], []
     for i in range(CAPTION_ROWS):
         spec = sample_spec(FIRST_CAPTION_SEED + i, gallery_share=0.0)
@@ -104,7 +104,7 @@ def caption_sheet(pipeline: FlashWorldPipeline) -> Frame:
         result = judged_scene(pipeline, None, spec.seed, text=texts[-1])
         request = result.request
         rows.append([*scene_row(result), expected(spec, atlas, request.height, request.width)[1]])
-    return labelled(rows, ["first view", "half way", "last view", "depth", "a world of this caption"], texts)
+    return labelled(rows, ["first view", "half way", "last view", "depth", "the scene it means"], texts)
 
 
 def scene_row(result: SceneResult) -> list[Frame]:
