@@ -70,7 +70,7 @@ def transforms(*matrices: list, **fields: object) -> object:
     return parse_trajectory(data, height=480, width=704, fov_y_deg=60.0)
 
 
-def move(name: str, frames: int = 24, **params: Any) -> object:  # noqa: ANN401 - a preset's knobs
+def move(name: str, frames: int = 24, **params: Any) -> object:  # noqa: ANN401 - a preset's parameters
     """A preset."""
     return build_trajectory(name, frames=frames, intrinsics=LENS, **params)
 
@@ -324,7 +324,7 @@ def path_rows() -> Iterator[Row]:
         fov,
         lambda: build_trajectory("zoom_in", frames=8, intrinsics=intrinsics_from_fov(6, 480, 704)),
     )
-    yield row("knobs in Python", "an object", lambda: ask(trajectory_params=7))
+    yield row("parameters in Python", "an object", lambda: ask(trajectory_params=7))
     yield row("path in Python", "one of four things", lambda: ask(trajectory=7))
     yield row("`Cameras`: number", f"{at.MIN_CAMERAS} to {most}", lambda: ask(trajectory=cameras(count=1)))
     yield row("`Cameras`: position", f"within {far:g} scene units", lambda: ask(trajectory=cameras(place=2 * far)))

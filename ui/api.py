@@ -29,9 +29,11 @@ def connect_api(service: Service, sessions: Sessions) -> None:
     """Offer `generate` and `generate_from_text`."""
     d = service.defaults
 
-    def run(request: gr.Request, image: object, text: str, path: str, knobs: str, path_json: str, **sizes: Any) -> dict:
+    def run(
+        request: gr.Request, image: object, text: str, path: str, params: str, path_json: str, **sizes: Any
+    ) -> dict:
         try:
-            form = path_form(path, knobs, path_json)
+            form = path_form(path, params, path_json)
             seed = whole_number(sizes["seed"], "seed", DRAWN, MAX_SEED)
             size = SceneSettings(
                 sizes["frames"], sizes["height"], sizes["width"], VideoSettings(fps=d.fps, seconds=d.seconds)
@@ -52,7 +54,7 @@ def connect_api(service: Service, sessions: Sessions) -> None:
         image: FileData | None,
         text: str = "",
         path: str = "orbit_right",
-        knobs: str = "",
+        params: str = "",
         path_json: str = "",
         image_index: int = 0,
         seed: int = -1,
@@ -69,10 +71,10 @@ def connect_api(service: Service, sessions: Sessions) -> None:
                 output's shape.
             text: What the scene shows; may stay empty when there is a picture.
             path: Name of a camera path template, such as orbit_right, forward, spiral, dolly_zoom_in, rotate_forward.
-            knobs: The template's parameters as JSON, such as {"angle_deg": 20}; empty for its defaults.
+            params: The template's parameters as JSON, such as {"angle_deg": 20}; empty for its defaults.
             path_json: A camera path as JSON text, in place of a template.
             image_index: The view that the picture belongs to; 0 is where the path begins.
-            seed: Seed of all noise; -1 draws one.
+            seed: Seed of all noise; -1 chooses one at random.
             frames: Number of views.
             height: Rows of the views in pixels, a multiple of 32.
             width: Columns of the views in pixels, a multiple of 32.
@@ -82,7 +84,7 @@ def connect_api(service: Service, sessions: Sessions) -> None:
             Files by name (ply, spz, video, path, zip, ...) with their links, the seed, and the number of Gaussians.
         """
         return run(
-            request, image, text, path, knobs, path_json, image_index=image_index, seed=seed, frames=frames,
+            request, image, text, path, params, path_json, image_index=image_index, seed=seed, frames=frames,
             height=height, width=width, fov_y_deg=fov_y_deg,
         )  # fmt: skip
 
@@ -97,7 +99,7 @@ def connect_api(service: Service, sessions: Sessions) -> None:
         Args:
             text: What the scene shows.
             path: Name of a camera path template, such as orbit_right, forward, spiral, dolly_zoom_in, rotate_forward.
-            seed: Seed of all noise; -1 draws one.
+            seed: Seed of all noise; -1 chooses one at random.
 
         Returns:
             Files by name (ply, spz, video, path, zip, ...) with their links, the seed, and the number of Gaussians.
@@ -111,21 +113,21 @@ def connect_api(service: Service, sessions: Sessions) -> None:
         gr.api(endpoint, concurrency_limit=service.concurrency, concurrency_id=JOBS)
 
 
-def path_form(path: object, knobs: object, path_json: object) -> PathForm:
+def path_form(path: object, params: object, path_json: object) -> PathForm:
     """The camera path of a request.
 
     Raises:
-        TrajectoryError: a value is not text, or the knobs are no JSON object.
+        TrajectoryError: a value is not text, or `params` is not a JSON object.
     """
-    for name, value in {"path": path, "knobs": knobs, "path_json": path_json}.items():
+    for name, value in {"path": path, "params": params, "path_json": path_json}.items():
         if not isinstance(value, str):
             raise TrajectoryError(f"{name} must be text, got {echo(value)}")
     if path_json:
         return PathForm("file", "", file_text=str(path_json))
-    params = read_json(str(knobs), "knobs", TrajectoryError) if knobs else {}
-    if not isinstance(params, dict):
-        raise TrajectoryError(f'knobs must be a JSON object such as {{"angle_deg": 20}}, got {echo(params)}')
-    return PathForm("template", str(path), params)
+    values = read_json(str(params), "params", TrajectoryError) if params else {}
+    if not isinstance(values, dict):
+        raise TrajectoryError(f'params must be a JSON object such as {{"angle_deg": 20}}, got {echo(values)}')
+    return PathForm("template", str(path), values)
 
 
 def answer(result: Result) -> dict:

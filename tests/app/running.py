@@ -24,7 +24,7 @@ CALL_S = 240
 """Importing torch and one small scene, on a machine that does other things as well."""
 FILE = {"_type": "gradio.FileData"}
 GENERATE = {
-    "image": None, "text": "a red ball", "path": "orbit_right", "knobs": "", "path_json": "", "image_index": 0,
+    "image": None, "text": "a red ball", "path": "orbit_right", "params": "", "path_json": "", "image_index": 0,
     "seed": 1, "frames": 2, "height": 64, "width": 64, "fov_y_deg": 60.0,
 }  # fmt: skip
 """The arguments of `generate`, in order: the smallest scene there is."""

@@ -250,7 +250,7 @@ def test_too_large_bodies_are_refused(visitor):
 
 def test_words_come_back_as_words(visitor):
     markup = "<img src=x onerror=alert(1)>"
-    for given in ({"path": markup}, {"knobs": markup}, {"path_json": markup}, {"frames": markup}):
+    for given in ({"path": markup}, {"params": markup}, {"path_json": markup}, {"frames": markup}):
         answer = visitor.generate(**given)
         assert answer.error
         assert "<img" not in answer.error

@@ -63,8 +63,8 @@ def test_wrong_calls_are_answered_in_a_sentence(visitor):
         ("frames", 2.5, "frames must be a whole number"),
         ("path", None, "path must be text"),
         ("path", "nowhere", "unknown camera path"),
-        ("knobs", "[1]", "knobs must be a JSON object"),
-        ("knobs", '{"angel_deg": 3}', "angel_deg"),
+        ("params", "[1]", "params must be a JSON object"),
+        ("params", '{"angel_deg": 3}', "angel_deg"),
         ("path_json", "{", "not JSON"),
         ("text", {"a": 1}, "text must be a string"),
     ]

@@ -53,7 +53,7 @@ BROKEN: dict[str, Callable[[Visitor], Answer | httpx.Response]] = {
     "huge size": lambda v: v.generate(height=2**31, width=2**31),
     "not a number": lambda v: v.generate(fov_y_deg="nan"),
     "no such path": lambda v: v.generate(path="../../etc/passwd"),
-    "knobs broken": lambda v: v.generate(knobs='{"angle_deg": 1e308}'),
+    "parameters broken": lambda v: v.generate(params='{"angle_deg": 1e308}'),
     "path broken": lambda v: v.generate(path_json=json.dumps({"cameras": [{"position": [0, 0]}] * 3})),
     "one camera": lambda v: v.generate(
         path_json=json.dumps({"cameras": [{"position": [0, 0, 0], "quaternion": [0] * 4}]})

@@ -42,7 +42,7 @@ from tests.documents import (
 SMALL = {"frames": 3, "height": 64, "width": 96, "video": {"fps": 2, "seconds": 1}}
 """What makes the documentation's examples fast: nothing else of them is changed."""
 SMALL_OPTIONS = ("--frames", "3", "--size", "64x96", "--video-fps", "2", "--video-seconds", "1")
-TESTED_KINDS = {"console", "bash", "python", "python client", "json"}
+TESTED_KINDS = {"console", "bash", "python", "python client", "json", "jsonl"}
 PROSE_KINDS = {"text", "bibtex"}
 
 
@@ -54,6 +54,8 @@ def sandbox(tmp_path, monkeypatch) -> Path:
         file = tmp_path / "examples" / name / "request.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | SMALL))
     shutil.copy(ROOT / "examples" / "simple_trajectory.json", tmp_path / "examples")
+    rows = [json.loads(line) | SMALL for text in blocks("jsonl") for line in text.splitlines()]
+    (tmp_path / "scenes.jsonl").write_text("\n".join(map(json.dumps, rows)))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -121,6 +123,9 @@ def test_commands_name_real_programs_and_options():
 
     parsers = {"flashworld": build_parser(), "aot": aot_parser()}
     for python, option, program, *words in [*commands("bash"), *inline_commands()]:
+        if (python, option, program) == ("pip", "install", "-r"):
+            assert (ROOT / words[0]).is_file(), words
+            continue
         assert (python, option) == ("python", "-m")
         if program in parsers and words and "COMMAND" not in words:
             parsers[program].parse_args(words)
