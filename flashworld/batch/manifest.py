@@ -1,7 +1,7 @@
 """A manifest: which scenes a batch makes. A folder of requests, or a table as JSON lines, CSV or Parquet.
 
 Columns of a table are the fields of a request (see `flashworld.io.request_json`), each optional but for one of `image`
-and `text`, plus `id`, and `params` for the knobs of a preset. A JSON line may also be a whole request of either form.
+and `text`, plus `id`, and `params` for the parameters of a preset. A JSON line may also be a whole request of either form.
 Other columns are left alone. Tables are read row by row, twice: ids and columns are checked before anything is made.
 """
 

@@ -95,7 +95,7 @@ def _fetch(place: str) -> bytes:
 
 
 def _trajectory(value: object, folder: str) -> tuple[Any, Mapping[str, object] | None]:
-    """What `build_request` takes as path and knobs: of a preset's name, JSON, or the name of a path's file."""
+    """What `build_request` takes as path and parameters: of a preset's name, JSON, or the name of a path's file."""
     if value is None:
         return DEFAULT_TRAJECTORY, None
     value = decoded("trajectory", value)

@@ -29,7 +29,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         help="comma-separated: text (runs on the CPU), vae, transformer (moved to the GPU for each call)",
     )  # fmt: skip
     group.add_argument(
-        "--gpus-per-scene", type=int, default=1, metavar="N", help="so many cards share each scene, eagerly; default: 1"
+        "--gpus-per-scene", type=int, default=1, metavar="N", help="GPUs that share each scene (eager only); default: 1"
     )
     group.add_argument("--offload_t5", action="store_true", help="the same as --offload text")
     group.add_argument("--offload_vae", action="store_true", help="the same as --offload vae")

@@ -126,6 +126,11 @@ def test_commands_name_real_programs_and_options():
         if (python, option, program) == ("pip", "install", "-r"):
             assert (ROOT / words[0]).is_file(), words
             continue
+        if (python, option) == ("python", "app.py"):
+            source = (ROOT / "app.py").read_text() + (ROOT / "flashworld/cli/models.py").read_text()
+            for name in (word for word in (program, *words) if word.startswith("--")):
+                assert f'"{name}"' in source, name
+            continue
         assert (python, option) == ("python", "-m")
         if program in parsers and words and "COMMAND" not in words:
             parsers[program].parse_args(words)
@@ -206,9 +211,9 @@ def test_options_of_the_app_are_in_the_settings():
 
     parser = make_command_line.argparse.ArgumentParser()
     add_model_options(parser)
-    told = set(re.findall(r"`(--\w+)`", section("docs/serving.md", "| Option of `python app.py`", "\n\n")))
+    told = set(re.findall(r"`(--[\w-]+)`", section("docs/serving.md", "| Option of `python app.py`", "\n\n")))
     options = {name for name in parser._option_string_actions if name not in ("-h", "--help")}
-    assert told == options | {"--host", "--port"}
+    assert told == options | {"--gpus", "--host", "--port"}
 
 
 def test_generated_pages_are_up_to_date():

@@ -1,4 +1,4 @@
-"""Camera paths for training: the project's own presets with random knobs, and random smooth moves.
+"""Camera paths for training: the project's own presets with random parameters, and random smooth moves.
 
 A bank holds Q paths of V poses each, relative to their first camera (the identity), so that drawing one is an index.
 Sizes follow the worlds: the nearest object is about 1 to 2 scene units ahead, moves are 0.2 to 0.6 units long.
@@ -17,14 +17,14 @@ from flashworld.trajectories import PRESETS, build_trajectory
 
 VIEWS = 15
 """Poses a path. Eight input frames take every other one and leave seven in between to judge by."""
-KNOBS = {
+PARAMETERS = {
     "amplitude": (0.5, 0.5),
     "angle_deg": (10.0, 18.0),
     "distance": (2.0, 2.0),
     "advance": (0.5, 0.5),
     "factor": (1.1, 1.4),
 }
-"""Ranges of the presets' knobs in training, cut to what each preset allows. Sizes are fixed: paths reach the model with
+"""Ranges of the presets' parameters in training, within each preset's limits. Sizes are fixed: paths reach the model with
 their length taken out, so that half a unit travelled, or two units to the point looked at, are what tells it how large
 the world is. An angle it can see."""
 WEIGHTS = {"full_orbit": 0.0, "roll": 0.3, "shake": 0.5, "spiral": 0.5, "zoom_in": 0.3, "zoom_out": 0.3}
@@ -69,18 +69,18 @@ def build_paths(count: int, seed: int, presets_only: bool = False) -> PathBank:
             made.append(smooth_path(rng, lens))
         else:
             name = names[int(rng.choice(len(names), p=weights / weights.sum()))]
-            knobs: dict[str, Any] = random_knobs(rng, name)
-            made.append(build_trajectory(name, frames=VIEWS, intrinsics=lens, loop=False, **knobs))
+            parameters: dict[str, Any] = random_parameters(rng, name)
+            made.append(build_trajectory(name, frames=VIEWS, intrinsics=lens, loop=False, **parameters))
     focal = torch.stack([c.intrinsics[:, 1] / lens[1] for c in made])
     return PathBank(torch.stack([c.quats_wxyz for c in made]), torch.stack([c.positions for c in made]), focal)
 
 
-def random_knobs(rng: np.random.Generator, name: str) -> dict[str, float]:
-    """Values for a preset's knobs within `KNOBS`; others keep their defaults."""
+def random_parameters(rng: np.random.Generator, name: str) -> dict[str, float]:
+    """Values for a preset's parameters within `PARAMETERS`; others keep their defaults."""
     values = {}
     for param in PRESETS[name].params:
-        if param.name in KNOBS:
-            low, high = KNOBS[param.name]
+        if param.name in PARAMETERS:
+            low, high = PARAMETERS[param.name]
             values[param.name] = float(np.clip(rng.uniform(low, high), param.minimum, param.maximum))
     return values
 
@@ -91,7 +91,7 @@ def smooth_path(rng: np.random.Generator, lens: torch.Tensor) -> Cameras:
     extent = torch.tensor([0.4, 0.15, 0.45])
     end, bend = (torch.from_numpy(rng.uniform(-1, 1, size=3)).float() * extent for _ in range(2))
     positions = 2 * time * (1 - time) * bend + time * time * end
-    positions = positions * KNOBS["amplitude"][0] / positions.norm(dim=1).max()
+    positions = positions * PARAMETERS["amplitude"][0] / positions.norm(dim=1).max()
     yaw, pitch = (float(a) for a in rng.normal(0, (0.14, 0.06)))
     ease = time[:, 0] ** 2 * (3 - 2 * time[:, 0])
     quats = quat_multiply(

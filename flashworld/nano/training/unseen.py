@@ -33,11 +33,11 @@ SEEDS = range(0, 10_000)
 """Never trained on."""
 FIRST_CAPTION_SEED = 5_000
 """Captions take their worlds from here on, pictures from 0."""
-Knobs: TypeAlias = "dict[str, Any]"
+Parameters: TypeAlias = "dict[str, Any]"
 """Of a preset."""
-ORBIT: Knobs = {"angle_deg": 15.0, "distance": 2.0}
-MOVE: Knobs = {"amplitude": 0.5}
-PATHS: tuple[tuple[str, Knobs], ...] = (
+ORBIT: Parameters = {"angle_deg": 15.0, "distance": 2.0}
+MOVE: Parameters = {"amplitude": 0.5}
+PATHS: tuple[tuple[str, Parameters], ...] = (
     ("orbit_right", ORBIT), ("left", MOVE), ("orbit_up", ORBIT), ("forward", MOVE),
     ("orbit_left", ORBIT), ("right", MOVE), ("up", MOVE), ("backward", MOVE),
 )  # fmt: skip
@@ -112,21 +112,21 @@ def make_trial(
     spec = sample_spec(seed, gallery_share)
     world = build_world(spec)
     lens = intrinsics_from_fov(FOV_Y_DEG, height, width)
-    name, knobs = next(
+    name, parameters = next(
         (path for path in _in_turn(seed) if _is_clear(world, path, frames, lens)), _in_turn(seed)[0]
     )  # fmt: skip
-    cameras = build_trajectory(name, frames=frames, intrinsics=lens, **knobs)
-    standing = video_path(in_world(world, name, knobs, frames, lens), fps=2)
+    cameras = build_trajectory(name, frames=frames, intrinsics=lens, **parameters)
+    standing = video_path(in_world(world, name, parameters, frames, lens), fps=2)
     views = [look(world, standing[i], atlas, height, width) for i in range(len(standing))]
     depth = [surfaces(world, standing[i], height, width)[0] for i in range(len(standing))]
     return Trial(spec, name, cameras, video_path(cameras, fps=2), torch.stack(views), torch.stack(depth))
 
 
-def _in_turn(seed: int) -> list[tuple[str, Knobs]]:
+def _in_turn(seed: int) -> list[tuple[str, Parameters]]:
     return [PATHS[(seed + i) % len(PATHS)] for i in range(len(PATHS))]
 
 
-def _is_clear(world: WorldBatch, path: tuple[str, Knobs], frames: int, lens: torch.Tensor) -> bool:
+def _is_clear(world: WorldBatch, path: tuple[str, Parameters], frames: int, lens: torch.Tensor) -> bool:
     cameras = in_world(world, *path, frames, lens)
     rows, columns = 24, 36
     return all(float(nearest(world, camera, rows, columns)[0].min()) > CLEARANCE for camera in each(cameras))
@@ -137,9 +137,9 @@ def each(cameras: Cameras) -> list[Cameras]:
     return [cameras[i] for i in range(len(cameras))]
 
 
-def in_world(world: WorldBatch, name: str, knobs: Knobs, frames: int, lens: torch.Tensor) -> Cameras:
+def in_world(world: WorldBatch, name: str, parameters: Parameters, frames: int, lens: torch.Tensor) -> Cameras:
     """A path in world axes: the first camera at the origin, pitched as the world asks."""
-    return build_trajectory(name, frames=frames, intrinsics=lens, start=first_camera(world, lens), **knobs)
+    return build_trajectory(name, frames=frames, intrinsics=lens, start=first_camera(world, lens), **parameters)
 
 
 def first_camera(world: WorldBatch, lens: torch.Tensor) -> Cameras:
