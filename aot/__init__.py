@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = [
     "artifacts",
     "blocks",
+    "card_model",
     "compile",
     "graph",
     "install",

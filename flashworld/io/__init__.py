@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-__all__ = ["atomic", "images", "json_text", "request_json", "scenes", "video"]
+__all__ = ["atomic", "images", "json_text", "request_files", "request_json", "scenes", "video"]
