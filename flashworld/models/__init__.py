@@ -14,5 +14,6 @@ __all__ = [
     "sub_pixel",
     "text_encoder",
     "transformer",
+    "trees",
     "vae_encoder",
 ]
