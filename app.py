@@ -47,7 +47,7 @@ from flashworld.nano.language import understood
 from flashworld.progress import Progress
 from flashworld.serving import shared_arrays
 from flashworld.serving.costs import CPU_COSTS, H200_COSTS, Work
-from flashworld.serving.delivery import NAMES, deliver, focus_distance, light_scene
+from flashworld.serving.delivery import NAMES, deliver, focus_distance
 from flashworld.serving.durations import DurationModel
 from flashworld.serving.generation import generation
 from flashworld.serving.messages import Failed, Finished, WorkerMessage, WorkerStarted
@@ -222,7 +222,7 @@ class Service:
         except TransferError:
             use_shared_memory(False)  # this result is lost; send the next ones through the pipe
             raise
-        light = light_scene(result, device="cuda" if MODEL.on_gpu and not ZERO_GPU else "cpu")
+        light = finished.result.unpack_light()
         files = {}
         for name, path in deliver(result, session_dir, light=light, frames=finished.result.frames):
             files[name] = path

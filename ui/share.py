@@ -19,6 +19,8 @@ from flashworld.trajectories import PRESETS
 
 MAX_LINK_CHARS = 6000
 """What browsers and servers take without trouble."""
+LONGEST_ESCAPE = 12
+"""Letters of a link for one character of a text."""
 MAX_PATH_CHARS = 200_000
 """Of a path after unpacking: a link comes from anyone."""
 PATH_DIGITS = 5
@@ -44,13 +46,19 @@ class Shared:
 
 
 def share_query(shared: Shared) -> tuple[str, bool]:
-    """The part of the link behind the question mark, and whether the whole path is in it: a very long one is left out."""
+    """The part of the link behind the question mark, and whether everything is in it.
+
+    What makes a link too long is left out: first a whole path, then the end of the text.
+    """
     values = {name: value for name, value in asdict(shared).items() if value not in ("", None)}
     query = urlencode(values)
     if len(query) <= MAX_LINK_CHARS:
         return query, True
     kept = {name: value for name, value in values.items() if name not in ("keys", "cameras")}
-    return urlencode(kept)[:MAX_LINK_CHARS], kept.keys() == values.keys()
+    while len(urlencode(kept)) > MAX_LINK_CHARS and kept.get("text"):
+        over = len(urlencode(kept)) - MAX_LINK_CHARS
+        kept["text"] = kept["text"][: -max(1, over // LONGEST_ESCAPE)]
+    return urlencode(kept), False
 
 
 def pack(data: object) -> str:

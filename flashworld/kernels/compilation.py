@@ -85,7 +85,10 @@ def compiled_apart(arch: str) -> Compiled:
         said = child.stderr.decode(errors="replace").strip().splitlines() or ["nothing"]
         raise DependencyError(f"kernels were not compiled: exit code {child.returncode}, {said[-1][:500]}")
     names, _, binary = child.stdout.partition(b"\n")
-    return binary, json.loads(names)
+    try:
+        return binary, json.loads(names)
+    except ValueError as error:
+        raise DependencyError(f"kernels were not compiled: unexpected output {names[:80]!r}") from error
 
 
 def bindings(name: str) -> Any:  # noqa: ANN401 - a module without types

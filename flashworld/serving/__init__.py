@@ -12,6 +12,7 @@ __all__ = [
     "durations",
     "file_progress",
     "generation",
+    "light",
     "messages",
     "options",
     "private_folder",

@@ -8,10 +8,8 @@ The full scene goes into the downloads. The 3D view shows a light scene first, m
 from __future__ import annotations
 
 import json
-import logging
 import zipfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -22,8 +20,8 @@ from flashworld.gaussians import Gaussians, focus_point
 from flashworld.io.atomic import replacing
 from flashworld.io.scenes.plain_preview import write_plain_preview
 from flashworld.io.scenes.spz import write_spz
-from flashworld.lighten import LIGHT_GAUSSIANS, lighten, psnr_along
 from flashworld.result import SceneResult, make_folder, write_text
+from flashworld.serving.light import LightScene
 from flashworld.trajectories.json_forms import trajectory_to_json
 from flashworld.types import Frame
 
@@ -38,54 +36,8 @@ NAMES: dict[DeliveredFile, str] = {
     "path": "path.json",
     "zip": "flashworld.zip",
 }
-logger = logging.getLogger(__name__)
 ZIPPED: tuple[DeliveredFile, ...] = ("ply", "spz", "video", "path")
 POSTER_QUALITY = 85
-LIGHT_VIEWS = 6
-"""Along the path, for what matters in a light scene."""
-COMPARED_VIEWS = 3
-COMPARED_ROWS = 192
-"""Rows of the pictures in which it is compared with the full one: a processor draws those in seconds."""
-
-
-@dataclass(frozen=True)
-class LightScene:
-    """A scene merged to what a phone opens.
-
-    Attributes:
-        scene: At most as many Gaussians as were asked for.
-        psnr_db: How like the full scene it looks along the path, dB.
-    """
-
-    scene: Gaussians
-    psnr_db: float
-
-
-def light_scene(
-    result: SceneResult, count: int = LIGHT_GAUSSIANS, *, device: torch.device | str = "cpu"
-) -> LightScene | None:
-    """The light scene of a result; None where the full one is light itself.
-
-    Args:
-        result: The scene.
-        count: Gaussians at the most.
-        device: Where to work; a GPU whose memory does not do is let go for the processor.
-    """
-    full = result.visible()
-    if len(full) <= count:
-        return None
-    request, path = result.request, result.cameras
-    size = (COMPARED_ROWS, max(1, round(COMPARED_ROWS * request.width / request.height)))
-    try:
-        near, views = full.to(device), path.to(device)
-        light = lighten(near, count, views[:: max(1, len(path) // LIGHT_VIEWS)])
-        psnr_db = psnr_along(near, light, views[:: max(1, len(path) // COMPARED_VIEWS)], *size)
-    except torch.OutOfMemoryError:
-        if torch.device(device).type == "cpu":
-            raise
-        logger.warning("no room on %s for the light scene, it is made on the CPU", device)
-        return light_scene(result, count)
-    return LightScene(light.to("cpu"), psnr_db)
 
 
 def deliver(

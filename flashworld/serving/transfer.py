@@ -12,6 +12,7 @@ Numerics: centres stay float32; rotations, log scales, opacity logits and SH bec
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import ClassVar
@@ -25,6 +26,7 @@ from flashworld.gaussians import Gaussians
 from flashworld.inputs import GenerationRequest
 from flashworld.result import SceneResult
 from flashworld.serving import shared_arrays
+from flashworld.serving.light import LightScene, light_scene
 
 logger = logging.getLogger(__name__)
 
@@ -71,25 +73,31 @@ class PackedResult:
         frames: The video, uint8 (F, H, W, 3); None if the request disables it.
         model: Name of the model.
         timings: Seconds by stage.
-        lost: Why the arrays did not arrive, or None; then `scene` and `frames` are None.
+        light: The light scene, if there is one.
+        light_psnr_db: Its PSNR against the full scene along the path.
+        lost: Why the arrays did not arrive, or None; then there are no arrays.
     """
 
     scene: PackedScene | None
     frames: np.ndarray | None
     model: str
     timings: dict[str, float]
+    light: PackedScene | None = None
+    light_psnr_db: float = math.inf
     lost: str | None = None
     shared_memory: ClassVar[bool] = False
 
     def __reduce__(self) -> tuple[Callable, tuple]:
         """Pickle with the arrays, or with their handle."""
         if self.shared_memory and self.scene is not None:
-            arrays = self.scene.arrays if self.frames is None else [*self.scene.arrays, self.frames]
+            light = self.light.arrays if self.light else []
+            arrays = [*self.scene.arrays, *light, *([] if self.frames is None else [self.frames])]
             try:
-                return _received, (shared_arrays.share(arrays), self.model, self.timings)
+                handle = shared_arrays.share(arrays)
+                return _received, (handle, self.model, self.timings, bool(light), self.light_psnr_db)
             except OSError as error:
                 logger.warning("no shared memory for a result, sending it through the pipe: %s", error)
-        return PackedResult, (self.scene, self.frames, self.model, self.timings, self.lost)
+        return PackedResult, tuple(getattr(self, field.name) for field in fields(self))
 
     def unpack(self, request: GenerationRequest) -> SceneResult:
         """Restore the result of `request`, on the CPU.
@@ -109,6 +117,10 @@ class PackedResult:
             timings=self.timings,
         )
 
+    def unpack_light(self) -> LightScene | None:
+        """Restore the light scene, on the CPU."""
+        return LightScene(unpack(self.light), self.light_psnr_db) if self.light else None
+
 
 def use_shared_memory(on: bool) -> None:
     """Whether results pickled from now on, in this process and its forks, pass their arrays through shared memory.
@@ -120,20 +132,27 @@ def use_shared_memory(on: bool) -> None:
     PackedResult.shared_memory = on
 
 
-def _received(handle: shared_arrays.Handle, model: str, timings: dict[str, float]) -> PackedResult:
+def _received(
+    handle: shared_arrays.Handle, model: str, timings: dict[str, float], has_light: bool, light_psnr_db: float
+) -> PackedResult:
     try:
         arrays = shared_arrays.receive(handle)
     except TransferError as error:
         return PackedResult(None, None, model, timings, lost=str(error))
     count = len(fields(PackedScene))
-    frames = arrays[count] if len(arrays) > count else None
-    return PackedResult(PackedScene(*arrays[:count]), frames, model, timings)
+    scene, rest = PackedScene(*arrays[:count]), arrays[count:]
+    light, rest = (PackedScene(*rest[:count]), rest[count:]) if has_light else (None, rest)
+    return PackedResult(scene, rest[0] if rest else None, model, timings, light, light_psnr_db)
 
 
 def pack_result(result: SceneResult) -> PackedResult:
-    """Render the video on the scene's device, then pack both."""
+    """Render the video and merge the light scene on the scene's device, then pack everything."""
     frames = np.stack(list(result.iter_video())) if result.request.video.enabled else None
-    return PackedResult(pack(result.visible()), frames, result.model, result.timings)
+    light = light_scene(result)
+    return PackedResult(
+        pack(result.visible()), frames, result.model, result.timings,
+        light=pack(light.scene) if light else None, light_psnr_db=light.psnr_db if light else math.inf,
+    )  # fmt: skip
 
 
 def pack(scene: Gaussians) -> PackedScene:

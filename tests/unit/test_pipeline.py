@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,7 +20,11 @@ from flashworld.nano.sizes import TINY
 from flashworld.pipeline import FlashWorldPipeline, small_picture
 from flashworld.progress import Progress
 from flashworld.result import SceneResult
-from flashworld.serving.delivery import NAMES, deliver, light_scene
+from flashworld.serving import light as lights
+from flashworld.serving import shared_arrays
+from flashworld.serving.delivery import NAMES, deliver
+from flashworld.serving.light import light_scene
+from flashworld.serving.transfer import PackedResult, pack_result
 
 HEIGHT, WIDTH, FRAMES = 64, 96, 3
 
@@ -117,6 +123,29 @@ def test_delivery_writes_every_file_and_nothing_else(result, tmp_path):
 def test_scene_that_is_light_itself_has_no_lighter_one(result, tmp_path):
     assert light_scene(result) is None
     assert set(deliver(result, tmp_path)) == {(n, tmp_path / f) for n, f in NAMES.items() if n != "viewer"}
+
+
+def test_a_light_scene_that_fails_costs_nobody_the_full_one(result, monkeypatch, caplog):
+    def fail(*_):
+        raise torch.linalg.LinAlgError("did not converge")
+
+    monkeypatch.setattr(lights, "lighten", fail)
+    assert light_scene(result, len(result.visible()) // 4) is None
+    assert "the 3D view shows the full one" in caplog.text
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("enabled", [False, True])
+def test_light_scenes_and_videos_cross_processes_with_their_result(result, monkeypatch, shared, enabled):
+    monkeypatch.setattr(lights.light_scene, "__defaults__", (len(result.visible()) // 4,))
+    monkeypatch.setattr(PackedResult, "shared_memory", shared and shared_arrays.works())
+    request = replace(result.request, video=replace(result.request.video, enabled=enabled))
+    packed = pickle.loads(pickle.dumps(pack_result(replace(result, request=request))))
+    light = packed.unpack_light()
+    assert 0 < len(light.scene) <= len(result.visible()) // 4
+    assert light.psnr_db > 5.0
+    assert len(packed.unpack(request).scene) == len(result.visible())
+    assert (packed.frames is not None) == enabled
 
 
 def test_unknown_output_is_refused_before_anything_is_written(result, tmp_path):

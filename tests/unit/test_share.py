@@ -55,6 +55,15 @@ def test_path_too_long_for_a_link_is_left_out_and_the_rest_stays():
     assert read_query(dict(parse_qsl(query))) == Shared(text="a room", seed=7)
 
 
+def test_long_text_loses_its_end_and_nothing_else():
+    query, whole = share_query(Shared(text="森" * 2000, seed=7, path="forward", size="192x288"))
+    assert not whole
+    assert 0.9 * MAX_LINK_CHARS < len(query) <= MAX_LINK_CHARS
+    back = read_query(dict(parse_qsl(query)))
+    assert set(back.text) == {"森"}
+    assert (back.seed, back.path, back.size) == (7, "forward", "192x288")
+
+
 BOMB = base64.urlsafe_b64encode(zlib.compress(b"[" * 10_000_000)).decode()
 
 
