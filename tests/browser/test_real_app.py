@@ -73,8 +73,11 @@ def test_keyboard_alone_goes_from_words_to_a_scene_and_its_file(visit, tmp_path)
     page.wait_for_function(f"{stage_js(SCENE_STAGE)}?.slot?.mesh")
     tab_to(page, f"{SCENE_STAGE} canvas")
     before = camera_of(page, SCENE_STAGE)
-    page.keyboard.press("ArrowLeft", delay=300)
-    assert camera_of(page, SCENE_STAGE) != before
+    page.keyboard.down("ArrowLeft")
+    page.wait_for_function(
+        f"(old) => {stage_js(SCENE_STAGE)}.world.camera.position.toArray().some((v, k) => v !== old[k])", arg=before[:3]
+    )
+    page.keyboard.up("ArrowLeft")
     page.keyboard.press("Escape")
     tab_to(page, "#fw-download-ply")
     with page.expect_download() as saved:
