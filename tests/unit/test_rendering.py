@@ -387,7 +387,7 @@ def test_kernels_compile_where_no_cache_folder_can_be_written(caplog):
     exec("def double(x):\n    return 2 * x", space)  # has no file, so numba finds no folder for it either
     compiled = cpu_kernels._kernel("i8(i8)")(space["double"])
     assert compiled(21) == 42
-    assert "compiled anew" in caplog.text
+    assert "compiled in every process" in caplog.text
 
 
 def test_kernels_compile_on_a_full_disk(tmp_path):
