@@ -48,9 +48,9 @@ def all_rows(folder: Path) -> list[Row]:
     ]  # fmt: skip
 
 
-def ask(**wish: Any) -> object:  # noqa: ANN401 - the arguments of build_request
+def ask(**arguments: Any) -> object:  # noqa: ANN401 - the arguments of build_request
     """A request that is right but for what is given."""
-    return build_request(**{"text": "a room", "defaults": FULL, "seed": 0, **wish})
+    return build_request(**{"text": "a room", "defaults": FULL, "seed": 0, **arguments})
 
 
 def own_request(**fields: object) -> object:
@@ -313,8 +313,12 @@ def path_rows() -> Iterator[Row]:
     yield row("transform_matrix", "a rotation and a position", lambda: transforms(identity, stretched))
     yield row("camera_model", "a pinhole", lambda: transforms(identity, identity, camera_model="OPENCV_FISHEYE"))
     yield row("preset", "a known name", lambda: ask(trajectory="orbit_rigth"))
-    yield row("parameter", "one that the preset has", lambda: ask(trajectory="forward", trajectory_params={"angle_deg": 5}))
-    yield row("parameter", "within its range (`flashworld trajectory list --json`)", lambda: move("forward", amplitude=9))
+    yield row(
+        "parameter", "one that the preset has", lambda: ask(trajectory="forward", trajectory_params={"angle_deg": 5})
+    )
+    yield row(
+        "parameter", "within its range (`flashworld trajectory list --json`)", lambda: move("forward", amplitude=9)
+    )
     yield row("parameter", "whole, where it counts turns", lambda: move("full_orbit", turns=1.5))
     yield row("parameter", "a number", lambda: move("forward", amplitude="far"))
     yield row("easing", "a known name", lambda: move("forward", easing="bouncy"))

@@ -16,7 +16,7 @@ from flashworld.limits import MAX_SEED
 from ui.contract import Result, Service
 from ui.events.camera_path import PathForm
 from ui.events.generate import JOBS
-from ui.events.job import Wish, draw_seed, run_job, visitor_error
+from ui.events.job import FormValues, draw_seed, run_job, visitor_error
 from ui.parts.run import SceneSettings
 from ui.sessions import Sessions
 from ui.uploads import uploaded_picture
@@ -38,11 +38,11 @@ def connect_api(service: Service, sessions: Sessions) -> None:
             size = SceneSettings(
                 sizes["frames"], sizes["height"], sizes["width"], VideoSettings(fps=d.fps, seconds=d.seconds)
             )
-            wish = Wish(
+            values = FormValues(
                 uploaded_picture(image), text, form, size, sizes["fov_y_deg"], sizes["image_index"],
                 draw_seed(seed, seed == DRAWN),
             )  # fmt: skip
-            checked = wish.request()
+            checked = values.request()
         except InputError as error:
             raise visitor_error(error) from error
         # No page will show the result, so no visitor is named: the files have their hour and go.

@@ -17,7 +17,7 @@ _ID = re.compile(r"\w([\w .+@=-]*\w)?")
 
 @dataclass(frozen=True)
 class Row:
-    """A wish for one scene, not checked yet.
+    """A requested scene, not checked yet.
 
     Attributes:
         id: Of the scene and the name of its folder.

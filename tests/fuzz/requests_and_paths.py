@@ -325,7 +325,7 @@ def _presets(rng: random.Random, folder: Path) -> Case:
 
 def _arguments(rng: random.Random, folder: Path) -> Case:
     """`build_request` as a program calls it, with a few arguments that are no such thing."""
-    wish: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "image": None, "text": "a room", "trajectory": "forward", "trajectory_params": {}, "image_index": 0, "frames": 3,
         "height": HEIGHT, "width": WIDTH, "fov_y_deg": 60.0, "seed": 1,
     }  # fmt: skip
@@ -338,13 +338,13 @@ def _arguments(rng: random.Random, folder: Path) -> Case:
         "seed": None,
         "fov_y_deg": None,
     }
-    for name in rng.sample(list(wish), rng.randint(1, 3)):
-        wish[name] = usual[name] if name in usual and rng.random() < 0.6 else scalar(rng)
+    for name in rng.sample(list(arguments), rng.randint(1, 3)):
+        arguments[name] = usual[name] if name in usual and rng.random() < 0.6 else scalar(rng)
     video = {"fps": 4, "seconds": 1.0, "quality": "low", "depth": False, "enabled": True}
     if rng.random() < 0.3:
         video[rng.choice(list(video))] = scalar(rng)
     defaults = rng.choice([FULL, SMALL])
-    return Case(lambda: build_request(**wish, video=VideoSettings(**video), defaults=defaults), check_request)
+    return Case(lambda: build_request(**arguments, video=VideoSettings(**video), defaults=defaults), check_request)
 
 
 def _start(rng: random.Random, folder: Path) -> Case:

@@ -90,8 +90,8 @@ def test_any_prompt(text, times):
         assert "\u061c" not in request.text and clean_text(request.text) == request.text
 
     prompt = text * times if len(text) * times < 2_000_000 else text
-    wish = {"trajectory": "forward", "frames": 2, "height": 64, "width": 64, "seed": 0}
-    count("values, prompts", Case(lambda: build_request(text=prompt, **wish), check, (PromptError,)))
+    arguments = {"trajectory": "forward", "frames": 2, "height": 64, "width": 64, "seed": 0}
+    count("values, prompts", Case(lambda: build_request(text=prompt, **arguments), check, (PromptError,)))
 
 
 BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}

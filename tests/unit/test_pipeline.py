@@ -36,11 +36,11 @@ def pipeline() -> FlashWorldPipeline:
 
 def a_request(**changes):
     picture = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-    wish = {
+    arguments = {
         "image": picture, "text": "a room", "trajectory": "orbit_right", "frames": FRAMES, "height": HEIGHT,
         "width": WIDTH, "seed": 5, "video": VideoSettings(fps=4, seconds=1.0),
     }  # fmt: skip
-    return build_request(**(wish | changes))
+    return build_request(**(arguments | changes))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ calm.addEventListener("change", show);
 mark();
 watch("value", mark);
 element.addEventListener("change", (event) => trigger("pick", { name: event.target.value }));
-// A second click on the chosen tile is a wish too: an example may have been edited since.
+// A second click on the chosen tile counts too: an example may have been edited since.
 element.addEventListener("click", (event) => {
   if (event.target.matches("input") && event.target.value === props.value) trigger("pick", { name: props.value });
 });

@@ -15,7 +15,7 @@ from flashworld.limits import MAX_FRAMES
 from flashworld.progress import Progress
 from ui.components.progress_view import PLACE_JS, message_html, plain_text, preview_of, progress_html, waiting_html
 from ui.contract import Result, Service
-from ui.events.job import Wish, draw_seed, run_job, visitor_error
+from ui.events.job import FormValues, draw_seed, run_job, visitor_error
 from ui.events.quiet import QUIET
 from ui.events.turns import Turns
 from ui.events.waiting import place_text, seconds_left
@@ -38,20 +38,20 @@ SCROLL_JS = """() => {
 """Where the progress is out of sight, as on a phone, go there."""
 
 
-def read_wish(
+def read_values(
     image: str | None, text: str, fov: float, index: float, seed: float | None, randomize: bool, *rest: Any
-) -> Wish:
-    """The values of all controls, in the order of `connect_generate`, as a wish."""
+) -> FormValues:
+    """The values of all controls, in the order of `connect_generate`."""
     settings = read_settings(*rest[:SETTINGS])
     index = min(whole_number(index, "image_index", 0, MAX_FRAMES), settings.frames - 1)
     path = read_form(*rest[SETTINGS:])
-    return Wish(image, text or "", path, settings, float(fov), index, draw_seed(seed, randomize))
+    return FormValues(image, text or "", path, settings, float(fov), index, draw_seed(seed, randomize))
 
 
 def refusal_of(*values: Any) -> str:
     """What is wrong with the form, in one sentence; empty when nothing is."""
     try:
-        read_wish(*values).request()
+        read_values(*values).request()
     except InputError as error:
         return str(error)
     return ""
@@ -66,7 +66,7 @@ def connect_generate(
     run: RunPart,
     result: ResultPart,
 ) -> list[Any]:
-    """Wire the two buttons. Returns the inputs in the order `read_wish` takes them."""
+    """Wire the two buttons. Returns the inputs in the order `read_values` takes them."""
     values = [
         inputs.image, inputs.prompt, path.fov, path.image_index, run.seed, run.randomize, *run.inputs, *path.inputs,
     ]  # fmt: skip
@@ -78,13 +78,13 @@ def connect_generate(
 
     def job(request: gr.Request, *given: Any) -> Iterator[list]:
         try:
-            wish = read_wish(*given)
-            checked = wish.request()
+            form = read_values(*given)
+            checked = form.request()
         except InputError as error:
             yield [message_html(str(error), bad=True), *idle, *keep]
             raise visitor_error(error) from error
         picture = None
-        expected, start = estimate_seconds(service, wish.settings, wish.image), time.monotonic()
+        expected, start = estimate_seconds(service, form.settings, form.image), time.monotonic()
         try:
             for step in run_job(service, sessions, checked, request.session_hash or ""):
                 if isinstance(step, Progress):
@@ -92,7 +92,7 @@ def connect_generate(
                     left = seconds_left(time.monotonic() - start, step.fraction, expected)
                     yield [progress_html(step, picture, left), *busy, *keep]
                 elif isinstance(step, Result):
-                    yield ["", *idle, step.seed, (wish.image, wish.text), *result_updates(step)]
+                    yield ["", *idle, step.seed, (form.image, form.text), *result_updates(step)]
         except gr.Error as error:
             yield [message_html(plain_text(str(error.message)), bad=True), *idle, *keep]
             raise

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Wish:
+class FormValues:
     """Everything the form holds.
 
     Attributes:

@@ -26,7 +26,9 @@ COPY_JS = """async (query) => {
 
 
 IN_A_LINK = "Holds words, path, seed and lens; a picture cannot travel in it."
-WITHOUT_PATH = "Too much for a link: a path of many views, or the end of long words, is left out. Send the path as JSON along."
+WITHOUT_PATH = (
+    "Too much for a link: a path of many views, or the end of long words, is left out. Send the path as JSON along."
+)
 
 
 @dataclass(frozen=True)
