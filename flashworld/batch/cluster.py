@@ -181,17 +181,24 @@ class RayWorkers:
 
     def _hand_out(self, ready: list[_Job]) -> None:
         """Give checked rows to the workers with the least in hand; start workers for what is left."""
-        while ready:
-            free = [slot for slot in self._slots if slot.ready and len(slot.jobs) < self._in_hand]
+        for job in list(ready):
+            free = [slot for slot in self._slots if self._takes(slot, job)]
             if not free:
-                break
-            slot, job = min(free, key=lambda slot: len(slot.jobs)), ready.pop(0)
+                continue
+            slot = min(free, key=lambda slot: len(slot.jobs))
+            ready.remove(job)
             job.attempts, job.actor = job.attempts + 1, slot.actor
             slot.jobs[slot.actor.make.remote(job.row, job.request)] = job
         missing = [slot for slot in self._slots if slot.actor is None]
         for slot in missing[: len(ready)]:
             slot.actor = self._actor.remote(self._plain_settings, self._cores, slot.index)
             self._starts[slot.actor.load.remote()] = slot
+
+    def _takes(self, slot: _Slot, job: _Job) -> bool:
+        """Whether a worker gets a row now. One that was in flight when a worker died runs alone: it may be the reason."""
+        if job.attempts:
+            return slot.ready and not slot.jobs
+        return slot.ready and len(slot.jobs) < self._in_hand and all(other.attempts < 2 for other in slot.jobs.values())
 
     def _checked(self, job: _Job, verdict: Any, ready: list[_Job]) -> Iterator[Outcome]:  # noqa: ANN401 - Ray's
         try:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flashworld.batch.rows import Row, checked_id, default_id
+from flashworld.batch.rows import Row, broken_id, checked_id, default_id
 from flashworld.checks import echo, one_line
 from flashworld.errors import DependencyError, InputError
 from flashworld.io.json_text import read_json
@@ -99,14 +99,14 @@ def _rows(place: str) -> Iterator[Row]:
         return
     for number, fields in enumerate(_read(place, reader), 1):
         if isinstance(fields, str):
-            yield Row(default_id(number), number, {}, problem=fields)
+            yield Row(broken_id(number), number, {}, problem=fields)
             continue
         fields = {name: value for name, value in fields.items() if value is not None and value != ""}
         wanted = fields.pop("id", None)
         try:
             yield Row(default_id(number) if wanted is None else checked_id(wanted), number, fields)
         except InputError as error:
-            yield Row(default_id(number), number, fields, problem=str(error))
+            yield Row(broken_id(number), number, fields, problem=str(error))
 
 
 def _requests(place: str) -> Iterator[Row]:
@@ -123,7 +123,7 @@ def _requests(place: str) -> Iterator[Row]:
         try:
             yield Row(checked_id(named), number, {}, file=str(file.resolve()))
         except InputError as error:
-            yield Row(default_id(number), number, {}, file=str(file.resolve()), problem=str(error))
+            yield Row(broken_id(number), number, {}, file=str(file.resolve()), problem=str(error))
 
 
 def _read(place: str, reader: Reader) -> Iterator[dict[str, object] | str]:

@@ -15,6 +15,7 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ class Place:
         """
         with self._writing("it cannot be read"):
             self._fs.invalidate_cache()
-            marked = [path.split("/")[-2] for path in self._fs.glob(self._path(f"*/{MARK}"))]
+            marked = [path.split("/")[-2] for path in self._fs.glob(f"{escape(self._path(''))}*/{MARK}")]
             table = self._table() if marked else {}
             rows = {}
             for scene in marked:

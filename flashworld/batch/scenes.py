@@ -22,7 +22,7 @@ from flashworld.batch.places import Place
 from flashworld.batch.requests import RequestSettings, request_of
 from flashworld.batch.results import Outcome
 from flashworld.batch.rows import Row
-from flashworld.errors import FlashWorldError, InputError, PlaceError
+from flashworld.errors import FlashWorldError, InputError, PlaceError, WorkerError
 from flashworld.inputs import GenerationRequest
 from flashworld.pipeline import FlashWorldPipeline
 from flashworld.result import FILE_NAMES, OutputKind, SceneResult
@@ -33,7 +33,7 @@ from flashworld.types import Frame
 logger = logging.getLogger(__name__)
 
 GPU_THREADS = 4
-"""Scenes in hand at once on a GPU: one is made, the others are written. Each holds about 1 GB of memory at full size."""
+"""Scenes in flight at once on a GPU: one is made, the others are written. Each holds about 1 GB of memory at full size."""
 SCENE_ERRORS = (FlashWorldError, MemoryError, torch.OutOfMemoryError, RuntimeError)
 """What ends a scene and leaves the batch running."""
 
@@ -119,7 +119,7 @@ class SceneMaker:
             )
             self._place.finish(done)
             return done
-        except PlaceError:
+        except (PlaceError, WorkerError):  # every further scene would fail as well
             raise
         except SCENE_ERRORS as error:
             logger.warning("scene %s failed", row.id, exc_info=not isinstance(error, InputError))

@@ -13,7 +13,7 @@ from flashworld.parallel.group import CardGroup
 from flashworld.parallel.launch import LOADED
 from flashworld.parallel.pipeline import SplitPipeline
 from flashworld.serving.card_worker import end_with_the_app
-from flashworld.serving.channel import Channel
+from flashworld.serving.channel import GONE, Channel
 from flashworld.serving.options import ModelOptions
 
 
@@ -29,6 +29,10 @@ def main() -> None:
         leader.send(str(error))
         return
     leader.send(LOADED)
+    try:
+        leader.receive()  # JOIN, when everybody has the model
+    except GONE:
+        return
     group = CardGroup.join(told["rank"], told["size"], told["store"], choose_device(options.device, options.source))
     SplitPipeline(whole.networks, group, name=whole.name).follow(leader)
 

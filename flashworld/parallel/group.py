@@ -9,6 +9,8 @@ from itertools import pairwise
 import torch
 import torch.distributed as dist
 
+from flashworld.errors import WorkerError
+
 TIMEOUT = timedelta(seconds=60)
 """How long a process waits for the others within a scene; a step takes a second. Then the call fails."""
 
@@ -38,11 +40,17 @@ class CardGroup:
             size: Of the group.
             store: A file that all processes see, to find each other by.
             device: Where this process runs: NCCL between GPUs, gloo between CPUs.
+
+        Raises:
+            WorkerError: another process did not come.
         """
-        dist.init_process_group(
-            BACKENDS[device.type], store=dist.FileStore(store, size), rank=rank, world_size=size,
-            timeout=TIMEOUT,
-        )  # fmt: skip
+        try:
+            dist.init_process_group(
+                BACKENDS[device.type], store=dist.FileStore(store, size), rank=rank, world_size=size,
+                timeout=TIMEOUT,
+            )  # fmt: skip
+        except RuntimeError as error:
+            raise WorkerError(f"the {size} processes that share a scene did not meet, see the log") from error
         return cls(rank, size)
 
     def part(self, count: int) -> slice:

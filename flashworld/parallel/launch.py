@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -23,6 +22,7 @@ from flashworld.parallel.group import CardGroup
 from flashworld.parallel.pipeline import SplitPipeline
 from flashworld.serving.cards import VISIBLE, visible_gpu
 from flashworld.serving.channel import GONE, Channel
+from flashworld.serving.child_environment import child_environment
 
 if TYPE_CHECKING:
     from flashworld.serving.options import ModelOptions
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 MAX_GPUS_PER_SCENE = 8
 """Cards of one host; the DiT's 24 heads are divided among them."""
 LOADED = "loaded"
+JOIN = "join"
 
 
 def require_cards(options: ModelOptions) -> None:
@@ -74,6 +75,8 @@ def load_split(options: ModelOptions, on_progress: Callable[[str, int, int], Non
             raise WorkerError("a process that shares the scene ended while it loaded the model") from error
         if said != LOADED:
             raise WorkerError(f"a process that shares the scene cannot load the model: {said}")
+    for follower in followers:
+        follower.send(JOIN)  # together: who waits for the others gives up after a while
     group = CardGroup.join(0, size, store, device)
     return SplitPipeline(whole.networks, group, name=whole.name, followers=followers)
 
@@ -87,7 +90,7 @@ def _start(rank: int, size: int, store: str, options: ModelOptions, device: torc
             [sys.executable, "-m", "flashworld.parallel.follower", str(theirs.fileno()), json.dumps(told, default=str)],
             stdin=subprocess.PIPE,
             pass_fds=[theirs.fileno()],
-            env=os.environ | visible,
+            env=child_environment() | visible,
         )
     atexit.register(process.kill)
     return Channel(ours.detach())

@@ -7,6 +7,7 @@ __all__ = [
     "card_worker",
     "cards",
     "channel",
+    "child_environment",
     "costs",
     "delivery",
     "durations",

@@ -7,7 +7,6 @@ wait in the page's queue, which knows how many cards there are, and never here f
 from __future__ import annotations
 
 import logging
-import os
 import queue
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from flashworld.inputs import GenerationRequest
 from flashworld.serving.card_worker import IDLE, STOP, CardCall, CardReady
 from flashworld.serving.cards import VISIBLE, Card
 from flashworld.serving.channel import GONE, Channel
+from flashworld.serving.child_environment import child_environment
 from flashworld.serving.messages import Failed, WorkerMessage
 from flashworld.serving.sentences import NOT_LOADED, WORKER_DIED
 
@@ -77,7 +77,7 @@ class _Worker:
         more = {} if self.card.visible is None else {VISIBLE: self.card.visible}
         if self.card.cores:
             more["OMP_NUM_THREADS"] = str(len(self.card.cores))
-        return os.environ | more
+        return child_environment() | more
 
 
 class CardPool:

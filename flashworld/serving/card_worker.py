@@ -1,6 +1,6 @@
 """The side of a card's process: says what it has loaded, then makes one scene after the other until nobody listens.
 
-It ends when its standard input does: that is the life line to the app, which may be killed without a word. Over the
+It ends when its standard input does: the app holds it open, and may be killed without notice. Over the
 channel come requests and `STOP`; back go `CardReady`, messages of each generation, and `IDLE` after the last.
 """
 
@@ -88,17 +88,22 @@ def work(channel: Channel, load: Callable[[], LoadedCard]) -> None:
             return
         if isinstance(call, CardCall):  # a late STOP asks for nothing
             use_shared_memory(call.shared_memory)
-            _generate(channel, card.pipeline, call.request)
+            if not _generate(channel, card.pipeline, call.request):
+                return
             channel.send(IDLE)
 
 
-def _generate(channel: Channel, pipeline: FlashWorldPipeline, request: GenerationRequest) -> None:
+def _generate(channel: Channel, pipeline: FlashWorldPipeline, request: GenerationRequest) -> bool:
+    """Whether the worker can take another request; if not, the app replaces its process."""
     channel.send(WorkerStarted(os.getpid(), 0.0))
     for message in generation(lambda: pipeline, request, 0.0):
         channel.send(message)
+        if isinstance(message, Failed) and message.fatal:
+            return False
         if channel.waiting():  # only STOP comes while a generation runs
             channel.receive()
-            return
+            return True
+    return True
 
 
 def end_with_the_app() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from flashworld.errors import FlashWorldError
+from flashworld.errors import FlashWorldError, WorkerError
 from flashworld.inputs import GenerationRequest
 from flashworld.pipeline import DENOISED_FRACTION, FlashWorldPipeline
 from flashworld.progress import Progress
@@ -33,10 +33,9 @@ def generation(
     Yields:
         `Progress`, and last `Finished` or `Failed`.
     """
-    on_gpu = False
     try:
         model = pipeline()
-        on_gpu, start = model.networks.device.type == "cuda", time.perf_counter()
+        start = time.perf_counter()
         for update in model.stages(request):
             if isinstance(update, SceneResult):
                 yield Progress("render", DENOISED_FRACTION)
@@ -47,8 +46,7 @@ def generation(
         return
     except (FlashWorldError, MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
         logger.exception("generation failed")
-        sentence = sentence_for(error)
+        failed = Failed(sentence_for(error), fatal=isinstance(error, WorkerError))
     # Outside the handler: the error's traceback holds on to the tensors that filled the memory.
-    if on_gpu:
-        torch.cuda.empty_cache()
-    yield Failed(sentence)
+    torch.cuda.empty_cache()
+    yield failed

@@ -40,9 +40,11 @@ class Failed:
 
     Attributes:
         sentence: For the visitor.
+        fatal: Whether the worker cannot go on to another request.
     """
 
     sentence: str
+    fatal: bool = False
 
 
 WorkerMessage = WorkerStarted | Progress | Finished | Failed

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from flashworld.errors import CheckpointError, InputError, NumericalError, WriteError
-from flashworld.serving import sentences, shutdown
+from flashworld.serving import generation, sentences, shutdown
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="importing the app would load the full model")
 SECRET = "/home/owner/weights.ckpt"
@@ -79,7 +79,7 @@ def test_refused_request_is_said_as_it_is(app_module, monkeypatch):
 
 def test_failed_call_has_let_go_of_its_memory_when_the_visitor_is_told(app_module, monkeypatch):
     """What the traceback holds cannot be freed; on a GPU of one's own the next call would fail as well."""
-    monkeypatch.setattr(app_module.logger, "disabled", True)  # pytest keeps what is logged
+    monkeypatch.setattr(generation.logger, "disabled", True)  # pytest keeps what is logged
     gc.disable()
     try:
         told, pipeline = run(app_module, monkeypatch, lambda: torch.OutOfMemoryError("CUDA out of memory"))

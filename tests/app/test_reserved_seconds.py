@@ -50,7 +50,7 @@ def seconds(app, request, *, cold: bool) -> int:
 
 def test_first_call_counts_as_cold_and_the_next_one_as_warm(app_module, monkeypatch, request_of_two_views, tmp_path):
     assert app_module.work_of(*SIZE, request_of_two_views.video).cold
-    monkeypatch.setattr(app_module, "startup_seconds", lambda: 40.0)  # the worker's birth, on the platform's clock
+    monkeypatch.setattr(app_module, "startup_seconds", lambda: 40.0)  # the start of the worker, on the clock of the platform
     warm = seconds(app_module, request_of_two_views, cold=False)
     cold = seconds(app_module, request_of_two_views, cold=True)
     follow(app_module, request_of_two_views, tmp_path / "first")
@@ -65,7 +65,7 @@ def test_a_call_that_was_cut_short_asks_for_more(app_module, monkeypatch, reques
         raise gr.Error("GPU task aborted", title="ZeroGPU worker error")
 
     before = seconds(app_module, request_of_two_views, cold=True)
-    monkeypatch.setattr(app_module, "generate_on_gpu", cut_short)
+    monkeypatch.setattr(app_module, "generate_messages", cut_short)
     with pytest.raises(gr.Error):
         follow(app_module, request_of_two_views, tmp_path)
     assert seconds(app_module, request_of_two_views, cold=True) > before
@@ -82,10 +82,10 @@ def test_result_that_cannot_be_read_costs_one_call_and_the_next_comes_through_th
         yield WorkerStarted(os.getpid(), 0.0)
         yield Finished(PackedResult(None, None, "", {}, lost="the other process has closed its shared memory"), 1.0)
 
-    monkeypatch.setattr(app_module, "generate_on_gpu", on_gpu)
+    monkeypatch.setattr(app_module, "generate_messages", on_gpu)
     monkeypatch.setattr(PackedResult, "shared_memory", True)
     for _ in range(2):
-        with pytest.raises(TransferError, match="gone"):
+        with pytest.raises(TransferError, match="closed its shared memory"):
             follow(app_module, request_of_two_views, tmp_path)
     assert asked == [True, False]
 
