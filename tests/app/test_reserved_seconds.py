@@ -50,7 +50,9 @@ def seconds(app, request, *, cold: bool) -> int:
 
 def test_first_call_counts_as_cold_and_the_next_one_as_warm(app_module, monkeypatch, request_of_two_views, tmp_path):
     assert app_module.work_of(*SIZE, request_of_two_views.video).cold
-    monkeypatch.setattr(app_module, "startup_seconds", lambda: 40.0)  # the start of the worker, on the clock of the platform
+    monkeypatch.setattr(
+        app_module, "startup_seconds", lambda: 40.0
+    )  # the start of the worker, on the clock of the platform
     warm = seconds(app_module, request_of_two_views, cold=False)
     cold = seconds(app_module, request_of_two_views, cold=True)
     follow(app_module, request_of_two_views, tmp_path / "first")

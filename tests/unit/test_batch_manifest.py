@@ -12,7 +12,7 @@ from PIL import Image
 
 from flashworld.batch.manifest import open_manifest
 from flashworld.batch.requests import RequestSettings, request_of
-from flashworld.batch.rows import Row, checked_id, default_id
+from flashworld.batch.rows import Row, broken_id, checked_id, default_id
 from flashworld.config import FULL
 from flashworld.errors import InputError
 from flashworld.limits import MAX_ID_CHARS, MAX_SEED
@@ -175,3 +175,26 @@ def test_a_broken_row_is_a_sentence_of_its_own(tmp_path, row, sentence):
     with pytest.raises(InputError, match=sentence):
         request_of(broken, RequestSettings(manifest.folder, FULL))
     assert request_of(good, RequestSettings(manifest.folder, FULL)).text == "x"
+
+
+def test_an_edited_request_file_counts_as_another_row(tmp_path):
+    file = tmp_path / "request.json"
+    file.write_text("{}")
+    row = Row("a", 1, {}, file=str(file))
+    before = row.digest()
+    assert row.digest() == before
+    file.write_text('{"seed": 2}')
+    assert row.digest() != before
+    file.unlink()
+    assert Row("a", 1, {}, file=str(file)).digest() not in (before, "")
+
+
+@pytest.mark.parametrize("value", ["results.parquet", "Results.Parquet", "#1", "a/b", ""])
+def test_ids_that_name_no_folder_of_a_scene_are_refused(value):
+    with pytest.raises(InputError, match="id must be"):
+        checked_id(value)
+
+
+def test_rows_that_cannot_be_read_take_no_id_of_others():
+    with pytest.raises(InputError):
+        checked_id(broken_id(1))
