@@ -23,6 +23,7 @@ def test_what_is_understood_is_said_while_words_are_typed(visit):
     page.fill("#fw-prompt textarea", "a photographer")
     line.get_by_text("chance").wait_for()
     page.fill("#fw-prompt textarea", "")
+    page.locator("#fw-prompt textarea").blur()
     page.wait_for_function("document.querySelector('#fw-words').innerText.trim() === ''")
 
 

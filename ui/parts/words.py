@@ -47,7 +47,10 @@ def _list(words: Iterable[str]) -> str:
 
 def connect_words(understood: Callable[[str], Understood], prompt: gr.Textbox, line: gr.HTML) -> None:
     """Keep the line true to the box."""
-    prompt.change(
-        lambda text: understood_html(understood(text or ""), text or ""),
-        prompt, line, trigger_mode="always_last", **QUIET,
-    )  # fmt: skip
+
+    def say(text: str | None) -> str:
+        return understood_html(understood(text or ""), text or "")
+
+    prompt.change(say, prompt, line, trigger_mode="always_last", **QUIET)
+    # A change that comes just as an answer does can be dropped by the browser's side: leaving the box settles it.
+    prompt.blur(say, prompt, line, trigger_mode="multiple", **QUIET)
