@@ -26,6 +26,8 @@ class CardModel:
     def __init__(self, gpus: str, options: ModelOptions, *, zero_gpu: bool) -> None:
         if zero_gpu:
             raise InputError("--gpus is for GPUs of your own: on ZeroGPU the platform hands them out")
+        if options.device is not None:
+            raise InputError(f"--gpus names the devices itself: leave out --device {options.device}")
         cards = choose_cards(gpus, options.gpus_per_scene)
         self.source = options.source
         self.config: ModelConfig = model_config(self.source)

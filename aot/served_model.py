@@ -124,13 +124,8 @@ class Model:
 
     def _load(self) -> None:
         start = time.perf_counter()
-        try:
-            with FileProgress() as progress:
-                self._pipeline = self._options.load(progress)
-        except torch.OutOfMemoryError as error:
-            raise CheckpointError(
-                f"the GPU has too little free memory for {self.source}: free some, or try --offload text,vae,transformer"
-            ) from error
+        with FileProgress() as progress:
+            self._pipeline = self._options.load(progress)
         logger.info("model %s loaded in %.1f s", self._pipeline.name, time.perf_counter() - start)
 
     def _have_kernels(self) -> None:

@@ -89,7 +89,7 @@ def _fetch(place: str) -> bytes:
     try:
         with fsspec.open(place, "rb") as file:  # pyright: ignore[reportGeneralTypeIssues]
             return file.read(MAX_IMAGE_BYTES + 1)  # pyright: ignore[reportAttributeAccessIssue]
-    except (OSError, ValueError, ImportError) as error:
+    except Exception as error:  # clients of stores and of HTTP have error classes of their own
         reason = getattr(error, "strerror", None) or one_line(str(error), 120) or type(error).__name__
         raise ImageError(f"picture {one_line(place.rpartition('/')[2], 80)!r} cannot be read: {reason}") from error
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from flashworld.device import choose_device, choose_source
+from flashworld.errors import CheckpointError
 from flashworld.models.offload import Offload
 from flashworld.pipeline import FlashWorldPipeline
 
@@ -43,11 +44,20 @@ class ModelOptions:
         return choose_device(self.device, self.source)
 
     def load(self, on_progress: Callable[[str, int, int], None] | None = None) -> FlashWorldPipeline:
-        """Load the model; arguments and errors are those of `FlashWorldPipeline.from_pretrained`."""
-        if self.gpus_per_scene > 1:
-            from flashworld.parallel.launch import load_split
+        """Load the model; arguments and errors are those of `FlashWorldPipeline.from_pretrained`.
 
-            return load_split(self, on_progress)
-        return FlashWorldPipeline.from_pretrained(
-            self.source, wan=self.wan, device=self.torch_device, offload=self.offload, on_progress=on_progress
-        )
+        Raises:
+            CheckpointError: also if the GPU has too little free memory.
+        """
+        try:
+            if self.gpus_per_scene > 1:
+                from flashworld.parallel.launch import load_split
+
+                return load_split(self, on_progress)
+            return FlashWorldPipeline.from_pretrained(
+                self.source, wan=self.wan, device=self.torch_device, offload=self.offload, on_progress=on_progress
+            )
+        except torch.OutOfMemoryError as error:
+            raise CheckpointError(
+                f"the GPU has too little free memory for {self.source}: free some, or try --offload text,vae,transformer"
+            ) from error

@@ -68,15 +68,13 @@ def test_driver_that_is_too_old_is_named(tmp_path):
     assert refusal == f"device cuda: {fault}"
 
 
-def test_gpu_without_room_is_one_sentence():
-    class Options(ModelOptions):
-        def load(self, on_progress=None):
-            raise torch.OutOfMemoryError("CUDA out of memory")
+def test_gpu_without_room_is_one_sentence(monkeypatch):
+    def full(*_args, **_options):
+        raise torch.OutOfMemoryError("CUDA out of memory")
 
-    model = object.__new__(Model)
-    model.source, model._options = "full", Options("full")
+    monkeypatch.setattr("flashworld.pipeline.FlashWorldPipeline.from_pretrained", full)
     with pytest.raises(CheckpointError, match=r"too little free memory for full: .*--offload"):
-        model._load()
+        ModelOptions("full", device="cpu").load()
 
 
 def test_small_gpu_gets_what_it_can_hold(monkeypatch, tiny_config):
