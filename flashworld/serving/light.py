@@ -1,7 +1,7 @@
 """The light scene of a result: few enough Gaussians for a phone, which the 3D view shows first.
 
-It is computed where the scene is, before the scene leaves the worker: on a GPU that is a fraction of a second, on the
-processor of the main process it would be a minute for a scene of full size.
+It is computed where the scene is, before the scene leaves the worker: the main process has no GPU for it, and its other
+visitors would wait. The time it takes on a GPU has not been measured.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from flashworld.io.scenes import read_scene, write_scene
 from flashworld.io.scenes.codebooks import nearest_value, value_codebook, vector_palette
 from flashworld.io.scenes.compressed_ply import AT_ONCE
 from flashworld.io.scenes.morton import morton_order
+from tests.rotations import rotation_error
 
 DATA = Path(__file__).parent / "data"
 
@@ -28,11 +29,6 @@ DATA = Path(__file__).parent / "data"
 def matched(found: Gaussians, scene: Gaussians) -> Gaussians:
     """Gaussians of `found` in the order of `scene`, which files may change."""
     return found[torch.cdist(scene.means, found.means).argmin(dim=1)]
-
-
-def rotation_error(a: torch.Tensor, b: torch.Tensor) -> float:
-    a, b = (torch.nn.functional.normalize(q, dim=1) for q in (a, b))
-    return float(torch.minimum((a - b).abs().amax(1), (a + b).abs().amax(1)).max())
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])

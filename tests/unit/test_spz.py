@@ -18,6 +18,7 @@ from flashworld.gaussians import Gaussians
 from flashworld.io.scenes import spz, spz_codec
 from flashworld.io.scenes.chunks import CHUNK_ROWS
 from flashworld.io.scenes.spz import read_spz, write_spz
+from tests.rotations import rotation_error
 
 FIELDS = ("means", "quats_wxyz", "scales", "opacities", "sh")
 
@@ -31,12 +32,6 @@ def assert_precision(found: Gaussians, scene: Gaussians, position: float) -> Non
     higher = torch.cat([torch.zeros(1), (found.sh[:, 1:] - scene.sh[:, 1:].clamp(-1, 127 / 128)).flatten()])
     assert higher.abs().max() <= 1 / 256 + slack
     assert (found.scales.log() - scene.scales.log()).abs().max() <= 1 / 32 + 1e-5
-
-
-def rotation_error(a: torch.Tensor, b: torch.Tensor) -> float:
-    """Largest difference of a component, whatever the sign of the quaternion."""
-    a, b = (torch.nn.functional.normalize(q, dim=1) for q in (a, b))
-    return float(torch.minimum((a - b).abs().amax(1), (a + b).abs().amax(1)).max())
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
