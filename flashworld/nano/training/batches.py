@@ -77,6 +77,7 @@ def build_bank(
     pictures: int,
     *,
     gallery_share: float,
+    extra_rooms: float,
     max_tokens: int,
     workers: int,
     layout: Layout,
@@ -84,7 +85,16 @@ def build_bank(
     """Worlds `first_seed` to `first_seed + count - 1`; call before CUDA is touched when `workers` > 1 (they fork)."""
     chunk = max(1, min(256, count))
     jobs = [
-        (first_seed + i, min(chunk, count - i), atlas_first_picture, pictures, gallery_share, max_tokens, layout)
+        (
+            first_seed + i,
+            min(chunk, count - i),
+            atlas_first_picture,
+            pictures,
+            gallery_share,
+            extra_rooms,
+            max_tokens,
+            layout,
+        )
         for i in range(0, count, chunk)
     ]
     if workers > 1:
@@ -98,10 +108,10 @@ def build_bank(
     return WorldBank(worlds, tokens, captioned)
 
 
-def _bank_part(job: tuple[int, int, int, int, float, int, Layout]) -> tuple[dict, np.ndarray, np.ndarray]:
+def _bank_part(job: tuple[int, int, int, int, float, float, int, Layout]) -> tuple[dict, np.ndarray, np.ndarray]:
     """One worker's share, as numpy arrays (tensors would cross processes by file descriptor)."""
-    first, count, first_picture, pictures, gallery_share, max_tokens, layout = job
-    specs = [_spec_of(seed, gallery_share, layout) for seed in range(first, first + count)]
+    first, count, first_picture, pictures, gallery_share, extra_rooms, max_tokens, layout = job
+    specs = [_spec_of(seed, gallery_share, extra_rooms, layout) for seed in range(first, first + count)]
     worlds = build_worlds(specs, first_picture, pictures, layout)
     texts = ["" if _is_empty_prompt(seed, layout) else phrase(spec) for seed, spec in enumerate(specs, first)]
     captioned = np.array([spec.setting != "gallery" for spec in specs])
@@ -116,8 +126,10 @@ def _is_empty_prompt(seed: int, layout: Layout) -> bool:
     return layout.exact and seed % EMPTY_PROMPT_EVERY == 0
 
 
-def _spec_of(seed: int, gallery_share: float, layout: Layout) -> WorldSpec:
-    return empty_prompt_spec(seed) if _is_empty_prompt(seed, layout) else sample_spec(seed, gallery_share)
+def _spec_of(seed: int, gallery_share: float, extra_rooms: float, layout: Layout) -> WorldSpec:
+    if _is_empty_prompt(seed, layout):
+        return empty_prompt_spec(seed)
+    return sample_spec(seed, gallery_share, extra_rooms)
 
 
 def token_rows(sentences: Sequence[str], length: int) -> np.ndarray:

@@ -50,8 +50,14 @@ class WorldSpec(SceneWords):
     seed: int = 0
 
 
-def sample_spec(seed: int, gallery_share: float = 0.2) -> WorldSpec:
-    """The world of a seed, in words."""
+def sample_spec(seed: int, gallery_share: float = 0.2, extra_rooms: float = 0.0) -> WorldSpec:
+    """The world of a seed, in words.
+
+    Args:
+        seed: Of everything.
+        gallery_share: Of worlds that are galleries; the others are rooms and landscapes, half each.
+        extra_rooms: Share of the landscapes that are rooms instead.
+    """
     rng = np.random.default_rng([seed, 1])
 
     def pick(options: Sequence[str]) -> str:
@@ -59,6 +65,8 @@ def sample_spec(seed: int, gallery_share: float = 0.2) -> WorldSpec:
 
     draw = rng.random()
     setting = "gallery" if draw < gallery_share else pick(("outdoors", "room"))
+    if setting == "outdoors" and draw - gallery_share < extra_rooms * (1 - gallery_share):
+        setting = "room"
     room = setting == "room"
     ground = pick(ROOM_GROUNDS if room else OUTDOOR_GROUNDS)
     wall = pick(ROOM_WALLS) if room else None

@@ -38,8 +38,10 @@ from flashworld.nano.training.word_check import WordCheck
 log = logging.getLogger(__name__)
 SEEDS_VALIDATION = 100_000
 VALIDATION_WORLDS = 24
-GALLERY_SHARE, JUDGED_GALLERY_SHARE = 0.5, 0.3
+GALLERY_SHARE, JUDGED_GALLERY_SHARE = 0.45, 0.3
 """Of worlds with pictures on every surface, in training and in the validation."""
+EXTRA_ROOMS = 0.5
+"""Share of the landscapes seen through pictures that are rooms instead: three rooms to one landscape."""
 SHORT_POSES = 5
 """Poses of a short path."""
 WORD_LENS = (57.0, 63.0)
@@ -142,17 +144,17 @@ def build_banks(sizes: TrainingSettings, max_tokens: int, seed: int, workers: in
     """Training and validation worlds; forks, so it comes before anything touches CUDA."""
     first_picture = len(PATTERNS) * PATTERN_VARIANTS
 
-    def bank(first: int, count: int, layout: Layout, gallery_share: float) -> WorldBank:
+    def bank(first: int, count: int, layout: Layout, gallery_share: float = 0.0, extra_rooms: float = 0.0) -> WorldBank:
         return build_bank(
             first, count, first_picture, sizes.pictures, workers=workers, gallery_share=gallery_share,
-            max_tokens=max_tokens, layout=layout,
+            extra_rooms=extra_rooms, max_tokens=max_tokens, layout=layout,
         )  # fmt: skip
 
     first = SEEDS_TRAINING + seed * max(sizes.worlds, sizes.word_worlds)
     return {
-        "pictures": bank(first, sizes.worlds, FREE, GALLERY_SHARE),
-        "landscape": bank(first, sizes.word_worlds, LANDSCAPE, 0.0),
-        "portrait": bank(first, max(1, sizes.word_worlds // 3), PORTRAIT, 0.0),
+        "pictures": bank(first, sizes.worlds, FREE, GALLERY_SHARE, EXTRA_ROOMS),
+        "landscape": bank(first, sizes.word_worlds, LANDSCAPE),
+        "portrait": bank(first, max(1, sizes.word_worlds // 3), PORTRAIT),
         "check": bank(SEEDS_VALIDATION, VALIDATION_WORLDS, FREE, JUDGED_GALLERY_SHARE),
     }
 
