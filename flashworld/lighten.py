@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 
 from flashworld.cameras import Cameras, matrix_to_quat, quat_to_matrix
+from flashworld.eigen import symmetric_eigen
 from flashworld.gaussians import SH_C0, Gaussians, picture_importance, prune_by_opacity, prune_to_count
+from flashworld.io.scenes.morton import morton_order
 
 LIGHT_GAUSSIANS = 500_000
 """A size that phones can display: 16 MB of SPZ."""
@@ -75,7 +76,7 @@ def psnr_along(scene: Gaussians, other: Gaussians, cameras: Cameras, height: int
 
 def _round(scene: Gaussians, fewer: int, cameras: Cameras, *, odd: bool) -> Gaussians:
     """Remove `fewer` Gaussians, or as many as there are pairs. Rounds alternate between the pairs (0 1) (2 3) and (1 2) (3 4)."""
-    scene = scene[_z_order(scene.means)]
+    scene = scene[morton_order(scene.means)]
     importance = picture_importance(scene, cameras)
     first = torch.arange(int(odd), len(scene) - 1, 2, device=scene.means.device)
     a, b = first, first + 1
@@ -89,13 +90,6 @@ def _round(scene: Gaussians, fewer: int, cameras: Cameras, *, odd: bool) -> Gaus
     gone = torch.zeros(len(scene), dtype=torch.bool, device=scene.means.device)
     gone[a[merging]] = gone[b[merging]] = gone[leaving] = True
     return _joined(scene[torch.nonzero(~gone).squeeze(1)], merged(scene[a[merging]], scene[b[merging]]))
-
-
-def _z_order(means: torch.Tensor) -> torch.Tensor:
-    from flashworld.io.scenes.morton import morton_order
-
-    order: np.ndarray = morton_order(means.detach().to("cpu", torch.float32).numpy())
-    return torch.from_numpy(order).to(means.device)
 
 
 def _difference(a: Gaussians, b: Gaussians) -> torch.Tensor:
@@ -120,8 +114,7 @@ def merged(a: Gaussians, b: Gaussians) -> Gaussians:
         )
         offset = (part.means - mean).double()
         covariance += weight[:, None, None] * (axes @ axes.mT + offset[:, :, None] * offset[:, None])
-    variances, axes = torch.linalg.eigh(covariance)
-    axes = axes * torch.linalg.det(axes).sign()[:, None, None]  # a rotation, not a mirror
+    variances, axes = symmetric_eigen(covariance)
     scales = variances.clamp(min=1e-24).sqrt().to(mean.dtype)
     area = scales.topk(2, dim=1).values.prod(dim=1)
     opacity = torch.minimum(paint.sum(dim=0) / area.clamp(min=1e-30), 1 - (1 - a.opacities) * (1 - b.opacities))

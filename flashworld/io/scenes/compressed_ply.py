@@ -64,7 +64,7 @@ def write_compressed_ply(scene: Gaussians, path: str | Path) -> None:
     name, count = file_name(path), len(scene)
     for _ in iter_chunks(scene, name):
         pass  # raises before anything is sorted
-    order = torch.from_numpy(morton_order(scene.means.detach().to("cpu", torch.float32).numpy())).to(scene.means.device)
+    order = morton_order(scene.means)
     bounds = np.empty((-(-count // CHUNK), 18), dtype="<f4")
     packed = np.empty((count, 4), dtype="<u4")
     for number, part in enumerate(order.split(AT_ONCE)):

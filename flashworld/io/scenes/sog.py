@@ -67,7 +67,7 @@ def write_sog(scene: Gaussians, path: str | Path) -> None:
     ):  # raises for all other faults as well
         raise SceneError(f"{name}: positions in a SOG file must lie within {MAX_POSITION:g} scene units")
     scene = scene.to("cpu", torch.float32)
-    order = morton_order(scene.means.numpy())
+    order = morton_order(scene.means).numpy()
     width = 4 * math.ceil(math.sqrt(len(scene)) / 4)
     layout = _Layout(order, width, math.ceil(len(scene) / width))
     meta: dict[str, object] = {
