@@ -71,6 +71,7 @@ def main() -> None:
     parser.add_argument("--model", default="full")
     parser.add_argument("--device", choices=("cuda", "cpu"))
     parser.add_argument("--cards", type=int, default=2)
+    parser.add_argument("--columns", default=",".join(HOW), help="which to measure; eager and together are compared")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--part", choices=HOW, help=argparse.SUPPRESS)
     parser.add_argument("--keep", type=Path, help=argparse.SUPPRESS)
@@ -78,7 +79,7 @@ def main() -> None:
     if options.part:
         measure(options, options.part, options.keep)
         return
-    columns = HOW if options.device != "cpu" else HOW[1:]
+    columns = [how for how in options.columns.split(",") if options.device != "cpu" or how != "compiled"]
     with TemporaryDirectory() as folder:
         for how in columns:
             words = [*sys.argv[1:], "--part", how, "--keep", folder]

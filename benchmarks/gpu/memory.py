@@ -47,14 +47,14 @@ def one_mode(run: Run, mode: str) -> dict[str, object]:
             if REFUSED in found:
                 break  # a smaller GPU has even less memory
         row["budgets"] = budgets
-        torch.cuda.set_per_process_memory_fraction(1.0, run.device)
+        torch.cuda.set_per_process_memory_fraction(1.0)
     return row
 
 
 def within(run: Run, scene: Callable[[], None], fraction: float) -> dict[str, object]:
     """A scene with only this share of the GPU's memory."""
     torch.cuda.empty_cache()
-    torch.cuda.set_per_process_memory_fraction(min(1.0, fraction), run.device)
+    torch.cuda.set_per_process_memory_fraction(min(1.0, fraction))
     run.peak_gib(reset=True)
     try:
         return {"warm_s": run.timed(scene), "peak_gib": run.peak_gib()}
