@@ -35,6 +35,7 @@ def main() -> None:
         return
     group = CardGroup.join(told["rank"], told["size"], told["store"], choose_device(options.device, options.source))
     SplitPipeline(whole.networks, group, name=whole.name).follow(leader)
+    group.leave()
 
 
 if __name__ == "__main__":

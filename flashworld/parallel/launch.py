@@ -78,7 +78,14 @@ def load_split(options: ModelOptions, on_progress: Callable[[str, int, int], Non
     for follower in followers:
         follower.send(JOIN)  # together: who waits for the others gives up after a while
     group = CardGroup.join(0, size, store, device)
+    atexit.register(_end, followers, group)
     return SplitPipeline(whole.networks, group, name=whole.name, followers=followers)
+
+
+def _end(followers: list[Channel], group: CardGroup) -> None:
+    for follower in followers:
+        follower.close()  # it leaves the group, too
+    group.leave()
 
 
 def _start(rank: int, size: int, store: str, options: ModelOptions, device: torch.device) -> Channel:
