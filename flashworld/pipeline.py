@@ -162,7 +162,12 @@ class FlashWorldPipeline:
         steps = sample(
             self.networks,
             Conditioning(
-                cameras, embeds, request.height, request.width, to_image(request.picture), request.image_index
+                cameras,
+                embeds,
+                request.height,
+                request.width,
+                to_image(request.picture, self.networks.device),
+                request.image_index,
             ),
             SeededNoise(torch.Generator().manual_seed(request.seed)),
             self._render,
@@ -202,11 +207,11 @@ def render_white(scene: Gaussians, cameras: Cameras, height: int, width: int) ->
     return to_signed(render(scene, cameras, height, width).rgb)
 
 
-def to_image(picture: Frame | None) -> Images | None:
-    """An RGB uint8 image (H, W, 3) in the networks' format: [-1, 1], (3, H, W)."""
+def to_image(picture: Frame | None, device: torch.device) -> Images | None:
+    """An RGB uint8 image (H, W, 3) in the networks' format: [-1, 1], (3, H, W), converted on `device`."""
     if picture is None:
         return None
-    return torch.from_numpy(picture.copy()).permute(2, 0, 1).float() / 255 * 2 - 1
+    return torch.from_numpy(picture.copy()).to(device).permute(2, 0, 1).float() / 255 * 2 - 1
 
 
 def small_picture(images: Images | None, index: int) -> Frame | None:

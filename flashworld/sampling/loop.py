@@ -46,7 +46,8 @@ class Conditioning:
         text_embeds: From `networks.text`. (1, tokens, text_dim)
         height: Image height, a multiple of 32.
         width: Image width, a multiple of 32.
-        image: The condition image in [-1, 1], already at height x width, (3, height, width); None for text only.
+        image: The condition image in [-1, 1], already at height x width, (3, height, width), best on the networks' device; None
+            for text only.
         image_index: Index of the camera that the image belongs to.
     """
 
