@@ -32,9 +32,10 @@ from PIL import Image
 from flashworld import __version__
 from flashworld.errors import DependencyError
 from flashworld.inputs import VideoSettings, build_request
-from flashworld.nano.training import contestants, photos
+from flashworld.nano.training import photos
 from flashworld.nano.training.judged_requests import PHOTO_SEED, caption_rows, judge_captions, judge_photos, photo_row
 from flashworld.nano.training.judged_worlds import judge_worlds, world_rows
+from flashworld.nano.training.jury import Jury
 from flashworld.nano.training.report import Row, table
 from flashworld.nano.training.unseen import FIRST_CAPTION_SEED, SEEDS
 from flashworld.pipeline import FlashWorldPipeline
@@ -77,15 +78,14 @@ def main(arguments: list[str] | None = None) -> None:
         base.judged_frames,
     )
     wall, cpu = time.perf_counter(), time.process_time()
-    pipeline = FlashWorldPipeline.from_pretrained(args.weights or "nano", device="cpu")
-    with torch.inference_mode():
-        rows, details = evaluate(pipeline, settings)
+    jury = Jury.load(args.weights or "nano", held_out_photos(), args.workers)
+    rows, details = evaluate(jury, settings)
     seconds = {"wall": round(time.perf_counter() - wall, 1), "cpu": round(time.process_time() - cpu, 1)}
     log.info("\n%s\n", table(rows))
-    log.info("%s; seeds: %s; %s", pipeline.name, details["seeds"], versions())
+    log.info("%s; seeds: %s; %s", jury.pipeline.name, details["seeds"], versions())
     log.info("%.0f s, %.0f s of CPU", seconds["wall"], seconds["cpu"])
     if args.json:
-        full = {"model": pipeline.name, "versions": versions(), "seconds": seconds}
+        full = {"model": jury.pipeline.name, "versions": versions(), "seconds": seconds}
         full |= {"rows": [row.to_dict() for row in rows]} | details
         args.json.write_text(json.dumps(full, indent=1) + "\n", encoding="utf-8")
 
@@ -98,7 +98,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help=f"{QUICK.worlds} worlds and {QUICK.captions} captions")
     parser.add_argument("--json", type=Path, help="also write everything here")
     parser.add_argument("--weights", type=Path, help="a nano folder other than the package's")
+    parser.add_argument("--workers", type=int, default=1, help="processes that judge at the same time, one thread each")
     args = parser.parse_args(arguments)
+    if args.workers < 1:
+        parser.error(f"--workers must be at least 1, got {args.workers}")
     if args.worlds is not None and not 1 <= args.worlds <= FIRST_CAPTION_SEED:
         parser.error(f"--worlds must be between 1 and {FIRST_CAPTION_SEED}, got {args.worlds}")
     if args.captions is not None and not 0 <= args.captions <= SEEDS.stop - FIRST_CAPTION_SEED:
@@ -106,26 +109,28 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def evaluate(pipeline: FlashWorldPipeline, settings: EvaluationSettings) -> tuple[list[Row], dict[str, object]]:
+def evaluate(jury: Jury, settings: EvaluationSettings) -> tuple[list[Row], dict[str, object]]:
     """The rows of the table, and details: seeds, and what single worlds, photographs and captions scored."""
-    pictures = held_out_photos()
-    lost = contestants.untrained(pipeline)
     fewer, frames = settings.random_worlds, settings.judged_frames
-    worlds = judge_worlds(pipeline, lost, pictures, count=settings.worlds, random_count=fewer)
-    shown = judge_photos(pipeline, lost, pictures, random_count=fewer, frames=frames)
-    said = judge_captions(
-        pipeline, lost, count=settings.captions, random_count=settings.random_captions, frames=frames
-    )  # fmt: skip
+    worlds = judge_worlds(jury, count=settings.worlds, random_count=fewer)
+    shown = judge_photos(jury, random_count=fewer, frames=frames)
+    said = judge_captions(jury, count=settings.captions, random_count=settings.random_captions, frames=frames)
     rows = [
         *world_rows(worlds),
         photo_row(shown),
         *caption_rows(said),
-        Row("same seed, same result", "yes", {"nano": float(repeats(pipeline, frames))}, must=1),
-        Row("a scene with its files and a 32-frame video, CPU seconds", "s", {"nano": scene_cpu_s(pipeline)}, 20, 12),
+        Row("same seed, same result", "yes", {"nano": float(repeats(jury.pipeline, frames))}, must=1),
+        Row(
+            "a scene with its files and a 32-frame video, CPU seconds",
+            "s",
+            {"nano": scene_cpu_s(jury.pipeline)},
+            20,
+            12,
+        ),
     ]
     seeds = {
         "worlds": f"0-{settings.worlds - 1}",
-        "photos": f"{PHOTO_SEED}-{PHOTO_SEED + len(pictures) - 1}",
+        "photos": f"{PHOTO_SEED}-{PHOTO_SEED + len(jury.pictures) - 1}",
         "captions": f"{FIRST_CAPTION_SEED}-{FIRST_CAPTION_SEED + max(settings.captions, 1) - 1}",
     }
     return rows, {

@@ -16,6 +16,7 @@ from flashworld.inputs import build_request
 from flashworld.nano.training import contestants
 from flashworld.nano.training.captions import caption
 from flashworld.nano.training.claims import Claim, claims, third_claims
+from flashworld.nano.training.jury import Jury
 from flashworld.nano.training.layouts import exact_layout
 from flashworld.nano.training.materials import TextureAtlas
 from flashworld.nano.training.measures import psnr
@@ -29,7 +30,6 @@ from flashworld.nano.training.unseen import (
     first_camera,
     look,
     surfaces,
-    unseen_atlas,
 )
 from flashworld.pipeline import FlashWorldPipeline
 from flashworld.result import SceneResult
@@ -43,23 +43,40 @@ PATH = "orbit_right"
 LOG_EVERY = 20
 
 
-def judge_photos(
-    pipeline: FlashWorldPipeline,
-    lost: FlashWorldPipeline,
-    pictures: dict[str, Image.Image],
-    *,
-    random_count: int,
-    frames: int | None,
-) -> dict[str, dict[str, float]]:
+@dataclass(frozen=True)
+class PhotoQuestion:
+    """One photograph; `frames` views are generated (None: the model's number)."""
+
+    seed: int
+    photo: Image.Image
+    frames: int | None
+    also_random: bool
+
+
+def judge_photos(jury: Jury, *, random_count: int, frames: int | None) -> dict[str, dict[str, float]]:
     """PSNR of each photograph at its own view, by contestant; `frames` views are generated (None: the model's number)."""
     found: dict[str, dict[str, float]] = defaultdict(dict)
-    for who, maker, count in (("nano", pipeline, len(pictures)), ("random weights", lost, random_count)):
-        for i, (name, photo) in enumerate(list(pictures.items())[:count]):
-            result = judged_scene(maker, frames, PHOTO_SEED + i, image=photo)
-            truth = torch.from_numpy(result.request.picture.copy()).float() / 255  # type: ignore[union-attr]
-            found[who][name] = round(psnr(first_view(result), truth), 3)
+    questions = [
+        PhotoQuestion(PHOTO_SEED + i, p, frames, i < random_count) for i, p in enumerate(jury.pictures.values())
+    ]
+    for name, values in zip(jury.pictures, jury.judge(judge_photo, questions), strict=True):
+        for who, value in values.items():
+            found[who][name] = value
     log.info("photographs: %s", ", ".join(f"{name} {value:.1f} dB" for name, value in found["nano"].items()))
     return dict(found)
+
+
+def judge_photo(jury: Jury, question: PhotoQuestion) -> dict[str, float]:
+    """The PSNR of one photograph, by contestant."""
+    found = {}
+    for who, maker in {
+        "nano": jury.pipeline,
+        **({"random weights": jury.lost} if question.also_random else {}),
+    }.items():
+        result = judged_scene(maker, question.frames, question.seed, image=question.photo)
+        truth = torch.from_numpy(result.request.picture.copy()).float() / 255  # type: ignore[union-attr]
+        found[who] = round(psnr(first_view(result), truth), 3)
+    return found
 
 
 def judged_scene(
@@ -104,45 +121,67 @@ class CaptionScore:
     psnr: dict[str, float] = field(default_factory=dict)
 
 
-def judge_captions(
-    pipeline: FlashWorldPipeline, lost: FlashWorldPipeline, *, count: int, random_count: int, frames: int | None
-) -> list[CaptionScore]:
+@dataclass(frozen=True)
+class CaptionQuestion:
+    """The caption of one world; `frames` as for photographs."""
+
+    seed: int
+    frames: int | None
+    also_random: bool
+
+
+@dataclass
+class CaptionVerdict:
+    """What became of a caption.
+
+    Attributes:
+        score: Of its own pictures.
+        asked: Its claims.
+        shown: nano's picture.
+        truth: The world itself.
+    """
+
+    score: CaptionScore
+    asked: list[Claim]
+    shown: Frame
+    truth: Frame
+
+
+def judge_captions(jury: Jury, *, count: int, random_count: int, frames: int | None) -> list[CaptionScore]:
     """What of each caption is found in the first view of a scene made from it alone.
 
     Args:
-        pipeline: The model.
-        lost: The model with random weights.
+        jury: The model, and the model with random weights.
         count: Captions, of worlds from `FIRST_CAPTION_SEED`.
         random_count: Of them, for the random weights.
         frames: Views to generate; None: the model's own number.
     """
-    atlas = unseen_atlas({})
-    scores: list[CaptionScore] = []
-    asked: list[list[Claim]] = []
-    shown: list[Frame] = []
-    truths: list[Frame] = []
-    for i in range(count):
-        spec = sample_spec(FIRST_CAPTION_SEED + i, gallery_share=0.0)
-        score = CaptionScore(spec.seed, caption(spec, 0), [])
-        picture = first_picture(pipeline, frames, score)
-        statements, truth = expected(spec, atlas, *picture.shape[:2])
-        pictures = {"nano": picture, "truth": truth}
-        if i < random_count:
-            pictures["random weights"] = first_picture(lost, frames, score)
-        score.kinds = [claim.kind for claim in statements]
-        score.found = {who: [claim.holds(view) for claim in statements] for who, view in pictures.items()}
-        score.psnr = {who: frame_psnr(view, truth) for who, view in pictures.items() if who != "truth"}
-        scores.append(score)
-        truths.append(truth)
-        asked.append(statements)
-        shown.append(picture)
-        if (i + 1) % LOG_EVERY == 0:
-            log.info("captions: %d of %d", i + 1, count)
-    for i, score in enumerate(scores):
-        other = shown[(i + len(shown) // 2) % len(shown)]
-        score.found["chance"] = [claim.holds(other) for claim in asked[i]]
-        score.psnr["chance"] = frame_psnr(other, truths[i])
-    return scores
+    verdicts: list[CaptionVerdict] = []
+    questions = [CaptionQuestion(FIRST_CAPTION_SEED + i, frames, i < random_count) for i in range(count)]
+    for verdict in jury.judge(judge_caption, questions):
+        verdicts.append(verdict)
+        if len(verdicts) % LOG_EVERY == 0:
+            log.info("captions: %d of %d", len(verdicts), count)
+    for i, verdict in enumerate(verdicts):
+        other = verdicts[(i + len(verdicts) // 2) % len(verdicts)].shown
+        verdict.score.found["chance"] = [claim.holds(other) for claim in verdict.asked]
+        verdict.score.psnr["chance"] = frame_psnr(other, verdict.truth)
+    return [verdict.score for verdict in verdicts]
+
+
+def judge_caption(jury: Jury, question: CaptionQuestion) -> CaptionVerdict:
+    """One caption, by both contestants if both are asked."""
+    spec = sample_spec(question.seed, gallery_share=0.0)
+    score = CaptionScore(spec.seed, caption(spec, 0), [])
+    picture = first_picture(jury.pipeline, question.frames, score)
+    statements, truth = expected(spec, jury.plain_atlas, *picture.shape[:2])
+    pictures = {"nano": picture, "truth": truth}
+    if question.also_random:
+        pictures["random weights"] = first_picture(jury.lost, question.frames, score)
+    score.kinds = [claim.kind for claim in statements]
+    score.found = {who: [claim.holds(view) for claim in statements] for who, view in pictures.items()}
+    score.psnr = {who: frame_psnr(view, truth) for who, view in pictures.items() if who != "truth"}
+    return CaptionVerdict(score, statements, picture, truth)
 
 
 def first_picture(maker: FlashWorldPipeline, frames: int | None, score: CaptionScore) -> Frame:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from PIL import Image
 
 from flashworld.nano.training import contestants
+from flashworld.nano.training.jury import Jury
 from flashworld.nano.training.measures import Views, consistency, depth_errors, psnr
 from flashworld.nano.training.report import Row
-from flashworld.nano.training.unseen import Trial, make_trial, unseen_atlas
+from flashworld.nano.training.unseen import Trial, make_trial
 from flashworld.nano.training.worlds import SKY_DISTANCE
 from flashworld.pipeline import FlashWorldPipeline
 
@@ -25,7 +26,7 @@ class WorldScores:
 
     def __init__(self) -> None:
         self.each: list[dict[str, object]] = []
-        self.values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self.values: dict[str, dict[str, list[float]]] = defaultdict(dict)
         self.errors: dict[str, list[torch.Tensor]] = defaultdict(list)
 
     def add(self, trial: Trial, who: str, views: Views) -> dict[str, float]:
@@ -50,8 +51,17 @@ class WorldScores:
         else:
             self.errors[who].append(errors)
         for name, value in found.items():
-            self.values[who][name].append(value)
+            self.values[who].setdefault(name, []).append(value)
         return found
+
+    def join(self, other: WorldScores) -> None:
+        """Append those of other worlds."""
+        self.each += other.each
+        for who, values in other.values.items():
+            for name, numbers in values.items():
+                self.values[who].setdefault(name, []).extend(numbers)
+        for who, errors in other.errors.items():
+            self.errors[who] += errors
 
     def mean(self, name: str) -> dict[str, float]:
         """Of each contestant that has it, over worlds."""
@@ -62,35 +72,48 @@ class WorldScores:
         return {who: float(torch.cat(parts).median()) for who, parts in self.errors.items()}
 
 
-def judge_worlds(
-    pipeline: FlashWorldPipeline,
-    lost: FlashWorldPipeline,
-    pictures: dict[str, Image.Image],
-    *,
-    count: int,
-    random_count: int,
-) -> WorldScores:
+@dataclass(frozen=True)
+class WorldQuestion:
+    """One unseen world.
+
+    Attributes:
+        seed: Of the world.
+        also_random: Whether the random weights are asked, too.
+    """
+
+    seed: int
+    also_random: bool
+
+
+def judge_worlds(jury: Jury, *, count: int, random_count: int) -> WorldScores:
     """Every contestant in every unseen world.
 
     Args:
-        pipeline: The model.
-        lost: The model with random weights.
-        pictures: Photographs for the galleries' walls.
+        jury: The model, and the model with random weights.
         count: Worlds, from seed 0.
         random_count: Of them, for the random weights.
     """
-    atlas, config, scores = unseen_atlas(pictures), pipeline.networks.config, WorldScores()
-    for seed in range(count):
-        trial = make_trial(seed, atlas, frames=config.frames, height=config.height, width=config.width)
-        entry: dict[str, object] = {"seed": seed, "setting": trial.spec.setting, "path": trial.path}
-        for who, views in takers(pipeline, lost if seed < random_count else None, trial):
-            entry[who] = {name: round(value, 4) for name, value in scores.add(trial, who, views).items()}
-        scores.each.append(entry)
+    scores = WorldScores()
+    for one in jury.judge(judge_world, [WorldQuestion(seed, seed < random_count) for seed in range(count)]):
+        scores.join(one)
+        (entry,) = one.each
         nano: Mapping[str, float] = entry["nano"]  # type: ignore[assignment]
         log.info(
             "world %d (%s, %s): input %.1f dB, novel %.1f dB, depth error %.3f, consistency %.1f dB",
-            seed, trial.spec.setting, trial.path, nano["input"], nano["novel"], nano["depth"], nano["consistency"],
+            entry["seed"], entry["setting"], entry["path"],
+            nano["input"], nano["novel"], nano["depth"], nano["consistency"],
         )  # fmt: skip
+    return scores
+
+
+def judge_world(jury: Jury, question: WorldQuestion) -> WorldScores:
+    """The scores in one world."""
+    scores, config = WorldScores(), jury.pipeline.networks.config
+    trial = make_trial(question.seed, jury.atlas, frames=config.frames, height=config.height, width=config.width)
+    entry: dict[str, object] = {"seed": question.seed, "setting": trial.spec.setting, "path": trial.path}
+    for who, views in takers(jury.pipeline, jury.lost if question.also_random else None, trial):
+        entry[who] = {name: round(value, 4) for name, value in scores.add(trial, who, views).items()}
+    scores.each.append(entry)
     return scores
 
 
