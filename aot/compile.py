@@ -38,7 +38,11 @@ TUNED_INDUCTOR: Mapping[str, Any] = {
     "conv_1x1_as_mm": True,
 }
 """Benchmarks several kernels for every matrix multiplication and convolution, which takes many minutes."""
-INDUCTOR_CONFIGS: Mapping[str, Mapping[str, Any]] = {"default": DEFAULT_INDUCTOR, "tuned": TUNED_INDUCTOR}
+FUSED_INDUCTOR: Mapping[str, Any] = {"coordinate_descent_tuning": True}
+"""Benchmarks the launch parameters of inductor's own kernels only."""
+INDUCTOR_CONFIGS: Mapping[str, Mapping[str, Any]] = {
+    "default": DEFAULT_INDUCTOR, "fused": FUSED_INDUCTOR, "tuned": TUNED_INDUCTOR,
+}  # fmt: skip
 
 ATTENTION_BACKENDS: Mapping[str, tuple[SDPBackend, ...]] = {
     "auto": (),
