@@ -1,9 +1,16 @@
-"""A batch of nano scenes by several workers on Ray against the plain loop: python -m benchmarks.batch [--scenes 200].
+"""A batch by several workers against one worker: python -m benchmarks.batch [--scenes 200] [--workers 2].
 
-    python -m benchmarks.batch [--scenes 200] [--workers 2] [--json]
+    python -m benchmarks.batch                                   nano, on shares of this machine's cores, through Ray
+    python -m flashworld weights random --size full --out random
+    python -m benchmarks.batch --model random --device cuda --workers 2 --without-ray --scenes 24
 
-Both run `python -m flashworld batch` on the same manifest: 8 views of 192 x 288, SPZ and preview, no film. The rate counts
-from the first finished scene to the last, so that starting Python, Ray and the model is told apart.
+Every row runs `python -m flashworld batch` on the same manifest with SPZ and preview and no film. With --device cuda a
+worker has one GPU, and one worker is compared with N; on the CPU N workers are compared with one core and with all cores.
+With --without-ray the workers are N such commands at once, each with every N-th row of the manifest; without it they are
+one command with --workers N.
+
+A worker's rate counts from its first finished scene to its last, so that starting Python, Ray and the model is told
+apart; the rates of all workers are added. Give each worker ten scenes or more.
 """
 
 from __future__ import annotations
@@ -15,68 +22,140 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-WORDS = ("--model", "nano", "--spz", "--no-video", "--quiet", "--json")
+from flashworld.serving.cards import VISIBLE, visible_gpu
+
+FILES = ("--spz", "--no-video", "--quiet", "--json")
 
 
-def write_manifest(folder: Path, scenes: int) -> Path:
-    """Scenes that differ in their words and seeds."""
+@dataclass(frozen=True)
+class Batch:
+    """One `flashworld batch` command.
+
+    Attributes:
+        manifest: The scenes.
+        more: Further arguments.
+        cores: Which cores it and its threads are held to; None: all.
+        gpu: The only GPU that it sees; None: all.
+    """
+
+    manifest: Path
+    more: tuple[str, ...] = ()
+    cores: tuple[int, ...] | None = None
+    gpu: int | None = None
+
+    def start(self, out: Path, log: IO[str]) -> subprocess.Popen[str]:
+        """Start it in a new process."""
+        environment, cores = dict(os.environ), self.cores
+        if cores is not None:
+            environment["OMP_NUM_THREADS"] = str(len(cores))
+        if self.gpu is not None:
+            environment[VISIBLE] = visible_gpu(self.gpu)
+        before = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, before if cores is None else cores)  # a new process inherits it
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-m", "flashworld", "batch", str(self.manifest), "--out", str(out), *FILES, *self.more],
+                stdout=log, stderr=log, text=True, env=environment,
+            )  # fmt: skip
+        finally:
+            os.sched_setaffinity(0, before)
+
+
+def write_manifests(folder: Path, scenes: int, parts: int) -> list[Path]:
+    """Scenes that differ in their words and seeds, divided among manifests."""
     colours, things = ("red", "green", "blue", "yellow"), ("sphere", "cube", "cone", "cylinder", "torus")
-    path = folder / "manifest.jsonl"
-    with path.open("w") as file:
-        for index in range(scenes):
-            text = f"a room with a {colours[index % 4]} {things[index % 5]}"
-            file.write(json.dumps({"id": f"scene-{index:04}", "text": text}) + "\n")
-    return path
+    rows = [
+        {"id": f"scene-{index:04}", "text": f"a room with a {colours[index % 4]} {things[index % 5]}"}
+        for index in range(scenes)
+    ]
+    paths = [folder / f"manifest-{part}-of-{parts}.jsonl" for part in range(parts)]
+    for part, path in enumerate(paths):
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows[part::parts]))
+    return paths
 
 
-def run(manifest: Path, out: Path, *more: str, cores: int | None = None) -> dict[str, float]:
-    """Make every scene in a new process; `cores` holds it and its threads to so many cores."""
-    command = [sys.executable, "-m", "flashworld", "batch", str(manifest), "--out", str(out), *WORDS, *more]
-    allowed = sorted(os.sched_getaffinity(0))
-    environment = os.environ | ({} if cores is None else {"OMP_NUM_THREADS": str(cores)})
+def measure(batches: list[Batch], out: Path) -> dict[str, float]:
+    """Run commands at once and wait for all of them.
+
+    Returns:
+        Scenes, scenes a minute, seconds to the first finished scene, and seconds in all.
+    """
+    out.mkdir()
     start = time.time()
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=environment,
-        preexec_fn=None if cores is None else lambda: os.sched_setaffinity(0, allowed[:cores]),
-    )  # fmt: skip
-    wall = time.time() - start
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    marks = sorted(path.stat().st_mtime for path in out.glob("*/result.json"))
+    with ExitStack() as stack:
+        logs = [stack.enter_context((out / f"{index}.log").open("w+")) for index in range(len(batches))]
+        runs = [batch.start(out / str(index), logs[index]) for index, batch in enumerate(batches)]
+        codes = [run.wait() for run in runs]
+        wall = time.time() - start
+        for code, log in zip(codes, logs, strict=True):
+            log.seek(0)
+            if code:
+                raise SystemExit(log.read())
+    times = defaultdict(list)
+    for path in out.glob("*/*/result.json"):
+        times[json.loads(path.read_text())["worker"]].append(path.stat().st_mtime)
     return {
-        "scenes": len(marks),
+        "scenes": sum(map(len, times.values())),
+        "workers": len(times),
+        "per_minute": sum(_per_minute(sorted(of_one)) for of_one in times.values()),
+        "first_s": min(map(min, times.values())) - start,
         "wall_s": wall,
-        "start_s": marks[0] - start,
-        "per_minute": 60 * (len(marks) - 1) / max(marks[-1] - marks[0], 1e-9),
     }
+
+
+def _per_minute(times_s: list[float]) -> float:
+    """The rate of a worker that finished scenes at these times; 0 for one that made fewer than two."""
+    return 60 * (len(times_s) - 1) / (times_s[-1] - times_s[0]) if len(times_s) > 1 else 0.0
 
 
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scenes", type=int, default=200)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--model", default="nano")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cpu")
+    parser.add_argument("--workers", type=int, default=2, help="one a GPU, or N shares of the cores")
+    parser.add_argument("--without-ray", action="store_true", help="one command a worker instead of --workers N")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    count, on_gpu = options.workers, options.device == "cuda"
+    if options.scenes < 2 * count:
+        parser.error(f"--scenes must be at least 2 a worker, {2 * count}, got {options.scenes}")
+    allowed = tuple(sorted(os.sched_getaffinity(0)))
+    share = max(1, len(allowed) // count)
+    model = ("--model", options.model, "--device", options.device)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        manifest = write_manifest(folder, options.scenes)
-        rows = {
-            "plain loop, one core": run(manifest, folder / "one", cores=1),
-            "plain loop, all cores": run(manifest, folder / "all"),
-            f"{options.workers} workers on Ray": run(manifest, folder / "ray", "--workers", str(options.workers)),
-        }
-    one = rows["plain loop, one core"]["per_minute"]
+        (whole,) = write_manifests(folder, options.scenes, 1)
+        if options.without_ray:
+            many = [
+                Batch(part, model, gpu=index) if on_gpu
+                else Batch(part, model, cores=(allowed + allowed)[index * share % len(allowed) :][:share])
+                for index, part in enumerate(write_manifests(folder, options.scenes, count))
+            ]  # fmt: skip
+        else:
+            many = [Batch(whole, (*model, "--workers", str(count)))]
+        plans = {"one worker, one GPU": [Batch(whole, model, gpu=0)]} if on_gpu else {
+            "one worker, one core": [Batch(whole, model, cores=allowed[:1])],
+            "one worker, all cores": [Batch(whole, model)],
+        }  # fmt: skip
+        plans[f"{count} workers, {'one command each' if options.without_ray else 'on Ray'}"] = many
+        rows = {row: measure(batches, folder / f"out-{index}") for index, (row, batches) in enumerate(plans.items())}
     if options.json:
-        print(json.dumps({"cores": len(os.sched_getaffinity(0)), "rows": rows}, indent=1))
+        print(json.dumps({"cores": len(allowed), "rows": rows}, indent=1))
         return
-    print(f"{options.scenes} scenes on {len(os.sched_getaffinity(0))} cores")
-    for name, row in rows.items():
+    print(f"{options.scenes} scenes of {options.model} on {options.device}, {len(allowed)} cores")
+    one = next(iter(rows.values()))["per_minute"]
+    for row, figures in rows.items():
         print(
-            f"  {name:24}{row['per_minute']:8.1f} a minute {row['per_minute'] / one:6.2f} x "
-            f"{row['start_s']:6.1f} s to the first {row['wall_s']:8.1f} s in all"
+            f"  {row:30}{figures['per_minute']:8.1f} a minute {figures['per_minute'] / one:6.2f} x "
+            f"{figures['first_s']:6.1f} s to the first {figures['wall_s']:8.1f} s in all"
         )
 
 
