@@ -5,7 +5,7 @@
 On ZeroGPU the networks are moved to "cuda" here, when the module loads; each generation runs in a forked worker, which
 receives a checked request and sends back progress, a packed scene and the video's frames. Requests are checked before the
 call and files are written after it, both in this process. Without a GPU the small model loads while the page is open.
-With --gpus each card has a worker process that keeps the model, and this one has none.
+With --gpus each GPU has a worker process that keeps the model, and this one has none.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if os.environ.get("SPACES_ZERO_GPU"):
 import spaces  # isort: skip
 import gradio as gr
 
-from aot.card_model import CardModel
+from aot.pooled_model import PooledModel
 from aot.served_model import Model
 from aot.spaces_compat import on_zero_gpu, platform_factor
 from flashworld.checkpoints.loading import reads_own_words, trained_weights
@@ -88,11 +88,11 @@ def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def load_model(options: argparse.Namespace) -> Model | CardModel:
+def load_model(options: argparse.Namespace) -> Model | PooledModel:
     """Load the model, or exit with a one-sentence error."""
     try:
         if options.gpus is not None:
-            return CardModel(options.gpus, model_options(options), zero_gpu=ZERO_GPU)
+            return PooledModel(options.gpus, model_options(options), zero_gpu=ZERO_GPU)
         # Eight-bit text weights keep what a cold worker moves below 13 GB.
         return Model(model_options(options), spaces.GPU, text_int8=ZERO_GPU)
     except FlashWorldError as error:
@@ -103,7 +103,7 @@ def load_model(options: argparse.Namespace) -> Model | CardModel:
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 OPTIONS = parse_options() if __name__ == "__main__" else parse_options([])
 MODEL = load_model(OPTIONS)
-if ZERO_GPU or isinstance(MODEL, CardModel):
+if ZERO_GPU or isinstance(MODEL, PooledModel):
     use_shared_memory(shared_arrays.works())
     logger.info("results of GPU workers come through %s", "shared memory" if PackedResult.shared_memory else "a pipe")
 DURATIONS = DurationModel(
@@ -164,8 +164,8 @@ def failure(message: Failed) -> gr.Error:
     return gr.Error(escape(message.sentence, quote=False), print_exception=False)
 
 
-generate_messages = MODEL.pool.messages if isinstance(MODEL, CardModel) else generate_on_gpu
-"""Where scenes are generated: workers of several cards, or this process and its ZeroGPU forks."""
+generate_messages = MODEL.pool.messages if isinstance(MODEL, PooledModel) else generate_on_gpu
+"""Where scenes are generated: workers of several GPUs, or this process and its ZeroGPU forks."""
 
 
 class Service:
@@ -173,10 +173,10 @@ class Service:
 
     queue_size = 60
     """Queue size: at 8 GPU seconds per scene the last one waits eight minutes; further requests are refused."""
-    concurrency = len(MODEL.pool) if isinstance(MODEL, CardModel) else 1
+    concurrency = len(MODEL.pool) if isinstance(MODEL, PooledModel) else 1
     uses_gpu_quota = ZERO_GPU
 
-    def __init__(self, model: Model | CardModel) -> None:
+    def __init__(self, model: Model | PooledModel) -> None:
         height, width = model.config.height, model.config.width
         name = "FlashWorld" if model.config.name == "full" else f"FlashWorld {model.config.name}"
         self.model_name = name if trained_weights(model.source) else f"{name}, untrained"

@@ -8,10 +8,10 @@ from __future__ import annotations
 __all__ = [
     "artifacts",
     "blocks",
-    "card_model",
     "compile",
     "graph",
     "install",
+    "pooled_model",
     "served_model",
     "shapes",
     "spaces_compat",

@@ -147,7 +147,7 @@ class Model:
 
     def _compile(self) -> None:
         """Install compiled graphs, compiling missing ones; without them everything still runs, more slowly."""
-        if self._options.gpus_per_scene > 1:  # collectives stand between the products; graphs hold one card's alone
+        if self._options.gpus_per_scene > 1:  # collectives stand between the products; graphs hold one GPU's alone
             self.note = f"running eagerly, {self._options.gpus_per_scene} GPUs a scene"
             return
         if os.environ.get("FLASHWORLD_AOT") == "off" or self._options.offload:

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from flashworld.serving.cards import VISIBLE, visible_gpu
+from flashworld.serving.gpus import VISIBLE, visible_gpu
 
 FILES = ("--spz", "--no-video", "--quiet", "--json")
 

@@ -42,13 +42,13 @@ def model_options(args: argparse.Namespace) -> ModelOptions:
     """The chosen model options.
 
     Raises:
-        InputError: an unknown name in `--offload`, or a number of cards that cannot be had.
+        InputError: an unknown name in `--offload`, or a number of GPUs that cannot be had.
     """
     options = ModelOptions(args.ckpt or args.model, args.wan, args.device, _offload(args), args.gpus_per_scene)
     if options.gpus_per_scene != 1:
-        from flashworld.parallel.launch import require_cards
+        from flashworld.parallel.launch import require_gpus
 
-        require_cards(options)
+        require_gpus(options)
     return options
 
 

@@ -1,4 +1,4 @@
-"""One scene on several cards: a process a card, the sequence of the DiT and the views of everything else divided."""
+"""One scene on several GPUs: a process a GPU, the sequence of the DiT and the views of everything else divided."""
 
 from __future__ import annotations
 

@@ -9,12 +9,12 @@ import threading
 
 from flashworld.device import choose_device
 from flashworld.errors import FlashWorldError
-from flashworld.parallel.group import CardGroup
+from flashworld.parallel.group import GpuGroup
 from flashworld.parallel.launch import LOADED
 from flashworld.parallel.pipeline import SplitPipeline
-from flashworld.serving.card_worker import end_with_the_app
 from flashworld.serving.channel import GONE, Channel
 from flashworld.serving.options import ModelOptions
+from flashworld.serving.pool_worker import end_with_the_app
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
         leader.receive()  # JOIN, when everybody has the model
     except GONE:
         return
-    group = CardGroup.join(told["rank"], told["size"], told["store"], choose_device(options.device, options.source))
+    group = GpuGroup.join(told["rank"], told["size"], told["store"], choose_device(options.device, options.source))
     SplitPipeline(whole.networks, group, name=whole.name).follow(leader)
     group.leave()
 

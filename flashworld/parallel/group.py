@@ -22,7 +22,7 @@ BACKENDS = {"cuda": "cpu:gloo,cuda:nccl", "cpu": "cpu:gloo"}
 
 
 @dataclass(frozen=True)
-class CardGroup:
+class GpuGroup:
     """This process among those that share a scene.
 
     Attributes:
@@ -34,7 +34,7 @@ class CardGroup:
     size: int
 
     @classmethod
-    def join(cls, rank: int, size: int, store: str, device: torch.device) -> CardGroup:
+    def join(cls, rank: int, size: int, store: str, device: torch.device) -> GpuGroup:
         """Meet the others; returns when all are there.
 
         Args:

@@ -18,26 +18,26 @@ import torch
 
 from flashworld.device import choose_device
 from flashworld.errors import InputError, WorkerError
-from flashworld.parallel.group import CardGroup
+from flashworld.parallel.group import GpuGroup
 from flashworld.parallel.pipeline import SplitPipeline
-from flashworld.serving.cards import VISIBLE, visible_gpu
 from flashworld.serving.channel import GONE, Channel
 from flashworld.serving.child_environment import child_environment
+from flashworld.serving.gpus import VISIBLE, visible_gpu
 
 if TYPE_CHECKING:
     from flashworld.serving.options import ModelOptions
 
 MAX_GPUS_PER_SCENE = 8
-"""Cards of one host; the DiT's 24 heads are divided among them."""
+"""GPUs of one host; the DiT's 24 heads are divided among them."""
 LOADED = "loaded"
 JOIN = "join"
 
 
-def require_cards(options: ModelOptions) -> None:
+def require_gpus(options: ModelOptions) -> None:
     """Refuse what cannot be divided before anything is loaded.
 
     Raises:
-        InputError: more cards than there are, or networks that do not stay on them.
+        InputError: more GPUs than there are, or networks that do not stay on them.
     """
     wanted = options.gpus_per_scene
     if not 1 <= wanted <= MAX_GPUS_PER_SCENE:
@@ -45,7 +45,7 @@ def require_cards(options: ModelOptions) -> None:
     if wanted == 1:
         return
     if options.offload:
-        raise InputError("--gpus-per-scene and --offload exclude each other: divided networks stay on their cards")
+        raise InputError("--gpus-per-scene and --offload exclude each other: divided networks stay on their GPUs")
     there = torch.cuda.device_count()
     if choose_device(options.device, options.source).type == "cuda" and wanted > there:
         raise InputError(f"--gpus-per-scene {wanted}: this machine has {there} GPUs")
@@ -59,9 +59,9 @@ def load_split(options: ModelOptions, on_progress: Callable[[str, int, int], Non
         on_progress: See `FlashWorldPipeline.from_pretrained`.
 
     Raises:
-        FlashWorldError: cards are missing, or the model cannot be loaded somewhere.
+        FlashWorldError: GPUs are missing, or the model cannot be loaded somewhere.
     """
-    require_cards(options)
+    require_gpus(options)
     size, device = options.gpus_per_scene, choose_device(options.device, options.source)
     folder = tempfile.mkdtemp(prefix="flashworld-group-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)  # groups within the group look there later
@@ -77,12 +77,12 @@ def load_split(options: ModelOptions, on_progress: Callable[[str, int, int], Non
             raise WorkerError(f"a process that shares the scene cannot load the model: {said}")
     for follower in followers:
         follower.send(JOIN)  # together: who waits for the others gives up after a while
-    group = CardGroup.join(0, size, store, device)
+    group = GpuGroup.join(0, size, store, device)
     atexit.register(_end, followers, group)
     return SplitPipeline(whole.networks, group, name=whole.name, followers=followers)
 
 
-def _end(followers: list[Channel], group: CardGroup) -> None:
+def _end(followers: list[Channel], group: GpuGroup) -> None:
     for follower in followers:
         follower.close()  # it leaves the group, too
     group.leave()

@@ -24,12 +24,12 @@ from flashworld.models.networks import Networks
 from flashworld.models.transformer import PATCH
 from flashworld.models.trees import shallow_copy
 from flashworld.models.vae_encoder import StillFrameEncoder
-from flashworld.parallel.group import CardGroup
+from flashworld.parallel.group import GpuGroup
 from flashworld.sampling import Renderer
 from flashworld.types import Images, Latents
 
 
-def split_networks(networks: Networks, group: CardGroup) -> Networks:
+def split_networks(networks: Networks, group: GpuGroup) -> Networks:
     """The same model with its work divided; the argument stays as it is."""
     return replace(
         networks,
@@ -39,7 +39,7 @@ def split_networks(networks: Networks, group: CardGroup) -> Networks:
     )
 
 
-def split_transformer(transformer: nn.Module, group: CardGroup) -> nn.Module:
+def split_transformer(transformer: nn.Module, group: GpuGroup) -> nn.Module:
     """The plain transformer of `build_transformer` with its sequence divided, for any number of tokens."""
     from diffusers import ContextParallelConfig, ParallelConfig
     from diffusers.hooks.context_parallel import apply_context_parallel
@@ -65,7 +65,7 @@ def split_transformer(transformer: nn.Module, group: CardGroup) -> nn.Module:
 class GatheredOutput(nn.Module):
     """The last linear layer on this process's tokens; everybody's outputs come out."""
 
-    def __init__(self, linear: nn.Module, group: CardGroup) -> None:
+    def __init__(self, linear: nn.Module, group: GpuGroup) -> None:
         super().__init__()
         self.linear, self.group, self.tokens = linear, group, 0
 
@@ -94,7 +94,7 @@ class SplitTransformer(nn.Module):
 class SplitDecoder(nn.Module):
     """A Gaussian decoder that decodes its process's views and gathers everybody's Gaussians."""
 
-    def __init__(self, decoder: GaussianDecoder, group: CardGroup) -> None:
+    def __init__(self, decoder: GaussianDecoder, group: GpuGroup) -> None:
         super().__init__()
         self.decoder, self.group = decoder, group
 
@@ -121,7 +121,7 @@ class SplitDecoder(nn.Module):
 class SplitEncoder(nn.Module):
     """A VAE encoder that encodes its process's pictures and gathers everybody's latents."""
 
-    def __init__(self, encoder: StillFrameEncoder, group: CardGroup) -> None:
+    def __init__(self, encoder: StillFrameEncoder, group: GpuGroup) -> None:
         super().__init__()
         self.encoder, self.group = encoder, group
 
@@ -134,7 +134,7 @@ class SplitEncoder(nn.Module):
         return self.group.gather(mean, count), self.group.gather(logvar, count)
 
 
-def split_renderer(render: Renderer, group: CardGroup) -> Renderer:
+def split_renderer(render: Renderer, group: GpuGroup) -> Renderer:
     """A renderer that draws its process's views and gathers everybody's pictures."""
 
     def draw(scene: Gaussians, cameras: Cameras, height: int, width: int) -> Images:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from flashworld.errors import NumericalError, WorkerError
 from flashworld.inputs import GenerationRequest
 from flashworld.models.networks import Networks
-from flashworld.parallel.group import CardGroup
+from flashworld.parallel.group import GpuGroup
 from flashworld.parallel.networks import split_networks, split_renderer
 from flashworld.pipeline import FlashWorldPipeline, render_white
 from flashworld.progress import Progress
@@ -34,7 +34,7 @@ class SplitPipeline(FlashWorldPipeline):
     """
 
     def __init__(
-        self, networks: Networks, group: CardGroup, *, name: str | None = None, followers: Sequence[Channel] = ()
+        self, networks: Networks, group: GpuGroup, *, name: str | None = None, followers: Sequence[Channel] = ()
     ) -> None:
         super().__init__(split_networks(networks, group), name=name, render=split_renderer(render_white, group))
         self._followers = list(followers)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 __all__ = [
-    "card_pool",
-    "card_worker",
-    "cards",
     "channel",
     "child_environment",
     "costs",
@@ -13,9 +10,12 @@ __all__ = [
     "durations",
     "file_progress",
     "generation",
+    "gpu_pool",
+    "gpus",
     "light",
     "messages",
     "options",
+    "pool_worker",
     "private_folder",
     "sentences",
     "shared_arrays",

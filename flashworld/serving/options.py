@@ -24,7 +24,7 @@ class ModelOptions:
         wan: Folder with the Wan parts, if they are not in the Hub's cache.
         device: "cuda" or "cpu"; None for CUDA if available, except for nano.
         offload: Networks kept in CPU memory.
-        gpus_per_scene: Cards that share each scene; see `flashworld.parallel`.
+        gpus_per_scene: GPUs that share each scene; see `flashworld.parallel`.
     """
 
     model: str = "auto"

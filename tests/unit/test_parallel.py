@@ -13,8 +13,8 @@ import torch.distributed as dist
 from flashworld.checkpoints.random_weights import model_of_size, write_random_weights
 from flashworld.errors import InputError, WorkerError
 from flashworld.inputs import build_request
-from flashworld.parallel.group import CardGroup
-from flashworld.parallel.launch import load_split, require_cards
+from flashworld.parallel.group import GpuGroup
+from flashworld.parallel.launch import load_split, require_gpus
 from flashworld.pipeline import FlashWorldPipeline
 from flashworld.result import SceneResult
 from flashworld.serving.options import ModelOptions
@@ -98,7 +98,7 @@ def test_a_follower_that_dies_is_a_sentence_and_stays_one(split):
 @pytest.mark.parametrize("count", range(1, 9))
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
 def test_parts_are_in_order_and_differ_by_one_at_most(count, size):
-    parts = CardGroup(0, size).parts(count)
+    parts = GpuGroup(0, size).parts(count)
     assert [i for part in parts for i in range(count)[part]] == list(range(count))
     lengths = [part.stop - part.start for part in parts]
     assert max(lengths) - min(lengths) <= 1
@@ -113,11 +113,11 @@ def test_parts_are_in_order_and_differ_by_one_at_most(count, size):
 )
 def test_what_cannot_be_divided_is_refused_first(options, sentence):
     with pytest.raises(InputError, match=sentence):
-        require_cards(options)
+        require_gpus(options)
 
 
 def test_more_cards_than_there_are_is_one_sentence(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(InputError, match="--gpus-per-scene 2: this machine has 1 GPUs"):
-        require_cards(ModelOptions("full", gpus_per_scene=2))
+        require_gpus(ModelOptions("full", gpus_per_scene=2))

@@ -1,4 +1,4 @@
-"""Which cards `--gpus` names, without any GPU."""
+"""Which devices `--gpus` names, without any GPU."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from flashworld.errors import InputError
-from flashworld.serving.cards import Card, choose_cards
+from flashworld.serving.gpus import WorkerDevice, choose_gpus
 
 
 @pytest.fixture
@@ -16,19 +16,19 @@ def four_gpus(monkeypatch):
 
 
 def test_all_are_every_gpu_and_indices_are_those(four_gpus):
-    assert [card.visible for card in choose_cards("all")] == ["0", "1", "2", "3"]
-    assert choose_cards("2, 0") == (Card("GPU 2", "cuda", "2"), Card("GPU 0", "cuda", "0"))
+    assert [device.visible for device in choose_gpus("all")] == ["0", "1", "2", "3"]
+    assert choose_gpus("2, 0") == (WorkerDevice("GPU 2", "cuda", "2"), WorkerDevice("GPU 0", "cuda", "0"))
 
 
 def test_indices_count_within_what_the_process_was_given(four_gpus, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,GPU-1234,7")
-    assert [card.visible for card in choose_cards("all")] == ["4", "5", "GPU-1234", "7"]
+    assert [device.visible for device in choose_gpus("all")] == ["4", "5", "GPU-1234", "7"]
 
 
 def test_cpu_workers_share_the_cores(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2, 3, 4})
-    assert [card.cores for card in choose_cards("cpu,cpu")] == [(0, 1), (2, 3)]
-    assert [card.name for card in choose_cards("cpu,cpu")] == ["CPU 0", "CPU 1"]
+    assert [device.cores for device in choose_gpus("cpu,cpu")] == [(0, 1), (2, 3)]
+    assert [device.name for device in choose_gpus("cpu,cpu")] == ["CPU 0", "CPU 1"]
 
 
 @pytest.mark.parametrize(
@@ -43,17 +43,17 @@ def test_cpu_workers_share_the_cores(monkeypatch):
 )
 def test_wrong_cards_are_one_sentence(four_gpus, wanted, sentence):
     with pytest.raises(InputError, match=sentence):
-        choose_cards(wanted)
+        choose_gpus(wanted)
 
 
 def test_all_of_none_is_one_sentence(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     for wanted in ("all", "0"):
         with pytest.raises(InputError, match="no"):
-            choose_cards(wanted)
+            choose_gpus(wanted)
 
 
 def test_neighbours_share_a_scene(four_gpus):
-    assert [card.visible for card in choose_cards("all", 2)] == ["0,1", "2,3"]
+    assert [device.visible for device in choose_gpus("all", 2)] == ["0,1", "2,3"]
     with pytest.raises(InputError, match="a multiple of 2 GPUs"):
-        choose_cards("0,1,2", 2)
+        choose_gpus("0,1,2", 2)

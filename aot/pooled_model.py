@@ -1,22 +1,22 @@
-"""The model an app serves from several cards: each has it in a worker process, the app's own process has none."""
+"""The model an app serves from several GPUs: each has it in a worker process, the app's own process has none."""
 
 from __future__ import annotations
 
-from aot.card_worker import worker_command
+from aot.pool_worker import worker_command
 from flashworld.checkpoints.loading import model_config
 from flashworld.config import ModelConfig
 from flashworld.errors import InputError
-from flashworld.serving.card_pool import CardPool
-from flashworld.serving.cards import choose_cards
+from flashworld.serving.gpu_pool import GpuPool
+from flashworld.serving.gpus import choose_gpus
 from flashworld.serving.options import ModelOptions
 
 
-class CardModel:
+class PooledModel:
     """What the page asks of a model, as `served_model.Model` has it, and the pool that makes its scenes.
 
     Args:
-        gpus: As `choose_cards` takes it.
-        options: Which model; its device is each card's own.
+        gpus: As `choose_gpus` takes it.
+        options: Which model; its device is each worker's own.
         zero_gpu: Whether this is ZeroGPU.
 
     Raises:
@@ -28,14 +28,14 @@ class CardModel:
             raise InputError("--gpus is for GPUs of your own: on ZeroGPU the platform hands them out")
         if options.device is not None:
             raise InputError(f"--gpus names the devices itself: leave out --device {options.device}")
-        cards = choose_cards(gpus, options.gpus_per_scene)
+        devices = choose_gpus(gpus, options.gpus_per_scene)
         self.source = options.source
         self.config: ModelConfig = model_config(self.source)
-        self.on_gpu = cards[0].device == "cuda"
-        self.pool = CardPool(cards, lambda card: lambda fd: worker_command(fd, card, options))
+        self.on_gpu = devices[0].kind == "cuda"
+        self.pool = GpuPool(devices, lambda device: lambda fd: worker_command(fd, device, options))
         ready = self.pool.ready
         self.device_name, self.compiled = ready.device_name, ready.compiled
-        self.note = f"{ready.note}; {len(cards)} workers" if len(cards) > 1 else ready.note
+        self.note = f"{ready.note}; {len(devices)} workers" if len(devices) > 1 else ready.note
 
     def load_behind_the_page(self) -> None:
         """Nothing: workers load as they start."""

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from aot.card_worker import worker_command
+from aot.pool_worker import worker_command
 from flashworld.inputs import build_request
 from flashworld.progress import Progress
-from flashworld.serving.card_pool import CardPool
-from flashworld.serving.cards import choose_cards
+from flashworld.serving.gpu_pool import GpuPool
+from flashworld.serving.gpus import choose_gpus
 from flashworld.serving.messages import Finished, WorkerStarted
 from flashworld.serving.options import ModelOptions
 from flashworld.serving.sentences import WORKER_DIED
@@ -25,14 +25,14 @@ WORKERS = ("--gpus", "cpu,cpu")
 
 
 def worker_pids(app: RunningApp) -> list[int]:
-    """Processes that serve a card."""
+    """Processes that serve a device."""
     found = []
     for pid in children(app.process.pid):
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"aot.card_worker" in words:
+        if b"aot.pool_worker" in words:
             found.append(pid)
     return found
 
@@ -43,7 +43,7 @@ def both_serve(app: RunningApp, times: int = 1) -> bool:
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory):
-    with RunningApp(tmp_path_factory.mktemp("cards"), *WORKERS) as app:
+    with RunningApp(tmp_path_factory.mktemp("gpus"), *WORKERS) as app:
         assert wait_for(lambda: both_serve(app)), app.log
         yield app
 
@@ -86,10 +86,10 @@ def test_a_killed_worker_costs_one_visitor_a_sentence_and_is_started_again(app):
 
 
 def test_who_stops_frees_the_card_at_the_next_step():
-    cards = choose_cards("cpu")
+    devices = choose_gpus("cpu")
     options = ModelOptions("nano", device="cpu")
     request = build_request(text="a red ball", frames=2, height=64, width=64, seed=1)
-    pool = CardPool(cards, lambda card: lambda fd: worker_command(fd, card, options))
+    pool = GpuPool(devices, lambda device: lambda fd: worker_command(fd, device, options))
     try:
         stopped = pool.messages(request)
         assert isinstance(next(stopped), WorkerStarted) and isinstance(next(stopped), Progress)

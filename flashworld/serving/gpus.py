@@ -15,41 +15,43 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 @dataclass(frozen=True)
-class Card:
+class WorkerDevice:
     """One device and the share of the machine that its worker may use.
 
     Attributes:
         name: For logs: "GPU 0", "CPU 1".
-        device: "cuda" or "cpu", as its worker sees it.
+        kind: "cuda" or "cpu", as its worker sees it.
         visible: Value of CUDA_VISIBLE_DEVICES for its worker; None leaves it.
         cores: Cores that its worker may run on; empty: all.
     """
 
     name: str
-    device: str
+    kind: str
     visible: str | None = None
     cores: tuple[int, ...] = ()
 
 
-def choose_cards(wanted: str, per_scene: int = 1) -> tuple[Card, ...]:
-    """The cards that `--gpus` names; where several share a scene, so many neighbours are one.
+def choose_gpus(wanted: str, per_scene: int = 1) -> tuple[WorkerDevice, ...]:
+    """The devices that `--gpus` names; where several share a scene, so many neighbours are one.
 
     Raises:
         InputError: no such GPU, one named twice, none at all, or a number that `per_scene` does not divide.
     """
-    cards = _single_cards(wanted)
+    devices = _single_devices(wanted)
     if per_scene == 1:
-        return cards
-    if any(card.device != "cuda" for card in cards) or len(cards) % per_scene:
-        raise InputError(f"--gpus must name a multiple of {per_scene} GPUs with --gpus-per-scene, got {len(cards)}")
-    groups = [cards[start : start + per_scene] for start in range(0, len(cards), per_scene)]
+        return devices
+    if any(device.kind != "cuda" for device in devices) or len(devices) % per_scene:
+        raise InputError(f"--gpus must name a multiple of {per_scene} GPUs with --gpus-per-scene, got {len(devices)}")
+    groups = [devices[start : start + per_scene] for start in range(0, len(devices), per_scene)]
     return tuple(
-        Card(" and ".join(card.name for card in group), "cuda", ",".join(card.visible or "" for card in group))
+        WorkerDevice(
+            " and ".join(device.name for device in group), "cuda", ",".join(device.visible or "" for device in group)
+        )
         for group in groups
     )
 
 
-def _single_cards(wanted: str) -> tuple[Card, ...]:
+def _single_devices(wanted: str) -> tuple[WorkerDevice, ...]:
     names = [name.strip() for name in wanted.split(",") if name.strip()]
     count = torch.cuda.device_count()
     if names == ["all"]:
@@ -60,18 +62,18 @@ def _single_cards(wanted: str) -> tuple[Card, ...]:
     if not names:
         raise InputError("--gpus must be all, or indices such as 0,1, got nothing")
     cpus = names.count("cpu")
-    cards: list[Card] = []
+    devices: list[WorkerDevice] = []
     for name in names:
         if name == "cpu":
-            cards.append(_cpu_card(sum(card.device == "cpu" for card in cards), cpus))
+            devices.append(_cpu_device(sum(device.kind == "cpu" for device in devices), cpus))
         elif not (name.isascii() and name.isdigit() and int(name) < count):
             there = f"GPUs 0 to {count - 1}" if count else "no GPU"
             raise InputError(f"--gpus must be all, or indices such as 0,1: this machine has {there}, got {echo(name)}")
-        elif any(card.name == f"GPU {int(name)}" for card in cards):
+        elif any(device.name == f"GPU {int(name)}" for device in devices):
             raise InputError(f"--gpus names GPU {int(name)} twice")
         else:
-            cards.append(Card(f"GPU {int(name)}", "cuda", visible_gpu(int(name))))
-    return tuple(cards)
+            devices.append(WorkerDevice(f"GPU {int(name)}", "cuda", visible_gpu(int(name))))
+    return tuple(devices)
 
 
 def visible_gpu(index: int) -> str:
@@ -80,7 +82,9 @@ def visible_gpu(index: int) -> str:
     return given[index] if index < len(given) else str(index)
 
 
-def _cpu_card(index: int, count: int) -> Card:
+def _cpu_device(index: int, count: int) -> WorkerDevice:
     cores = sorted(os.sched_getaffinity(0))
     share = max(1, len(cores) // count)
-    return Card(f"CPU {index}", "cpu", cores=tuple(cores[(index * share + k) % len(cores)] for k in range(share)))
+    return WorkerDevice(
+        f"CPU {index}", "cpu", cores=tuple(cores[(index * share + k) % len(cores)] for k in range(share))
+    )

@@ -1,7 +1,7 @@
-"""Several cards behind one app: a process a card, each with the model resident, and whoever is idle takes the next scene.
+"""Several GPUs behind one app: a process a GPU, each with the model resident, and whoever is idle takes the next scene.
 
 A worker that ends is started again while the others serve on; the visitor whose scene it was making is told. Requests
-wait in the page's queue, which knows how many cards there are, and never here for longer than a restart takes.
+wait in the page's queue, which knows how many devices there are, and never here for longer than a restart takes.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from collections.abc import Callable, Iterator, Sequence
 
 from flashworld.errors import CheckpointError, WorkerError
 from flashworld.inputs import GenerationRequest
-from flashworld.serving.card_worker import IDLE, STOP, CardCall, CardReady
-from flashworld.serving.cards import VISIBLE, Card
 from flashworld.serving.channel import GONE, Channel
 from flashworld.serving.child_environment import child_environment
+from flashworld.serving.gpus import VISIBLE, WorkerDevice
 from flashworld.serving.messages import Failed, WorkerMessage
+from flashworld.serving.pool_worker import IDLE, STOP, WorkerCall, WorkerReady
 from flashworld.serving.sentences import NOT_LOADED, WORKER_DIED
 
 logger = logging.getLogger(__name__)
 
 MAX_FAILED_STARTS = 3
-"""In a row; then the card is left alone."""
+"""In a row; then the device is given up."""
 Command = Callable[[int], list[str]]
 """From the number of the channel's file descriptor to the command that starts a worker."""
 
 
 class _Worker:
-    """One card and the process that serves with it now."""
+    """One device and the process that serves with it now."""
 
-    def __init__(self, card: Card, command: Command) -> None:
-        self.card, self._command = card, command
+    def __init__(self, device: WorkerDevice, command: Command) -> None:
+        self.device, self._command = device, command
         self.channel: Channel | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> CardReady:
+    def start(self) -> WorkerReady:
         """Start a process and wait until it has the model.
 
         Raises:
@@ -58,10 +58,10 @@ class _Worker:
             first = self.channel.receive()
         except GONE as error:
             raise WorkerError(
-                f"the process of {self.card.name} ended while it loaded the model, see the log"
+                f"the process of {self.device.name} ended while it loaded the model, see the log"
             ) from error
         if isinstance(first, Failed):
-            raise CheckpointError(f"{self.card.name}: {first.sentence}")
+            raise CheckpointError(f"{self.device.name}: {first.sentence}")
         return first
 
     def end(self) -> None:
@@ -74,17 +74,17 @@ class _Worker:
             self._process.wait()
 
     def _environment(self) -> dict[str, str]:
-        more = {} if self.card.visible is None else {VISIBLE: self.card.visible}
-        if self.card.cores:
-            more["OMP_NUM_THREADS"] = str(len(self.card.cores))
+        more = {} if self.device.visible is None else {VISIBLE: self.device.visible}
+        if self.device.cores:
+            more["OMP_NUM_THREADS"] = str(len(self.device.cores))
         return child_environment() | more
 
 
-class CardPool:
-    """Workers of several cards.
+class GpuPool:
+    """Workers of several devices.
 
     Args:
-        cards: One worker each.
+        devices: One worker each.
         command: Starts a worker on a card.
 
     Attributes:
@@ -94,8 +94,8 @@ class CardPool:
         FlashWorldError: the first worker cannot load the model.
     """
 
-    def __init__(self, cards: Sequence[Card], command: Callable[[Card], Command]) -> None:
-        self._workers = [_Worker(card, command(card)) for card in cards]
+    def __init__(self, devices: Sequence[WorkerDevice], command: Callable[[WorkerDevice], Command]) -> None:
+        self._workers = [_Worker(device, command(device)) for device in devices]
         self._idle: queue.SimpleQueue[_Worker | None] = queue.SimpleQueue()
         self._alive = len(self._workers)
         self._lock = threading.Lock()
@@ -105,7 +105,7 @@ class CardPool:
         except (CheckpointError, WorkerError):
             first.end()
             raise
-        logger.info("%s serves", first.card.name)
+        logger.info("%s serves", first.device.name)
         self._idle.put(first)
         for worker in others:
             self._start_behind(worker)
@@ -114,14 +114,14 @@ class CardPool:
         return len(self._workers)
 
     def messages(self, request: GenerationRequest, shared_memory: bool = False) -> Iterator[WorkerMessage]:
-        """Make a scene on whichever card is idle first. A caller that stops iterating frees it at the next step.
+        """Make a scene on whichever device is idle first. A caller that stops iterating frees it at the next step.
 
         Args:
             request: What to make.
             shared_memory: Hand the result's arrays over in shared memory.
 
         Yields:
-            What the worker sends; `Failed` last if it ends or no card is left.
+            What the worker sends; `Failed` last if it ends or no device is left.
         """
         worker = self._idle.get()
         if worker is None:
@@ -131,12 +131,12 @@ class CardPool:
         channel, idle = worker.channel, False
         try:
             assert channel is not None
-            channel.send(CardCall(request, shared_memory))
+            channel.send(WorkerCall(request, shared_memory))
             while (message := channel.receive()) != IDLE:
                 yield message
             idle = True
         except GONE:
-            logger.warning("%s: the worker's process ended while it made a scene", worker.card.name)
+            logger.warning("%s: the worker's process ended while it made a scene", worker.device.name)
             self._start_behind(worker)
             worker = None
             yield Failed(WORKER_DIED)
@@ -165,22 +165,24 @@ class CardPool:
             self._idle.put(worker)
 
     def _start_behind(self, worker: _Worker) -> None:
-        threading.Thread(target=self._start_again, args=[worker], name=f"start {worker.card.name}", daemon=True).start()
+        threading.Thread(
+            target=self._start_again, args=[worker], name=f"start {worker.device.name}", daemon=True
+        ).start()
 
     def _start_again(self, worker: _Worker) -> None:
-        """Start a worker until it serves, or leave its card alone."""
+        """Start a worker until it serves, or give its device up."""
         for _ in range(MAX_FAILED_STARTS):
             worker.end()
             try:
                 worker.start()
             except (CheckpointError, WorkerError):
-                logger.exception("%s does not serve", worker.card.name)
+                logger.exception("%s does not serve", worker.device.name)
             else:
-                logger.info("%s serves", worker.card.name)
+                logger.info("%s serves", worker.device.name)
                 self._idle.put(worker)
                 return
         worker.end()
-        logger.error("%s is left alone: its worker ended %d times in a row", worker.card.name, MAX_FAILED_STARTS)
+        logger.error("%s is given up: its worker ended %d times in a row", worker.device.name, MAX_FAILED_STARTS)
         with self._lock:
             self._alive -= 1
             if not self._alive:

@@ -1,10 +1,10 @@
-"""One scene on several cards against one: python -m benchmarks.two_cards [--model FOLDER] [--cards 2] [--json].
+"""One scene on several GPUs against one: python -m benchmarks.two_gpus [--model FOLDER] [--gpus 2] [--json].
 
     python -m flashworld weights random --size full --out random
-    python -m benchmarks.two_cards --model random
+    python -m benchmarks.two_gpus --model random
 
 Three columns, each in a new process that loads the model once and makes the same scene again and again, without a film: one
-card as the app serves it (compiled graphs), one card eagerly, and the cards together, eagerly. Medians of the later scenes. The
+GPU as the app serves it (compiled graphs), one GPU eagerly, and the GPUs together, eagerly. Medians of the later scenes. The
 last figure is the largest difference between the scenes' centres, relative to the scene's size. With --device cpu the
 parts are processes of this machine's cores, which says that it runs and nothing about speed.
 """
@@ -34,8 +34,8 @@ def measure(options: argparse.Namespace, how: str, keep: Path) -> None:
     from flashworld.pipeline import FlashWorldPipeline
     from flashworld.serving.options import ModelOptions
 
-    cards = options.cards if how == "together" else 1
-    model = ModelOptions(options.model, device=options.device, gpus_per_scene=cards)
+    gpus = options.gpus if how == "together" else 1
+    model = ModelOptions(options.model, device=options.device, gpus_per_scene=gpus)
     pipeline: FlashWorldPipeline
     if how == "compiled":
         import spaces
@@ -61,7 +61,7 @@ def measure(options: argparse.Namespace, how: str, keep: Path) -> None:
     torch.save(result.scene.means.float().cpu(), keep / f"{how}.pt")
     peak = torch.cuda.max_memory_allocated() / 2**30 if device.type == "cuda" else 0.0
     name = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
-    row = {"seconds": statistics.median(seconds[WARM_UP:]), "peak_gib": peak, "device": name, "cards": cards}
+    row = {"seconds": statistics.median(seconds[WARM_UP:]), "peak_gib": peak, "device": name, "gpus": gpus}
     (keep / f"{how}.json").write_text(json.dumps(row))
 
 
@@ -70,7 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="full")
     parser.add_argument("--device", choices=("cuda", "cpu"))
-    parser.add_argument("--cards", type=int, default=2)
+    parser.add_argument("--gpus", type=int, default=2)
     parser.add_argument("--columns", default=",".join(HOW), help="which to measure; eager and together are compared")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--part", choices=HOW, help=argparse.SUPPRESS)
@@ -83,7 +83,7 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         for how in columns:
             words = [*sys.argv[1:], "--part", how, "--keep", folder]
-            subprocess.run([sys.executable, "-m", "benchmarks.two_cards", *words], check=True, env=os.environ.copy())
+            subprocess.run([sys.executable, "-m", "benchmarks.two_gpus", *words], check=True, env=os.environ.copy())
         rows = {how: json.loads((Path(folder) / f"{how}.json").read_text()) for how in columns}
         eager, together = (torch.load(Path(folder) / f"{how}.pt") for how in HOW[1:])
     difference = float((eager - together).abs().max() / eager.abs().max())
@@ -93,10 +93,10 @@ def main() -> None:
     first = rows[columns[0]]["seconds"]
     for how, row in rows.items():
         print(
-            f"  {how:10}{row['cards']} x {row['device']:24}{row['seconds']:8.3f} s {row['seconds'] / first:6.2f} x "
-            f"{row['peak_gib']:6.1f} GiB a card"
+            f"  {how:10}{row['gpus']} x {row['device']:24}{row['seconds']:8.3f} s {row['seconds'] / first:6.2f} x "
+            f"{row['peak_gib']:6.1f} GiB a GPU"
         )
-    print(f"  largest difference of a centre between one card and {options.cards}, eagerly: {difference:.2e}")
+    print(f"  largest difference of a centre between one GPU and {options.gpus}, eagerly: {difference:.2e}")
 
 
 if __name__ == "__main__":

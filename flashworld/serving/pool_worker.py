@@ -1,7 +1,7 @@
-"""The side of a card's process: says what it has loaded, then makes one scene after the other until nobody listens.
+"""The worker's side of a `GpuPool`: says what it has loaded, then makes one scene after the other until nobody listens.
 
 It ends when its standard input does: the app holds it open, and may be killed without notice. Over the
-channel come requests and `STOP`; back go `CardReady`, messages of each generation, and `IDLE` after the last.
+channel come requests and `STOP`; back go `WorkerReady`, messages of each generation, and `IDLE` after the last.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STOP = "stop"
 
 
 @dataclass(frozen=True)
-class CardReady:
+class WorkerReady:
     """A worker's first message: the model is resident.
 
     Attributes:
@@ -42,7 +42,7 @@ class CardReady:
 
 
 @dataclass(frozen=True)
-class LoadedCard:
+class LoadedWorker:
     """What a worker serves with.
 
     Attributes:
@@ -51,11 +51,11 @@ class LoadedCard:
     """
 
     pipeline: FlashWorldPipeline
-    ready: CardReady
+    ready: WorkerReady
 
 
 @dataclass(frozen=True, eq=False)
-class CardCall:
+class WorkerCall:
     """What a worker is asked for.
 
     Attributes:
@@ -67,7 +67,7 @@ class CardCall:
     shared_memory: bool
 
 
-def work(channel: Channel, load: Callable[[], LoadedCard]) -> None:
+def work(channel: Channel, load: Callable[[], LoadedWorker]) -> None:
     """Serve until the channel closes.
 
     Args:
@@ -76,19 +76,19 @@ def work(channel: Channel, load: Callable[[], LoadedCard]) -> None:
     """
     threading.Thread(target=end_with_the_app, daemon=True).start()
     try:
-        card = load()
+        loaded = load()
     except FlashWorldError as error:
         channel.send(Failed(str(error)))
         return
-    channel.send(card.ready)
+    channel.send(loaded.ready)
     while True:
         try:
             call = channel.receive()
         except GONE:
             return
-        if isinstance(call, CardCall):  # a late STOP asks for nothing
+        if isinstance(call, WorkerCall):  # a late STOP asks for nothing
             use_shared_memory(call.shared_memory)
-            if not _generate(channel, card.pipeline, call.request):
+            if not _generate(channel, loaded.pipeline, call.request):
                 return
             channel.send(IDLE)
 
