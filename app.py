@@ -5,7 +5,7 @@
 On ZeroGPU the networks are moved to "cuda" here, when the module loads; each generation runs in a forked worker, which
 receives a checked request and sends back progress, a packed scene and the video's frames. Requests are checked before the
 call and files are written after it, both in this process. Without a GPU the small model loads while the page is open.
-With --gpus each GPU has a worker process that keeps the model, and this one has none.
+With --gpus or --gpus-per-scene worker processes keep the model, and this one has none.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ from flashworld.serving.costs import CPU_COSTS, H200_COSTS, Work
 from flashworld.serving.delivery import NAMES, deliver, focus_distance
 from flashworld.serving.durations import DurationModel
 from flashworld.serving.generation import generation
+from flashworld.serving.gpus import gpus_of_one_scene
 from flashworld.serving.messages import Failed, Finished, WorkerMessage, WorkerStarted
 from flashworld.serving.shutdown import leave, leave_on_signals
 from flashworld.serving.transfer import PackedResult, use_shared_memory
@@ -91,10 +92,14 @@ def parse_options(argv: list[str] | None = None) -> argparse.Namespace:
 def load_model(options: argparse.Namespace) -> Model | PooledModel:
     """Load the model, or exit with a one-sentence error."""
     try:
+        model = model_options(options)
         if options.gpus is not None:
-            return PooledModel(options.gpus, model_options(options), zero_gpu=ZERO_GPU)
+            return PooledModel(options.gpus, model, zero_gpu=ZERO_GPU)
+        if model.gpus_per_scene > 1:  # in a worker, which is replaced when a process of its group ends
+            gpus = gpus_of_one_scene(model.torch_device.type, model.gpus_per_scene)
+            return PooledModel(gpus, dataclasses.replace(model, device=None), zero_gpu=ZERO_GPU)
         # Eight-bit text weights keep what a cold worker moves below 13 GB.
-        return Model(model_options(options), spaces.GPU, text_int8=ZERO_GPU)
+        return Model(model, spaces.GPU, text_int8=ZERO_GPU)
     except FlashWorldError as error:
         shutil.rmtree(private_folder(), ignore_errors=True)
         raise SystemExit(f"flashworld: {error}") from None

@@ -25,7 +25,9 @@ class PooledModel:
 
     def __init__(self, gpus: str, options: ModelOptions, *, zero_gpu: bool) -> None:
         if zero_gpu:
-            raise InputError("--gpus is for GPUs of your own: on ZeroGPU the platform hands them out")
+            raise InputError(
+                "--gpus and --gpus-per-scene are for GPUs of your own: on ZeroGPU the platform hands them out"
+            )
         if options.device is not None:
             raise InputError(f"--gpus names the devices itself: leave out --device {options.device}")
         devices = choose_gpus(gpus, options.gpus_per_scene)

@@ -45,6 +45,9 @@ class FlashWorldPipeline:
         name: Name for display; says "untrained" if the weights are random.
         frames_per_chunk: Frames per batch of VAE and Gaussian decoder; None: by device.
         render: Draws the views that are fed back; None: `render_white`.
+
+    Attributes:
+        broken: No further call can succeed; only a pipeline shared by several processes can break.
     """
 
     def __init__(
@@ -58,6 +61,7 @@ class FlashWorldPipeline:
         self.networks = networks
         self._render = render or render_white
         self.name = name or networks.config.name
+        self.broken = False
         on_cpu = networks.device.type == "cpu"
         self.frames_per_chunk = frames_per_chunk or (CPU_FRAMES_PER_CHUNK if on_cpu else FRAMES_PER_CHUNK)
 

@@ -16,6 +16,8 @@ STAGE_TITLES: dict[StageName, str] = {
 }
 """The stages in order. `pipeline` reports the first two, the code that renders the video and writes the files the others."""
 
+WAITING = "Waiting for a free worker"
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -27,6 +29,7 @@ class Progress:
         step: Current step of the stage, from 1; 0 if it has no steps.
         steps: Number of steps of the stage, or 0.
         preview: The scene so far from one camera, RGB uint8 (H, W, 3); None if there is no new one.
+        waiting: Nothing runs yet: every worker is busy or being started.
     """
 
     stage: StageName
@@ -34,8 +37,11 @@ class Progress:
     step: int = 0
     steps: int = 0
     preview: Frame | None = None
+    waiting: bool = False
 
     @property
     def message(self) -> str:
         """Text for display, such as "Denoising the views: step 2 of 4"."""
+        if self.waiting:
+            return WAITING
         return STAGE_TITLES[self.stage] + (f": step {self.step} of {self.steps}" if self.steps else "")

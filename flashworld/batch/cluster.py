@@ -32,7 +32,7 @@ MAX_ATTEMPTS = 3
 MAX_FAILED_STARTS = 3
 """Workers that may end one after the other before any has made a scene."""
 CHECKED_AHEAD = 2
-"""Rows checked ahead, a scene in hand; each holds its picture at the model's size, 1 MB."""
+"""Rows checked ahead for every scene in flight; each holds its picture at the model's size, 1 MB."""
 POLL_S = 5.0
 CONNECT_S = 10.0
 
@@ -67,7 +67,7 @@ class SceneActor:
 
 @dataclass
 class _Job:
-    """A row on its way."""
+    """A row between its check and its outcome."""
 
     row: Row
     request: Any = None
@@ -77,7 +77,7 @@ class _Job:
 
 @dataclass
 class _Slot:
-    """One worker's place, whoever fills it."""
+    """One worker: its actor, and the actor that replaces it."""
 
     index: int
     actor: Any = None
@@ -108,10 +108,11 @@ class RayWorkers:
         gpus = settings.model.gpus_per_scene
         options: dict[str, Any] = {"num_gpus": gpus, "num_cpus": 1} if on_gpu else {"num_cpus": cores}
         self._actor = ray.remote(max_concurrency=settings.threads, **options)(SceneActor)
-        self._check = ray.remote(num_cpus=0, num_returns=2)(check_row)
+        self._check = ray.remote(num_cpus=0, num_returns=2)(check_row)  # actors hold the cores of a CPU batch
+        self._checks_at_once = max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._settings = ray.put(settings)
         self._cores = None if on_gpu else cores
-        self._in_hand = settings.threads + 1  # one more waits at the worker, so that it never does
+        self._per_worker = settings.threads + 1  # one more waits at the worker, so that it never does
         self._slots = [_Slot(index) for index in range(count)]
         self._starts: dict[Any, _Slot] = {}
         self._failed_starts = 0
@@ -148,7 +149,7 @@ class RayWorkers:
         more = True
         try:
             while True:
-                while more and len(checking) + len(ready) < CHECKED_AHEAD * len(self._slots) * self._in_hand:
+                while more and self._checks_another(len(checking), len(ready)):
                     row = next(rows, None)
                     more = row is not None
                     if row is not None:
@@ -172,15 +173,20 @@ class RayWorkers:
         finally:
             self.close()
 
+    def _checks_another(self, checking: int, ready: int) -> bool:
+        """Whether the next row is checked now: a core is free for it, and few others wait for a worker."""
+        ahead = CHECKED_AHEAD * len(self._slots) * self._per_worker
+        return checking < self._checks_at_once and checking + ready < ahead
+
     def close(self) -> None:
-        """Let go of every worker."""
+        """End every worker."""
         for slot in self._slots:
             if slot.actor is not None:
                 self._ray.kill(slot.actor)
         self._ray.shutdown()
 
     def _hand_out(self, ready: list[_Job]) -> None:
-        """Give checked rows to the workers with the least in hand; start workers for what is left."""
+        """Give checked rows to the workers with the fewest scenes in flight; start workers for the rest."""
         for job in list(ready):
             free = [slot for slot in self._slots if self._takes(slot, job)]
             if not free:
@@ -198,7 +204,9 @@ class RayWorkers:
         """Whether a worker gets a row now. One that was in flight when a worker died runs alone: it may be the reason."""
         if job.attempts:
             return slot.ready and not slot.jobs
-        return slot.ready and len(slot.jobs) < self._in_hand and all(other.attempts < 2 for other in slot.jobs.values())
+        return (
+            slot.ready and len(slot.jobs) < self._per_worker and all(other.attempts < 2 for other in slot.jobs.values())
+        )
 
     def _checked(self, job: _Job, verdict: Any, ready: list[_Job]) -> Iterator[Outcome]:  # noqa: ANN401 - Ray's
         try:
@@ -230,9 +238,10 @@ class RayWorkers:
         job = slot.jobs.pop(ref)
         try:
             outcome = self._get(ref)
-        except self._errors as error:
+        except (*self._errors, WorkerError) as error:
             logger.warning("a worker ended while it made scene %s: %s", job.row.id, error)
             if slot.actor is job.actor:  # else its successor has been started already
+                self._ray.kill(slot.actor)  # one whose group of GPUs has broken still runs
                 slot.actor, slot.ready = None, False
             if job.attempts < MAX_ATTEMPTS:
                 ready.insert(0, job)
@@ -295,10 +304,10 @@ def _connect(ray: Any, address: str | None) -> None:  # noqa: ANN401 - optional
 
 
 def _require_open_port(address: str) -> None:
-    """Refuse at once an address where nobody listens: Ray itself tries for minutes.
+    """Refuse at once an address where nothing listens: Ray itself tries for minutes.
 
     Raises:
-        DependencyError: nobody does.
+        DependencyError: nothing does.
     """
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if not colon:

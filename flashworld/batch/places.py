@@ -27,8 +27,6 @@ from flashworld.result import make_folder
 
 TABLE = "results.parquet"
 MARK = "result.json"
-NOT_A_PLACE = (OSError, ValueError, RuntimeError)
-"""What fsspec's file systems raise: libraries of clouds have classes of their own, most of them of these."""
 
 
 class Place:
@@ -52,7 +50,7 @@ class Place:
             self._fs, self._root = url_to_fs(url)
         except ImportError as error:
             raise DependencyError(f"{one_line(url, 80)}: {one_line(str(error), 200)}") from error
-        except NOT_A_PLACE as error:
+        except Exception as error:  # clients of stores have error classes of their own
             raise InputError(f"--out {one_line(url, 80)}: not a place to write to: {_reason(error)}") from error
         self.is_local = "file" in (self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,))
         self.url = self._root if self.is_local else url
@@ -77,15 +75,17 @@ class Place:
         Raises:
             PlaceError: a system's error on the way, inside the block too.
         """
-        with self._writing(f"scene {scene} cannot be written"):
+        what = f"scene {scene} cannot be written"
+        with self._writing(what, OSError):  # what else ends the block is the scene's
             if self.is_local:
                 yield make_folder(Path(self._root) / scene)
                 return
             with tempfile.TemporaryDirectory(prefix="flashworld-batch-") as folder:
                 yield Path(folder)
-                self._fs.makedirs(self._path(scene), exist_ok=True)
-                for file in sorted(Path(folder).iterdir()):
-                    self._fs.put_file(str(file), self._path(f"{scene}/{file.name}"))
+                with self._writing(what):
+                    self._fs.makedirs(self._path(scene), exist_ok=True)
+                    for file in sorted(Path(folder).iterdir()):
+                        self._fs.put_file(str(file), self._path(f"{scene}/{file.name}"))
 
     def finish(self, outcome: Outcome) -> None:
         """Mark a scene as finished: its files are all there.
@@ -150,8 +150,13 @@ class Place:
         return f"{self._root.rstrip('/')}/{name}"
 
     @contextmanager
-    def _writing(self, what: str) -> Iterator[None]:
-        """Turn the errors of file systems into one sentence; a `WriteError` of a scene's own passes."""
+    def _writing(self, what: str, errors: type[Exception] = Exception) -> Iterator[None]:
+        """Turn errors of file systems into one sentence; a `WriteError` of the scene itself passes.
+
+        Args:
+            what: What failed, for the message.
+            errors: Which to turn; by default all, because clients of stores have error classes of their own.
+        """
         from flashworld.errors import FlashWorldError, WriteError
 
         try:
@@ -164,7 +169,7 @@ class Place:
             raise
         except ImportError as error:
             raise DependencyError(f"{one_line(self.url, 80)}: {one_line(str(error), 200)}") from error
-        except OSError as error:
+        except errors as error:
             raise self._error(what, error) from error
 
     def _error(self, what: str, error: Exception) -> PlaceError:

@@ -40,7 +40,7 @@ SCENE_ERRORS = (FlashWorldError, MemoryError, torch.OutOfMemoryError, RuntimeErr
 
 @dataclass(frozen=True)
 class BatchSettings:
-    """What every worker of a batch is told.
+    """Settings of a batch, the same for every worker.
 
     Attributes:
         model: Which model, and where.
@@ -60,13 +60,13 @@ class BatchSettings:
 
     @property
     def threads(self) -> int:
-        """Scenes that one worker has in hand at once."""
+        """Scenes that one worker has in flight at once."""
         device = self.model.device or self.model.torch_device.type  # named for workers of other machines
         return GPU_THREADS if device == "cuda" else 1
 
 
 def check_row(row: Row, settings: BatchSettings) -> tuple[Outcome | None, GenerationRequest | None]:
-    """A row's request, or the outcome of a row that cannot be one."""
+    """A row's request, or the outcome of a row that is not a valid one."""
     try:
         return None, request_of(row, settings.requests)
     except (InputError, MemoryError) as error:
@@ -94,10 +94,10 @@ class SceneMaker:
         """Make one scene.
 
         Returns:
-            What became of it; "failed" where the scene is at fault.
+            Its outcome; "failed" if the scene is at fault.
 
         Raises:
-            PlaceError: the place is at fault: no other scene would fare better.
+            PlaceError: the place is at fault: every other scene would fail as well.
         """
         start = time.perf_counter()
         known = Outcome(
@@ -119,7 +119,7 @@ class SceneMaker:
             )
             self._place.finish(done)
             return done
-        except (PlaceError, WorkerError):  # every further scene would fail as well
+        except (PlaceError, WorkerError):  # every other scene would fail as well
             raise
         except SCENE_ERRORS as error:
             logger.warning("scene %s failed", row.id, exc_info=not isinstance(error, InputError))
@@ -148,5 +148,5 @@ def worker_name() -> str:
 
 
 def _sentence(error: Exception) -> str:
-    """For the table: whoever runs a batch owns the machine and reads the error's own words."""
+    """For the table. The reader owns the machine, so an error of this project keeps its own message."""
     return str(error) if isinstance(error, FlashWorldError) else sentence_for(error)

@@ -82,7 +82,7 @@ def _model(args: argparse.Namespace, on_ray: bool) -> Any:  # noqa: ANN401 - Mod
     """The model with a device settled here, because workers must all take the same."""
     from flashworld.device import NANO
 
-    wanted = model_options(args)
+    wanted = model_options(args, here=args.address is None)
     if not on_ray:
         return wanted
     from flashworld.batch.cluster import cluster_has_gpus, import_ray

@@ -38,8 +38,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def model_options(args: argparse.Namespace) -> ModelOptions:
+def model_options(args: argparse.Namespace, *, here: bool = True) -> ModelOptions:
     """The chosen model options.
+
+    Args:
+        args: Of `add_model_options`.
+        here: The model will run on this machine.
 
     Raises:
         InputError: an unknown name in `--offload`, or a number of GPUs that cannot be had.
@@ -48,7 +52,7 @@ def model_options(args: argparse.Namespace) -> ModelOptions:
     if options.gpus_per_scene != 1:
         from flashworld.parallel.launch import require_gpus
 
-        require_gpus(options)
+        require_gpus(options, here=here)
     return options
 
 

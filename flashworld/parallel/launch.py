@@ -33,8 +33,12 @@ LOADED = "loaded"
 JOIN = "join"
 
 
-def require_gpus(options: ModelOptions) -> None:
+def require_gpus(options: ModelOptions, *, here: bool = True) -> None:
     """Refuse what cannot be divided before anything is loaded.
+
+    Args:
+        options: Of the model.
+        here: It will run on this machine, whose GPUs are counted.
 
     Raises:
         InputError: more GPUs than there are, or networks that do not stay on them.
@@ -46,6 +50,8 @@ def require_gpus(options: ModelOptions) -> None:
         return
     if options.offload:
         raise InputError("--gpus-per-scene and --offload exclude each other: divided networks stay on their GPUs")
+    if not here:
+        return
     there = torch.cuda.device_count()
     if choose_device(options.device, options.source).type == "cuda" and wanted > there:
         raise InputError(f"--gpus-per-scene {wanted}: this machine has {there} GPUs")

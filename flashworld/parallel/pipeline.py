@@ -18,9 +18,9 @@ from flashworld.serving.channel import GONE, Channel
 logger = logging.getLogger(__name__)
 
 GO, STOP = "go", "stop"
-"""Before every stage: whether the leader goes on."""
+"""Before every stage: whether the leader continues."""
 SAME_EVERYWHERE = (NumericalError, GeneratorExit)
-"""Ends of a scene that all processes come to alike, after which they are still in step."""
+"""Exceptions that every process of the group raises at the same stage: they stay in step."""
 
 
 class SplitPipeline(FlashWorldPipeline):
@@ -38,7 +38,6 @@ class SplitPipeline(FlashWorldPipeline):
     ) -> None:
         super().__init__(split_networks(networks, group), name=name, render=split_renderer(render_white, group))
         self._followers = list(followers)
-        self._broken = False
 
     def stages(self, request: GenerationRequest) -> Iterator[Progress | SceneResult]:
         """As `FlashWorldPipeline.stages`, the others in step.
@@ -64,10 +63,10 @@ class SplitPipeline(FlashWorldPipeline):
             in_step = True
             raise
         finally:
-            self._broken = self._broken or not in_step
+            self.broken = self.broken or not in_step
 
     def follow(self, leader: Channel) -> None:
-        """Make every scene the leader makes, for nothing, until the leader is gone."""
+        """Compute this process's part of every scene of the leader, and discard the result, until the leader has ended."""
         try:
             while True:
                 inner = super().stages(leader.receive())
@@ -82,11 +81,11 @@ class SplitPipeline(FlashWorldPipeline):
             return
 
     def _tell(self, what: object) -> None:
-        if self._broken:
+        if self.broken:
             raise WorkerError("the processes that share a scene are no longer in step: start the program again")
         try:
             for follower in self._followers:
                 follower.send(what)
         except GONE as error:
-            self._broken = True
+            self.broken = True
             raise WorkerError("a process that shared the scene has ended: start the program again") from error

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 
-from flashworld.errors import FlashWorldError, WorkerError
+from flashworld.errors import FlashWorldError
 from flashworld.inputs import GenerationRequest
 from flashworld.pipeline import DENOISED_FRACTION, FlashWorldPipeline
 from flashworld.progress import Progress
@@ -33,6 +33,7 @@ def generation(
     Yields:
         `Progress`, and last `Finished` or `Failed`.
     """
+    model = None
     try:
         model = pipeline()
         start = time.perf_counter()
@@ -46,7 +47,7 @@ def generation(
         return
     except (FlashWorldError, MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
         logger.exception("generation failed")
-        failed = Failed(sentence_for(error), fatal=isinstance(error, WorkerError))
+        failed = Failed(sentence_for(error), fatal=model is not None and model.broken)
     # Outside the handler: the error's traceback holds on to the tensors that filled the memory.
     torch.cuda.empty_cache()
     yield failed

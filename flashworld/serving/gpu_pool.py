@@ -1,7 +1,8 @@
-"""Several GPUs behind one app: a process a GPU, each with the model resident, and whoever is idle takes the next scene.
+"""Several GPUs behind one app: one process per GPU, each with the model resident; the first idle one takes the next scene.
 
 A worker that ends is started again while the others serve on; the visitor whose scene it was making is told. Requests
-wait in the page's queue, which knows how many devices there are, and never here for longer than a restart takes.
+wait in the page's queue, which knows how many devices there are; here they wait, with a message, while a worker restarts
+or after one was given up.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from flashworld.errors import CheckpointError, WorkerError
 from flashworld.inputs import GenerationRequest
+from flashworld.progress import Progress
 from flashworld.serving.channel import GONE, Channel
 from flashworld.serving.child_environment import child_environment
 from flashworld.serving.gpus import VISIBLE, WorkerDevice
@@ -24,6 +26,8 @@ from flashworld.serving.sentences import NOT_LOADED, WORKER_DIED
 
 logger = logging.getLogger(__name__)
 
+WAIT_S = 1.0
+"""Between two messages of a request that waits for a worker; its visitor may leave then."""
 MAX_FAILED_STARTS = 3
 """In a row; then the device is given up."""
 Command = Callable[[int], list[str]]
@@ -121,9 +125,14 @@ class GpuPool:
             shared_memory: Hand the result's arrays over in shared memory.
 
         Yields:
-            What the worker sends; `Failed` last if it ends or no device is left.
+            `Progress` while no worker is idle, then what the worker sends; `Failed` last if it ends or no device is left.
         """
-        worker = self._idle.get()
+        while True:
+            try:
+                worker = self._idle.get(timeout=WAIT_S)
+                break
+            except queue.Empty:
+                yield Progress("text", 0.0, waiting=True)
         if worker is None:
             self._idle.put(None)  # for the next who asks
             yield Failed(NOT_LOADED)

@@ -40,14 +40,30 @@ def choose_gpus(wanted: str, per_scene: int = 1) -> tuple[WorkerDevice, ...]:
     devices = _single_devices(wanted)
     if per_scene == 1:
         return devices
-    if any(device.kind != "cuda" for device in devices) or len(devices) % per_scene:
-        raise InputError(f"--gpus must name a multiple of {per_scene} GPUs with --gpus-per-scene, got {len(devices)}")
+    if len({device.kind for device in devices}) > 1 or len(devices) % per_scene:
+        raise InputError(f"--gpus must name a multiple of {per_scene} GPUs with --gpus-per-scene, got {echo(wanted)}")
     groups = [devices[start : start + per_scene] for start in range(0, len(devices), per_scene)]
-    return tuple(
-        WorkerDevice(
-            " and ".join(device.name for device in group), "cuda", ",".join(device.visible or "" for device in group)
-        )
-        for group in groups
+    return tuple(_together(group) for group in groups)
+
+
+def gpus_of_one_scene(kind: str, per_scene: int) -> str:
+    """What `--gpus` would say for one group that shares every scene.
+
+    Args:
+        kind: "cuda" or "cpu".
+        per_scene: Devices of the group.
+    """
+    return ",".join("cpu" if kind == "cpu" else str(index) for index in range(per_scene))
+
+
+def _together(group: tuple[WorkerDevice, ...]) -> WorkerDevice:
+    """Devices whose processes share a scene, as the one of the process that leads."""
+    given = [device.visible for device in group if device.visible is not None]
+    return WorkerDevice(
+        " and ".join(device.name for device in group),
+        group[0].kind,
+        ",".join(given) or None,
+        tuple(sorted({core for device in group for core in device.cores})),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flashworld.errors import CheckpointError, InputError, NumericalError
+from flashworld.errors import CheckpointError, InputError, NumericalError, WorkerError
 
 BROKEN = "Something went wrong on our side and nothing was made. Try again; if it happens twice, change the settings."
 OUT_OF_MEMORY = "There was not enough memory. Choose fewer views or a smaller image size and try again."
@@ -19,6 +19,8 @@ def sentence_for(error: Exception) -> str:
         return str(error)
     if isinstance(error, NumericalError):
         return NOT_FINITE
+    if isinstance(error, WorkerError):
+        return WORKER_DIED
     if isinstance(error, CheckpointError):
         return NOT_LOADED
     # torch on the CPU raises a plain RuntimeError, and so do some CUDA libraries.

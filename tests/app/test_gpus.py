@@ -13,12 +13,12 @@ import pytest
 
 from aot.pool_worker import worker_command
 from flashworld.inputs import build_request
-from flashworld.progress import Progress
+from flashworld.progress import WAITING, Progress
 from flashworld.serving.gpu_pool import GpuPool
 from flashworld.serving.gpus import choose_gpus
 from flashworld.serving.messages import Finished, WorkerStarted
 from flashworld.serving.options import ModelOptions
-from flashworld.serving.sentences import WORKER_DIED
+from flashworld.serving.sentences import BROKEN, WORKER_DIED
 from tests.app.running import RunningApp, children, wait_for
 
 WORKERS = ("--gpus", "cpu,cpu")
@@ -26,13 +26,18 @@ WORKERS = ("--gpus", "cpu,cpu")
 
 def worker_pids(app: RunningApp) -> list[int]:
     """Processes that serve a device."""
+    return processes(app, b"aot.pool_worker")
+
+
+def processes(app: RunningApp, module: bytes) -> list[int]:
+    """The app's processes that run a module."""
     found = []
     for pid in children(app.process.pid):
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"aot.pool_worker" in words:
+        if module in words:
             found.append(pid)
     return found
 
@@ -85,19 +90,38 @@ def test_a_killed_worker_costs_one_visitor_a_sentence_and_is_started_again(app):
     assert app.visitor().generate(seed=3).data is not None
 
 
-def test_who_stops_frees_the_card_at_the_next_step():
-    devices = choose_gpus("cpu")
+@pytest.fixture
+def pool(tmp_path, monkeypatch):
+    """One worker, started from a directory without the project."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     options = ModelOptions("nano", device="cpu")
+    pool = GpuPool(choose_gpus("cpu"), lambda device: lambda fd: worker_command(fd, device, options))
+    yield pool
+    pool.close()
+
+
+def test_who_stops_frees_the_device_at_the_next_step_and_who_waits_reads_so(pool):
     request = build_request(text="a red ball", frames=2, height=64, width=64, seed=1)
-    pool = GpuPool(devices, lambda device: lambda fd: worker_command(fd, device, options))
-    try:
-        stopped = pool.messages(request)
-        assert isinstance(next(stopped), WorkerStarted) and isinstance(next(stopped), Progress)
-        stopped.close()
-        again = list(pool.messages(request))
-        assert isinstance(again[-1], Finished) and again[0].pid == next(iter(pool.messages(request))).pid
-    finally:
-        pool.close()
+    stopped, waiting = pool.messages(request), pool.messages(request)
+    assert isinstance(next(stopped), WorkerStarted) and isinstance(next(stopped), Progress)
+    first = next(waiting)
+    assert isinstance(first, Progress) and first.waiting and first.message == WAITING
+    stopped.close()
+    again = [message for message in waiting if not getattr(message, "waiting", False)]
+    assert isinstance(again[0], WorkerStarted) and isinstance(again[-1], Finished)
+    assert again[0].pid == next(message.pid for message in pool.messages(request) if isinstance(message, WorkerStarted))
+
+
+def test_a_group_that_loses_a_process_is_replaced(tmp_path):
+    with RunningApp(tmp_path, "--gpus-per-scene", "2", "--device", "cpu") as app:
+        followers = processes(app, b"flashworld.parallel.follower")
+        assert len(followers) == 1 and app.visitor().generate(seed=1).data is not None
+        os.kill(followers[0], signal.SIGKILL)
+        answer = app.visitor().generate(seed=2)
+        assert answer.data is None and answer.error in (WORKER_DIED, BROKEN)
+        assert app.visitor().generate(seed=3).data is not None
+        assert set(processes(app, b"flashworld.parallel.follower")).isdisjoint(followers)
 
 
 def test_no_worker_outlives_its_app(tmp_path):

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any, ClassVar
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from flashworld.batch import cluster
 from flashworld.batch.local import LocalWorker
@@ -109,6 +111,46 @@ def test_places_may_be_elsewhere(batch):
         "/batch-test/out/results.parquet",
         *(f"/batch-test/out/{s}/{f}" for s in table for f in ("scene.ply", "request.json", "result.json")),
     }
+
+
+class StoreError(Exception):
+    """An error of a store's own library, such as botocore's: no OSError."""
+
+
+class ClosedStore(MemoryFileSystem):
+    """A store that refuses one kind of call."""
+
+    protocol = "closed"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+    refused = ""
+
+
+def refusing(name):
+    def call(self, *args, **kwargs):
+        if ClosedStore.refused == name:
+            raise StoreError(f"{name}: Access Denied")
+        return getattr(MemoryFileSystem, name)(self, *args, **kwargs)
+
+    return call
+
+
+for _name in ("pipe_file", "rm_file", "glob", "cat_file", "put_file", "makedirs"):
+    setattr(ClosedStore, _name, refusing(_name))
+
+
+@pytest.mark.parametrize("refused", ["pipe_file", "rm_file", "glob", "put_file", "makedirs"])
+def test_errors_of_a_stores_own_library_are_one_sentence(batch, monkeypatch, refused):
+    fsspec.register_implementation("closed", ClosedStore, clobber=True)
+    monkeypatch.setattr(ClosedStore, "refused", refused)
+    with pytest.raises(PlaceError, match=f"^--out closed://batch/out: .*: {refused}: Access Denied"):
+        batch(rows(1), "closed://batch/out")
+
+
+def test_an_error_of_a_scene_is_the_scenes_wherever_it_goes(tmp_path):
+    for url in (str(tmp_path), "memory://batch-test/errors"):
+        with pytest.raises(RuntimeError, match="of the scene"), Place(url).scene_folder("s0"):
+            raise RuntimeError("of the scene")
 
 
 def test_same_ids_give_the_same_scenes(batch, tmp_path):

@@ -13,13 +13,34 @@ from pathlib import Path
 
 import pytest
 
+from flashworld.batch.cluster import RayWorkers
+from flashworld.batch.requests import RequestSettings
 from flashworld.batch.results import read_table
+from flashworld.batch.rows import Row
+from flashworld.batch.scenes import BatchSettings
+from flashworld.nano.sizes import NANO
+from flashworld.serving.options import ModelOptions
 
-pytest.importorskip("ray")
+ray = pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 SIZES = {"frames": 2, "height": 64, "width": 64}
 COUNT = 8
+
+
+def test_no_more_rows_are_checked_at_once_than_there_are_cores(tmp_path):
+    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+    settings = BatchSettings(ModelOptions("nano", device="cpu"), str(tmp_path), ("ply",), RequestSettings(".", NANO))
+    taken = 0
+
+    def broken_rows():
+        nonlocal taken
+        for number in range(1, 7):
+            taken += 1
+            yield Row(f"s{number}", number, {}, problem="no row")
+
+    for made, outcome in enumerate(RayWorkers(settings).outcomes(broken_rows())):  # ends Ray with it
+        assert outcome.state == "failed" and taken - made <= 1
 
 
 def test_a_worker_killed_by_signal_costs_no_scene_and_no_row(tmp_path):

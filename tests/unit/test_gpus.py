@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from flashworld.errors import InputError
-from flashworld.serving.gpus import WorkerDevice, choose_gpus
+from flashworld.serving import gpus
+from flashworld.serving.gpus import WorkerDevice, choose_gpus, gpus_of_one_scene
 
 
 @pytest.fixture
@@ -48,12 +49,27 @@ def test_wrong_cards_are_one_sentence(four_gpus, wanted, sentence):
 
 def test_all_of_none_is_one_sentence(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    for wanted in ("all", "0"):
-        with pytest.raises(InputError, match="no"):
-            choose_gpus(wanted)
+    monkeypatch.setattr(gpus, "cuda_fault", lambda: None)
+    with pytest.raises(InputError, match=r"^--gpus all: this machine has no NVIDIA GPU that torch can see$"):
+        choose_gpus("all")
+    with pytest.raises(
+        InputError, match=r"^--gpus must be all, or indices such as 0,1: this machine has no GPU, got '0'$"
+    ):
+        choose_gpus("0")
 
 
 def test_neighbours_share_a_scene(four_gpus):
     assert [device.visible for device in choose_gpus("all", 2)] == ["0,1", "2,3"]
     with pytest.raises(InputError, match="a multiple of 2 GPUs"):
         choose_gpus("0,1,2", 2)
+    with pytest.raises(InputError, match="a multiple of 2 GPUs"):
+        choose_gpus("0,cpu", 2)
+
+
+def test_shares_of_the_cores_are_a_group_too(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2, 3})
+    assert choose_gpus(gpus_of_one_scene("cpu", 2), 2) == (WorkerDevice("CPU 0 and CPU 1", "cpu", cores=(0, 1, 2, 3)),)
+
+
+def test_one_group_has_the_first_gpus(four_gpus):
+    assert [device.visible for device in choose_gpus(gpus_of_one_scene("cuda", 2), 2)] == ["0,1"]
