@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -47,7 +50,9 @@ def deliver(
     light: LightScene | None = None,
     frames: Iterable[Frame] | None = None,
 ) -> Iterator[tuple[DeliveredFile, Path]]:
-    """Write every file and yield each as soon as it is complete; the video and files that need no scene come first.
+    """Write every file, several at the same time, and yield each as soon as it is complete.
+
+    A scene of the full model takes seconds a file on one core. Path and poster come first, the archive of the others last.
 
     Args:
         result: The scene.
@@ -67,20 +72,35 @@ def deliver(
     yield "path", paths["path"]
     write_poster(result.picture(), paths["poster"])
     yield "poster", paths["poster"]
-    if request.video.enabled:
-        result.save(folder, ["video"], frames=frames)
-        yield "video", paths["video"]
-    if light is not None:
-        write_spz(light.scene, paths["viewer"])
-        yield "viewer", paths["viewer"]
+    result = replace(result, scene=result.visible())
     camera = result.cameras[request.image_index]
-    write_plain_preview(result.visible(), camera, focus_distance(result.scene, camera), paths["plain"])
-    yield "plain", paths["plain"]
-    for name in ("ply", "spz"):
-        result.save(folder, [name])
-        yield name, paths[name]
+    jobs: dict[DeliveredFile, Callable[[], object]] = {
+        "ply": partial(result.save, folder, ["ply"]),
+        "spz": partial(result.save, folder, ["spz"]),
+        "plain": lambda: write_plain_preview(
+            result.scene, camera, focus_distance(result.scene, camera), paths["plain"]
+        ),
+    }
+    if light is not None:
+        jobs["viewer"] = partial(write_spz, light.scene, paths["viewer"])
+    if request.video.enabled:
+        jobs["video"] = partial(result.save, folder, ["video"], frames=frames)
+    yield from ((name, paths[name]) for name in _together(jobs))
     write_zip([paths[name] for name in ZIPPED if paths[name].exists()], paths["zip"])
     yield "zip", paths["zip"]
+
+
+def _together(jobs: dict[DeliveredFile, Callable[[], object]]) -> Iterator[DeliveredFile]:
+    """Run jobs in threads and yield the name of each as it ends; numpy, torch and zlib leave the interpreter to the others."""
+    with ThreadPoolExecutor(len(jobs)) as pool:
+        running = {pool.submit(job): name for name, job in jobs.items()}
+        try:
+            for future in as_completed(running):
+                future.result()
+                yield running[future]
+        finally:
+            for future in running:
+                future.cancel()
 
 
 def focus_distance(scene: Gaussians, camera: Cameras) -> float:
