@@ -36,7 +36,7 @@ def build_parser(description: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--blocks", default="all", help="networks with compiled graphs, comma-separated, or none")
     parser.add_argument("--frames", default="8,16,24,32", help="views for the growth")
-    parser.add_argument("--sizes", default="256x384,480x704,704x960", help="height x width for the growth")
+    parser.add_argument("--sizes", default="256x384,480x704,544x800", help="height x width for the growth")
     parser.add_argument("--budgets", default="24,16,10", help="GPU memory sizes for offloading, GiB")
     parser.add_argument("--video-frames", type=int, default=97)
     parser.add_argument("--rounds", type=int, default=5)
