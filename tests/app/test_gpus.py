@@ -30,9 +30,10 @@ def worker_pids(app: RunningApp) -> list[int]:
 
 
 def processes(app: RunningApp, module: bytes) -> list[int]:
-    """The app's processes that run a module."""
+    """The app's processes that run a module, and theirs."""
     found = []
-    for pid in children(app.process.pid):
+    workers = children(app.process.pid)
+    for pid in [*workers, *(child for worker in workers for child in children(worker))]:
         try:
             words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         except OSError:
