@@ -15,6 +15,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from flashworld.models.fp8 import Fp8Linear, probe_fp8, quantize_input
+from flashworld.models.torch_compat import scaled_matmul
 
 ROUNDS = 7
 WARM_UP = 3
@@ -95,10 +96,9 @@ def _fp8(device: torch.device, size: int) -> float | None:
         return None
     layer = Fp8Linear(torch.randn(size, size, device=device), None, mode, native=True)
     rows, scale = quantize_input(torch.randn(size, size, device=device), mode)
-    weight, weight_scale = layer.weight.t(), layer.weight_inv_scale
 
     def multiply() -> torch.Tensor:
-        return torch._scaled_mm(rows, weight, scale_a=scale, scale_b=weight_scale, out_dtype=torch.bfloat16)
+        return scaled_matmul(rows, layer.weight, scale, layer.weight_inv_scale)
 
     return 2 * size**3 / median_seconds(multiply, device)
 

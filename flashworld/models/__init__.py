@@ -13,6 +13,7 @@ __all__ = [
     "still_frame",
     "sub_pixel",
     "text_encoder",
+    "torch_compat",
     "transformer",
     "trees",
     "vae_encoder",

@@ -3,7 +3,7 @@
 Two granularities. "per_tensor": one scale for a weight, one for an input, computed at each call; numerically identical to the
 original's scheme. "per_row": one scale per output channel and one per token; more exact, at the same speed where the
 device supports it. Products accumulate in float32 and are returned in bfloat16, bias (bfloat16) included: the only
-combination in which `torch._scaled_mm` accepts a bias.
+combination in which torch accepts a bias, see `torch_compat`.
 
 Numerics: scales are float32 at the multiplication. In "per_tensor" an input's scale is rounded to bfloat16 first and
 the input is scaled in bfloat16, as the original does; in "per_row" both stay float32 until the rounding to e4m3.
@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
+from flashworld.models.torch_compat import scaled_matmul
 from flashworld.models.trees import shallow_copy
 
 Fp8Mode = Literal["per_row", "per_tensor"]
@@ -124,10 +125,8 @@ def scaled_product(
     bias: torch.Tensor | None,
 ) -> torch.Tensor:
     """Multiply on the e4m3 units: x @ weight.T + bias. (tokens, out), bfloat16"""
-    return torch._scaled_mm(
-        x, weight.t(), scale_a=x_inverse_scale, scale_b=weight_inverse_scale, bias=bias, out_dtype=torch.bfloat16,
-        use_fast_accum=weight.shape[1] <= MAX_FAST_INPUTS,
-    )  # fmt: skip
+    fast = weight.shape[1] <= MAX_FAST_INPUTS
+    return scaled_matmul(x, weight, x_inverse_scale, weight_inverse_scale, bias, fast_accumulation=fast)
 
 
 def emulated_product(

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
+import torch
 from gradio.queueing import Event
 from gradio.route_utils import get_fn
 from torch._C._aoti import AOTIModelPackageLoader
 from torch._inductor.package import load_package
 
 from aot import spaces_compat, torch_compat
+from flashworld.models import torch_compat as models_torch_compat
 from flashworld.rendering import gsplat_compat
 from ui import gradio_compat
 from ui.gate import gate_options
@@ -26,7 +28,7 @@ READ_FROM = re.compile(r"Read from (\S+) ([\d.]+)\.$", re.MULTILINE)
 LINE = "a-line"
 
 
-@pytest.mark.parametrize("module", [torch_compat, spaces_compat, gsplat_compat, gradio_compat])
+@pytest.mark.parametrize("module", [torch_compat, models_torch_compat, spaces_compat, gsplat_compat, gradio_compat])
 def test_versions_are_those_the_modules_were_read_from(module):
     """If this fails, read the new version's private code, correct the module and its docstring's version."""
     found = READ_FROM.search((module.__doc__ or "").replace("\n", " ").strip())
@@ -54,6 +56,20 @@ def test_torch_library_takes_weights_that_it_does_not_own():
     assert list(inspect.signature(AOTICompiledModel).parameters) == ["loader"]
     assert "user_managed" in inspect.signature(AOTICompiledModel.load_constants).parameters
     assert list(inspect.signature(AOTICompiledModel.get_constant_fqns).parameters) == ["self"]
+
+
+def test_torch_multiplies_scaled_e4m3_matrices_from_the_same_values():
+    arguments = {argument.name: str(argument.type) for argument in torch.ops.aten._scaled_mm.default._schema.arguments}
+    assert arguments == {
+        "self": "Tensor", "mat2": "Tensor", "scale_a": "Tensor", "scale_b": "Tensor", "bias": "Optional[Tensor]",
+        "scale_result": "Optional[Tensor]", "out_dtype": "Optional[int]", "use_fast_accum": "bool",
+    }  # fmt: skip
+    generator = torch.Generator().manual_seed(0)
+    x, weight = (torch.randn(size, 32, generator=generator).to(torch.float8_e4m3fn) for size in (48, 16))
+    bias, scale = torch.randn(16, generator=generator).bfloat16(), torch.tensor([0.5])
+    got = models_torch_compat.scaled_matmul(x, weight, scale, 4 * scale, bias)
+    wanted = x.float() @ weight.float().t() + bias.float()
+    assert got.dtype == torch.bfloat16 and torch.allclose(got.float(), wanted, rtol=2**-7, atol=2**-7)
 
 
 def test_torch_refuses_what_is_no_library(tmp_path):

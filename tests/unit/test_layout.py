@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,9 @@ INSIDES = (
     "spaces.zero", "gradio.processing_utils", "gradio.queueing", "gradio.route_utils",
 )  # fmt: skip
 """Private interfaces of other packages, which change without notice: each has one `*_compat` module, see test_compat."""
+
+FOREACH = {"torch._foreach_lerp_"}
+"""Underscored, but documented and used by optimizers everywhere."""
 
 
 def imported_modules(path: Path) -> set[str]:
@@ -101,6 +105,13 @@ def test_compiling_knows_no_command_line_and_no_benchmark(path: Path):
 def test_insides_of_other_packages_are_reached_through_compat_modules(path: Path):
     if not path.stem.endswith("_compat"):
         assert not [m for m in imported_modules(path) if any(f"{m}.".startswith(f"{inside}.") for inside in INSIDES)]
+
+
+@pytest.mark.parametrize("path", python_files("flashworld", "aot", "ui", "benchmarks"), ids=name_of)
+def test_private_functions_of_torch_are_called_in_compat_modules(path: Path):
+    if not path.stem.endswith("_compat"):
+        used = {ast.unparse(node) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+        assert not [name for name in used if re.match(r"torch\._[a-z]", name) and name not in FOREACH]
 
 
 def public_names(package: Path) -> set[str]:
