@@ -170,3 +170,18 @@ class Model:
         reports = prepare(self.pipeline.networks, settings, on_gpu=self._gpu(duration=STARTUP_SECONDS))
         self.compiled = all(report.active for report in reports)
         self.note = summary(reports)
+
+
+def load_served(options: ModelOptions) -> FlashWorldPipeline:
+    """The pipeline as the app serves it from a GPU of its own: with compiled graphs, or with a warning that says why not.
+
+    Raises:
+        FlashWorldError: options or weights cannot be used.
+    """
+    import spaces
+
+    model = Model(options, spaces.GPU, text_int8=False)
+    pipeline = model.pipeline
+    if not model.compiled:
+        logger.warning("some or all networks run without compiled graphs: %s", model.note)
+    return pipeline

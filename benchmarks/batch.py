@@ -7,7 +7,7 @@
 Every row runs `python -m flashworld batch` on the same manifest with SPZ and preview and no film. With --device cuda a
 worker has one GPU, and one worker is compared with N; on the CPU N workers are compared with one core and with all cores.
 With --without-ray the workers are N such commands at once, each with every N-th row of the manifest; without it they are
-one command with --workers N.
+one command with --workers N. With --compiled they are `python -m aot batch`: run `python -m aot compile` before.
 
 A worker's rate counts from its first finished scene to its last, so that starting Python, Ray and the model is told
 apart; the rates of all workers are added. Give each worker ten scenes or more.
@@ -24,7 +24,7 @@ import tempfile
 import time
 from collections import defaultdict
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -42,12 +42,14 @@ class Batch:
         more: Further arguments.
         cores: Which cores it and its threads are held to; None: all.
         gpu: The only GPU that it sees; None: all.
+        program: "flashworld", or "aot" for workers with compiled graphs.
     """
 
     manifest: Path
     more: tuple[str, ...] = ()
     cores: tuple[int, ...] | None = None
     gpu: int | None = None
+    program: str = "flashworld"
 
     def start(self, out: Path, log: IO[str]) -> subprocess.Popen[str]:
         """Start it in a new process."""
@@ -60,7 +62,7 @@ class Batch:
         os.sched_setaffinity(0, before if cores is None else cores)  # a new process inherits it
         try:
             return subprocess.Popen(
-                [sys.executable, "-m", "flashworld", "batch", str(self.manifest), "--out", str(out), *FILES, *self.more],
+                [sys.executable, "-m", self.program, "batch", str(self.manifest), "--out", str(out), *FILES, *self.more],
                 stdout=log, stderr=log, text=True, env=environment,
             )  # fmt: skip
         finally:
@@ -122,6 +124,7 @@ def main() -> None:
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cpu")
     parser.add_argument("--workers", type=int, default=2, help="one a GPU, or N shares of the cores")
     parser.add_argument("--without-ray", action="store_true", help="one command a worker instead of --workers N")
+    parser.add_argument("--compiled", action="store_true", help="workers with compiled graphs")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     count, on_gpu = options.workers, options.device == "cuda"
@@ -146,6 +149,8 @@ def main() -> None:
             "one worker, all cores": [Batch(whole, model)],
         }  # fmt: skip
         plans[f"{count} workers, {'one command each' if options.without_ray else 'on Ray'}"] = many
+        program = "aot" if options.compiled else "flashworld"
+        plans = {row: [replace(batch, program=program) for batch in batches] for row, batches in plans.items()}
         rows = {row: measure(batches, folder / f"out-{index}") for index, (row, batches) in enumerate(plans.items())}
     if options.json:
         print(json.dumps({"cores": len(allowed), "rows": rows}, indent=1))

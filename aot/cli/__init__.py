@@ -1,4 +1,4 @@
-"""`python -m aot compile|list|verify|push|pull|gsplat`: compile, verify and share graphs.
+"""`python -m aot compile|list|verify|push|pull|gsplat|batch`: compile, verify, share and use graphs.
 
 The parser is here, the commands are in `commands`; the rest of `aot` depends on neither. Output and exit codes are those
 of `flashworld.cli.running`.
@@ -16,6 +16,7 @@ from aot.cli import commands
 from aot.compile import ATTENTION_BACKENDS, INDUCTOR_CONFIGS
 from aot.gsplat.wheel import DEFAULT_ARCHS
 from aot.hub import DEFAULT_REVISION
+from flashworld.cli import batch
 from flashworld.cli.running import Parser, add_output_options, run_command
 
 __all__ = ["build_parser", "main"]
@@ -27,18 +28,20 @@ RUN = {
     "push": commands.push_command,
     "pull": commands.pull_command,
     "gsplat": commands.gsplat_command,
+    "batch": commands.batch_command,
 }
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    parser = Parser(prog="python -m aot", description="Compile, verify and share graphs.")
+    parser = Parser(prog="python -m aot", description="Compile, verify, share and use graphs.")
     sub = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     made = {name: sub.add_parser(name, help=(run.__doc__ or "").splitlines()[0]) for name, run in RUN.items()}
     for name in ("compile", "verify"):
         _add_graph_options(made[name])
-    for command in made.values():
-        command.add_argument("--store", type=Path, default=DEFAULT_ROOT, help=f"default: {DEFAULT_ROOT}")
+    batch.add_options(made["batch"])
+    for name in RUN.keys() - {"batch"}:
+        made[name].add_argument("--store", type=Path, default=DEFAULT_ROOT, help=f"default: {DEFAULT_ROOT}")
     for name in ("push", "pull"):
         made[name].add_argument("place", help="owner/name on the Hub, or a folder such as ./graphs")
         made[name].add_argument("slugs", nargs="*", help="entries, see list; default: all")

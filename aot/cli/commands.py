@@ -14,11 +14,13 @@ from aot.compile import CompileOptions, key_for
 from aot.compiler import choose_compiler
 from aot.gpu_work import compile_all
 from aot.hub import open_place, pull, push
+from aot.served_model import load_served
 from aot.shapes import EVERY_SIZE, SizeRange
 from aot.variants import Variant
 from aot.verification.records import Records
 from aot.verification.standins import Recipe
 from aot.verification.trials import try_graphs
+from flashworld.cli import batch
 from flashworld.cli.output import Output
 from flashworld.config import FULL, NANO_DIR, ModelConfig
 from flashworld.errors import CompiledBlockError, InputError
@@ -43,6 +45,11 @@ def compile_command(args: argparse.Namespace, output: Output) -> None:
     output.result({"compiled": rows}, "\n".join(f"{row['slug']}: {row['seconds']}, {row['mb']:.1f} MB" for row in rows))
     if problems:
         raise CompiledBlockError("; ".join(problems))
+
+
+def batch_command(args: argparse.Namespace, output: Output) -> int:
+    """Make every scene of a manifest as `flashworld batch` does, with compiled graphs on every worker."""
+    return batch.run(args, output, load_served)
 
 
 def list_command(args: argparse.Namespace, output: Output) -> None:

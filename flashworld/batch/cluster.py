@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 
 from flashworld.batch.results import Outcome
 from flashworld.batch.rows import Row
-from flashworld.batch.scenes import BatchSettings, SceneMaker, check_row
+from flashworld.batch.scenes import BatchSettings, Loader, SceneMaker, check_row
 from flashworld.checks import one_line
 from flashworld.errors import DependencyError, FlashWorldError, InputError, WorkerError
 from flashworld.inputs import GenerationRequest
@@ -101,7 +102,7 @@ class RayWorkers:
     def __init__(self, settings: BatchSettings, workers: int | None = None, address: str | None = None) -> None:
         ray = self._ray = import_ray()
         self._errors = _lost_worker_errors(ray)
-        _connect(ray, address)
+        _connect(ray, address, settings.load)
         on_gpu = settings.model.device == "cuda"
         self._plain_settings = settings
         count, cores = self._sizes(on_gpu, workers, address)
@@ -277,23 +278,24 @@ def import_ray() -> Any:  # noqa: ANN401 - optional
     return ray
 
 
-def cluster_has_gpus(address: str | None) -> bool:
-    """Whether a cluster has GPUs; connects to it."""
+def cluster_has_gpus(address: str | None, load: Loader) -> bool:
+    """Whether a cluster has GPUs; connects to it, with the code that `load` needs."""
     ray = import_ray()
-    _connect(ray, address)
+    _connect(ray, address, load)
     return ray.cluster_resources().get("GPU", 0) >= 1
 
 
-def _connect(ray: Any, address: str | None) -> None:  # noqa: ANN401 - optional
+def _connect(ray: Any, address: str | None, load: Loader) -> None:  # noqa: ANN401 - optional
     """Reach the cluster, or start one here."""
     if ray.is_initialized():
         return
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
     if address:
         _require_open_port(address)
-        package = Path(__file__).parents[1]
         # The code goes along; what it imports must be installed there.
-        options |= {"address": address, "runtime_env": {"py_modules": [str(package)]}}
+        names = sorted({module.partition(".")[0] for module in (__name__, load.__module__)})
+        packages = [str(Path(str(sys.modules[name].__file__)).parent) for name in names]
+        options |= {"address": address, "runtime_env": {"py_modules": packages}}
     else:
         options |= {"include_dashboard": False}
     try:

@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 GPU_THREADS = 4
 """Scenes in flight at once on a GPU: one is made, the others are written. Each holds about 1 GB of memory at full size."""
+Loader = Callable[[ModelOptions], FlashWorldPipeline]
 SCENE_ERRORS = (FlashWorldError, MemoryError, torch.OutOfMemoryError, RuntimeError)
 """What ends a scene and leaves the batch running."""
 
@@ -47,12 +48,14 @@ class BatchSettings:
         place: Where scenes go; see `Place`.
         outputs: Files of a scene.
         requests: How rows are read.
+        load: Loads the model; a function of a module, which workers on Ray import.
     """
 
     model: ModelOptions
     place: str
     outputs: tuple[OutputKind, ...]
     requests: RequestSettings
+    load: Loader = ModelOptions.load
 
     def digest_of(self, row: Row) -> str:
         """What marks a scene as made from this row in this way."""
@@ -87,7 +90,7 @@ class SceneMaker:
     def __init__(self, settings: BatchSettings, load: Callable[[], FlashWorldPipeline] | None = None) -> None:
         self._settings = settings
         self._place = Place(settings.place)
-        self._pipeline = (load or settings.model.load)()
+        self._pipeline = load() if load else settings.load(settings.model)
         self._device = threading.Lock()
 
     def make(self, row: Row, request: GenerationRequest) -> Outcome:

@@ -9,7 +9,7 @@ from flashworld import __version__
 from flashworld.cli import batch, convert, generate, info, inspect, render, trajectory, weights
 from flashworld.cli.running import Parser, add_output_options, run_command
 
-__all__ = ["build_parser", "main", "models", "output", "running"]
+__all__ = ["batch", "build_parser", "main", "models", "output", "running"]
 
 COMMANDS = (generate, batch, render, trajectory, convert, inspect, weights, info)
 

@@ -6,12 +6,16 @@ import argparse
 import sys
 from contextlib import redirect_stdout
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flashworld.checks import whole_number
 from flashworld.cli.files import add_file_options, video_changes, wanted_outputs
 from flashworld.cli.models import add_model_options, load_pipeline, model_options
 from flashworld.cli.output import Output
+from flashworld.serving.options import ModelOptions
+
+if TYPE_CHECKING:
+    from flashworld.batch.scenes import Loader
 
 MAX_WORKERS = 10_000
 
@@ -19,6 +23,12 @@ MAX_WORKERS = 10_000
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
     """Declare the command."""
     parser = commands.add_parser("batch", help="make every scene of a manifest, on one device or on a Ray cluster")
+    add_options(parser)
+    parser.set_defaults(run=run)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's options."""
     parser.add_argument("manifest", metavar="MANIFEST", help="a folder of requests, or a .jsonl, .csv or .parquet file")
     parser.add_argument(
         "--out", required=True, metavar="PLACE", help="a folder, or an address that fsspec writes: s3://, hf://buckets/"
@@ -30,11 +40,19 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     workers.add_argument("--address", metavar="HOST:PORT", help="a running Ray cluster; auto: the one of this machine")
     add_file_options(parser)
     add_model_options(parser)
-    parser.set_defaults(run=run)
 
 
-def run(args: argparse.Namespace, output: Output) -> int:
-    """Check manifest and place, then make what is missing. 1 where a scene failed."""
+def run(args: argparse.Namespace, output: Output, load: Loader | None = None) -> int:
+    """Check manifest and place, then make what is missing.
+
+    Args:
+        args: Of `add_options`.
+        output: Takes progress and the summary.
+        load: Loads the model, see `BatchSettings`; None: `ModelOptions.load` with a progress bar.
+
+    Returns:
+        1 where a scene failed, else 0.
+    """
     from flashworld.batch.manifest import open_manifest
     from flashworld.batch.places import Place
     from flashworld.batch.requests import RequestSettings
@@ -48,7 +66,8 @@ def run(args: argparse.Namespace, output: Output) -> int:
     if args.workers is not None:
         whole_number(args.workers, "--workers", 1, MAX_WORKERS)
     on_ray = args.workers is not None or args.address is not None
-    model = _model(args, on_ray)
+    loader = load or ModelOptions.load
+    model = _model(args, on_ray, loader)
     place = Place(args.out)
     place.require_access()
     settings = BatchSettings(
@@ -56,6 +75,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
         place=place.url,
         outputs=tuple(wanted_outputs(args)),
         requests=RequestSettings(manifest.folder, model_config(model.source), video_changes(args)),
+        load=loader,
     )
     if on_ray:
         from flashworld.batch.cluster import RayWorkers
@@ -67,7 +87,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     else:
         from flashworld.batch.local import LocalWorker
 
-        worker = LocalWorker(settings, lambda: load_pipeline(model, output))
+        worker = LocalWorker(settings, None if load else lambda: load_pipeline(model, output))
         summary = run_batch(manifest, place, settings, worker.outcomes, output.note)
     text = (
         f"{place.url}: {summary.earlier + summary.made} of {summary.total} scenes, {summary.made} of them made now at "
@@ -78,7 +98,7 @@ def run(args: argparse.Namespace, output: Output) -> int:
     return 1 if failed else 0
 
 
-def _model(args: argparse.Namespace, on_ray: bool) -> Any:  # noqa: ANN401 - ModelOptions, imported late
+def _model(args: argparse.Namespace, on_ray: bool, load: Loader) -> ModelOptions:
     """The model with a device settled here, because workers must all take the same."""
     from flashworld.device import NANO
 
@@ -88,6 +108,10 @@ def _model(args: argparse.Namespace, on_ray: bool) -> Any:  # noqa: ANN401 - Mod
     from flashworld.batch.cluster import cluster_has_gpus, import_ray
 
     import_ray()
-    if wanted.device is None and wanted.model != NANO and (wanted.model != "auto" or cluster_has_gpus(args.address)):
+    if (
+        wanted.device is None
+        and wanted.model != NANO
+        and (wanted.model != "auto" or cluster_has_gpus(args.address, load))
+    ):
         return replace(wanted, model="full" if wanted.model == "auto" else wanted.model, device="cuda")
     return replace(wanted, model=NANO if wanted.model == "auto" else wanted.model, device=wanted.device or "cpu")

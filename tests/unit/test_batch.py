@@ -15,6 +15,7 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
+from aot.cli import build_parser as build_graph_parser
 from flashworld.batch import cluster
 from flashworld.batch.local import LocalWorker
 from flashworld.batch.manifest import open_manifest
@@ -22,9 +23,10 @@ from flashworld.batch.places import Place
 from flashworld.batch.progress import BatchProgress, duration_text
 from flashworld.batch.requests import RequestSettings
 from flashworld.batch.results import Outcome, read_table
+from flashworld.batch.rows import Row
 from flashworld.batch.run import run_batch
 from flashworld.batch.scenes import BatchSettings
-from flashworld.cli import main
+from flashworld.cli import build_parser, main
 from flashworld.errors import DependencyError, InputError, PlaceError
 from flashworld.io.request_json import load_request_file
 from flashworld.io.scenes import read_scene
@@ -191,6 +193,25 @@ def test_a_damaged_mark_is_an_unfinished_scene(batch, tmp_path):
     (tmp_path / "out/s0/result.json").write_text("{")
     (tmp_path / "out/results.parquet").unlink()
     assert batch(rows(2))[0].made == 1
+
+
+def test_workers_load_the_model_as_the_settings_say(tmp_path, tiny_config, tiny_networks):
+    asked = []
+
+    def load(options):
+        asked.append(options)
+        return FlashWorldPipeline(tiny_networks, name="compiled")
+
+    model = ModelOptions("nano", device="cpu")
+    settings = BatchSettings(model, str(tmp_path), ("request",), RequestSettings(".", tiny_config), load)
+    (made,) = LocalWorker(settings).outcomes([Row("s0", 1, {"text": "a room", **SIZES})])
+    assert (made.state, made.model, asked) == ("done", "compiled", [model])
+
+
+def test_a_batch_with_compiled_graphs_takes_the_same_options():
+    words = ["batch", "m.jsonl", "--out", "o", "--workers", "2", "--model", "weights", "--spz", "--json"]
+    one, two = build_parser().parse_args(words), build_graph_parser().parse_args(words)
+    assert vars(one) | {"run": None} == vars(two) | {"run": None}
 
 
 def test_progress_counts_and_says_how_long_it_takes():
