@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 from gradio.data_classes import FileData
@@ -28,29 +29,9 @@ DRAWN = -1
 def connect_api(service: Service, sessions: Sessions) -> None:
     """Offer `generate` and `generate_from_text`."""
     d = service.defaults
+    film = VideoSettings(fps=d.fps, seconds=d.seconds)
 
-    def run(
-        request: gr.Request, image: object, text: str, path: str, params: str, path_json: str, **sizes: Any
-    ) -> dict:
-        try:
-            form = path_form(path, params, path_json)
-            seed = whole_number(sizes["seed"], "seed", DRAWN, MAX_SEED)
-            size = SceneSettings(
-                sizes["frames"], sizes["height"], sizes["width"], VideoSettings(fps=d.fps, seconds=d.seconds)
-            )
-            values = FormValues(
-                uploaded_picture(image), text, form, size, sizes["fov_y_deg"], sizes["image_index"],
-                draw_seed(seed, seed == DRAWN),
-            )  # fmt: skip
-            checked = values.request()
-        except InputError as error:
-            raise visitor_error(error) from error
-        # No page will show the result, so no visitor is named: the files have their hour and go.
-        steps = run_job(service, sessions, checked, "")
-        result = [step for step in steps if isinstance(step, Result)][-1]
-        return answer(result)
-
-    def generate(  # noqa: D417 - `request` is Gradio's own and not part of the API
+    def generate(
         image: FileData | None,
         text: str = "",
         path: str = "orbit_right",
@@ -62,7 +43,6 @@ def connect_api(service: Service, sessions: Sessions) -> None:
         height: int = d.height,
         width: int = d.width,
         fov_y_deg: float = d.fov_y_deg,
-        request: gr.Request = None,  # type: ignore[assignment]
     ) -> dict:
         """Make a 3D Gaussian scene from a picture and/or a text, along a camera path.
 
@@ -83,16 +63,14 @@ def connect_api(service: Service, sessions: Sessions) -> None:
         Returns:
             Files by name (ply, spz, video, path, zip, ...) with their links, the seed, and the number of Gaussians.
         """
-        return run(
-            request, image, text, path, params, path_json, image_index=image_index, seed=seed, frames=frames,
-            height=height, width=width, fov_y_deg=fov_y_deg,
-        )  # fmt: skip
+        form = partial(path_form, path, params, path_json)
+        size = SceneSettings(frames, height, width, film)
+        return run_call(service, sessions, image, text, form, size, fov_y_deg, image_index, seed)
 
-    def generate_from_text(  # noqa: D417
+    def generate_from_text(
         text: str,
         path: str = "orbit_right",
         seed: int = -1,
-        request: gr.Request = None,  # type: ignore[assignment]
     ) -> dict:
         """Make a 3D Gaussian scene from a text alone, along a camera path.
 
@@ -104,13 +82,42 @@ def connect_api(service: Service, sessions: Sessions) -> None:
         Returns:
             Files by name (ply, spz, video, path, zip, ...) with their links, the seed, and the number of Gaussians.
         """
-        return run(
-            request, None, text, path, "", "", image_index=0, seed=seed, frames=d.frames, height=d.height,
-            width=d.width, fov_y_deg=d.fov_y_deg,
-        )  # fmt: skip
+        form = partial(path_form, path, "", "")
+        size = SceneSettings(d.frames, d.height, d.width, film)
+        return run_call(service, sessions, None, text, form, size, d.fov_y_deg, 0, seed)
 
     for endpoint in (generate, generate_from_text):
         gr.api(endpoint, concurrency_limit=service.concurrency, concurrency_id=JOBS)
+
+
+def run_call(
+    service: Service,
+    sessions: Sessions,
+    image: object,
+    text: str,
+    form: Callable[[], PathForm],
+    size: SceneSettings,
+    fov_y_deg: float,
+    image_index: int,
+    seed: object,
+) -> dict:
+    """Check the values of one call, generate, and answer with links; `form` gives the camera path or raises.
+
+    Raises:
+        gr.Error: a value is wrong, or the generation failed; one sentence.
+    """
+    try:
+        path = form()
+        given = whole_number(seed, "seed", DRAWN, MAX_SEED)
+        values = FormValues(
+            uploaded_picture(image), text, path, size, fov_y_deg, image_index, draw_seed(given, given == DRAWN)
+        )
+        checked = values.request()
+    except InputError as error:
+        raise visitor_error(error) from error
+    # No page will show the result, so no visitor is named: the files have their hour and go.
+    steps = run_job(service, sessions, checked, "")
+    return answer([step for step in steps if isinstance(step, Result)][-1])
 
 
 def path_form(path: object, params: object, path_json: object) -> PathForm:
