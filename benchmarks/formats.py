@@ -13,7 +13,9 @@ import argparse
 import json
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -25,6 +27,9 @@ from flashworld.trajectories.json_forms import parse_trajectory
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "coffee" / "result"
 VIEWS = 6
+VIEWERS = Path(__file__).parents[1] / "docs" / "viewers.json"
+"""Figures of `benchmarks.viewers`."""
+INDEPENDENT = ("splat-transform", "spark", "supersplat", "blender")
 LIGHT_PARTS = (2, 4, 8)
 TURNED_BY_OTHERS = (".spz",)
 """splat-transform interprets SPZ's numbers in PLY's axes, which are rotated by half a turn about x."""
@@ -61,8 +66,16 @@ def unrounded(scene: Gaussians, seed: int = 0) -> Gaussians:
     )
 
 
-def by_another_reader(cli: Path, file: Path, scene: Gaussians, views: Cameras, size: tuple[int, int]) -> float:
-    """PSNR of what splat-transform reads from a file."""
+@dataclass(frozen=True)
+class OtherReading:
+    """What another program reads from a file: the number of Gaussians, and its PSNR against the scene in dB."""
+
+    count: int
+    psnr_db: float
+
+
+def by_another_reader(cli: Path, file: Path, scene: Gaussians, views: Cameras, size: tuple[int, int]) -> OtherReading:
+    """What splat-transform reads from a file, which it writes as PLY for us."""
     target = file.parent / "theirs.ply"
     words = ["node", str(cli), "-w", "-q", str(file), str(target)]
     subprocess.run(words, check=True, capture_output=True)
@@ -72,24 +85,25 @@ def by_another_reader(cli: Path, file: Path, scene: Gaussians, views: Cameras, s
             turned(found),
             Gaussians(scene.means, scene.quats_wxyz, scene.scales, scene.opacities, scene.sh[:, :1]),
         )
-    return psnr_along(scene, found, views, *size)
+    return OtherReading(len(found), psnr_along(scene, found, views, *size))
 
 
-def main() -> None:
-    """Write every format, read it back and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--scene", type=Path, default=EXAMPLE / "scene.spz")
-    parser.add_argument("--path", type=Path, default=EXAMPLE / "path.json")
-    parser.add_argument("--splat-transform", type=Path, metavar="CLI", help="its bin/cli.mjs")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+def measured_formats(
+    scene_file: Path = EXAMPLE / "scene.spz", path_file: Path = EXAMPLE / "path.json", cli: Path | None = None
+) -> dict[str, Any]:
+    """Bytes and PSNR of a scene in every format, and of light editions of it.
 
-    data = json.loads(options.path.read_text())
+    Args:
+        scene_file: The scene.
+        path_file: The cameras from which it is compared.
+        cli: splat-transform's command line, for a second opinion on each file.
+    """
+    data = json.loads(path_file.read_text())
     size = tuple(data["image_size"])
     path = parse_trajectory(data, height=size[0], width=size[1], fov_y_deg=60.0).cameras
     views = path[:: max(1, len(path) // VIEWS)]
-    scene = read_scene(options.scene)
-    scene = unrounded(scene) if options.scene.suffix == ".spz" else scene
+    scene = read_scene(scene_file)
+    scene = unrounded(scene) if scene_file.suffix == ".spz" else scene
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         write_scene(scene, Path(folder) / "scene.ply")
@@ -102,23 +116,55 @@ def main() -> None:
                 "bytes": file.stat().st_size,
                 "psnr_db": psnr_along(scene, read_scene(file), views, *size),
             }
-            if options.splat_transform:
-                row["other_reader_db"] = by_another_reader(options.splat_transform, file, scene, views, size)
+            if cli:
+                row["other_reader_db"] = by_another_reader(cli, file, scene, views, size).psnr_db
             rows.append(row)
         for part in LIGHT_PARTS:
             light, file = lighten(scene, len(scene) // part, views), Path(folder) / "light.spz"
             write_scene(light, file)
             row = {"format": f"light 1/{part}, .spz", "bytes": file.stat().st_size}
             rows.append(row | {"psnr_db": psnr_along(scene, read_scene(file), views, *size)})
+    return {
+        "gaussians": len(scene),
+        "sh_degree": scene.sh_degree,
+        "views": len(views),
+        "height": size[0],
+        "width": size[1],
+        "formats": rows,
+    }
+
+
+def read_by(suffix: str) -> list[str]:
+    """The programs that opened a file of this format correctly when `make viewers` was last run."""
+    if not VIEWERS.is_file():
+        return []
+    rows = json.loads(VIEWERS.read_text())["viewers"]
+    return [row["viewer"] for row in rows if row["format"] == suffix and row["passed"] and row["viewer"] in INDEPENDENT]
+
+
+def main() -> None:
+    """Write every format, read it back and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scene", type=Path, default=EXAMPLE / "scene.spz")
+    parser.add_argument("--path", type=Path, default=EXAMPLE / "path.json")
+    parser.add_argument("--splat-transform", type=Path, metavar="CLI", help="its bin/cli.mjs")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+
+    report = measured_formats(options.scene, options.path, options.splat_transform)
     if options.json:
-        print(json.dumps({"gaussians": len(scene), "sh_degree": scene.sh_degree, "formats": rows}, indent=1))
+        print(json.dumps(report, indent=1))
         return
-    print(f"{len(scene):,} Gaussians, SH degree {scene.sh_degree}, {len(views)} views of {size[0]} x {size[1]}")
-    print(f"{'format':20}{'MB':>8}{'bytes each':>12}{'PSNR dB':>9}{'by splat-transform':>20}")
-    for row in rows:
-        other = f"{row['other_reader_db']:20.1f}" if "other_reader_db" in row else ""
+    count = report["gaussians"]
+    print(
+        f"{count:,} Gaussians, SH degree {report['sh_degree']}, {report['views']} views of {report['height']} x {report['width']}"
+    )
+    print(f"{'format':20}{'MB':>8}{'bytes each':>12}{'PSNR dB':>9}{'by splat-transform':>20}  read by")
+    for row in report["formats"]:
+        other = f"{row['other_reader_db']:20.1f}" if "other_reader_db" in row else " " * 20
         print(
-            f"{row['format']:20}{row['bytes'] / 1e6:8.2f}{row['bytes'] / len(scene):12.1f}{row['psnr_db']:9.1f}{other}"
+            f"{row['format']:20}{row['bytes'] / 1e6:8.2f}{row['bytes'] / count:12.1f}{row['psnr_db']:9.1f}{other}"
+            f"  {', '.join(read_by(row['format']))}"
         )
 
 

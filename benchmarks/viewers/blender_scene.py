@@ -53,9 +53,7 @@ def add_looks(points: bpy.types.Object) -> None:
     material.use_nodes = True
     nodes, links = material.node_tree.nodes, material.node_tree.links
     nodes.clear()
-    attribute, light, output = (
-        nodes.new(f"ShaderNode{kind}") for kind in ("Attribute", "Emission", "OutputMaterial")
-    )
+    attribute, light, output = (nodes.new(f"ShaderNode{kind}") for kind in ("Attribute", "Emission", "OutputMaterial"))
     attribute.attribute_name = "shade"
     links.new(attribute.outputs["Color"], light.inputs["Color"])
     links.new(light.outputs[0], output.inputs["Surface"])
@@ -92,7 +90,11 @@ def render(job: dict) -> None:
     scene.render.engine = "CYCLES"
     scene.cycles.samples, scene.cycles.max_bounces, scene.cycles.use_denoising = job["samples"], 0, False
     scene.view_settings.view_transform = "Standard"
-    scene.render.resolution_x, scene.render.resolution_y, scene.render.resolution_percentage = job["width"], job["height"], 100
+    scene.render.resolution_x, scene.render.resolution_y, scene.render.resolution_percentage = (
+        job["width"],
+        job["height"],
+        100,
+    )
     scene.render.filepath = job["picture"]
     bpy.ops.render.render(write_still=True)
 
