@@ -8,7 +8,7 @@ CLEAN := build/clean-venv
 EXAMPLE ?= examples/coffee
 OUT ?= out
 
-.PHONY: run scene test test-slow test-device fuzz soak install lint docs lock bench bench-gpu clean help
+.PHONY: run scene test test-slow test-device fuzz soak install lint docs lock bench bench-gpu viewers clean help
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,10 @@ bench: $(VENV)/.run-ready  ## figures of this machine
 bench-gpu: $(VENV)/.test-ready  ## every GPU figure, ten minutes per run, into the README and docs/speed.md
 	$(BIN)/python -m benchmarks.gpu_all --out $(OUT)/gpu; status=$$?; \
 	  $(BIN)/python -m docs.make_gpu_figures $(OUT)/gpu/gpu_all.json && exit $$status
+
+viewers: $(VENV)/.test-ready chromium  ## scene files in Spark, SuperSplat's viewer, splat-transform and Blender: 1.5 GB of downloads, five minutes
+	$(BIN)/python -m benchmarks.viewers --out $(OUT)/viewers; status=$$?; \
+	  $(BIN)/python -m docs.make_viewers $(OUT)/viewers && exit $$status
 
 lock: $(VENV)/.uv-ready  ## pin every package again from requirements*.in
 	$(UV) pip compile requirements.in -o requirements.txt --universal --python-version 3.11 --no-header --no-annotate --no-emit-index-url

@@ -88,6 +88,12 @@ def by_another_reader(cli: Path, file: Path, scene: Gaussians, views: Cameras, s
     return OtherReading(len(found), psnr_along(scene, found, views, *size))
 
 
+def largest(scene: Gaussians, count: int) -> Gaussians:
+    """The Gaussians that cover most, by opacity times area: what dropping alone, without merging, would keep."""
+    cover = scene.opacities * scene.scales.topk(2, dim=1).values.prod(dim=1)
+    return scene[cover.topk(count).indices.sort().values]
+
+
 def measured_formats(
     scene_file: Path = EXAMPLE / "scene.spz", path_file: Path = EXAMPLE / "path.json", cli: Path | None = None
 ) -> dict[str, Any]:
@@ -123,7 +129,9 @@ def measured_formats(
             light, file = lighten(scene, len(scene) // part, views), Path(folder) / "light.spz"
             write_scene(light, file)
             row = {"format": f"light 1/{part}, .spz", "bytes": file.stat().st_size}
-            rows.append(row | {"psnr_db": psnr_along(scene, read_scene(file), views, *size)})
+            row["psnr_db"] = psnr_along(scene, read_scene(file), views, *size)
+            row["dropping_db"] = psnr_along(scene, largest(scene, len(light)), views, *size)
+            rows.append(row)
     return {
         "gaussians": len(scene),
         "sh_degree": scene.sh_degree,

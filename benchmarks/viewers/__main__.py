@@ -67,9 +67,14 @@ def checked(viewer: str, suffix: str, shown: Shown, subject: Subject) -> dict[st
     }  # fmt: skip
 
 
+def splat_transform() -> Path:
+    """Its command line."""
+    return npm_packages(CACHE) / "node_modules/@playcanvas/splat-transform/bin/cli.mjs"
+
+
 def converted(subject: Subject, files: dict[str, Path]) -> Iterator[dict[str, Any]]:
     """What splat-transform reads from each file, rendered by us."""
-    cli = npm_packages(CACHE) / "node_modules/@playcanvas/splat-transform/bin/cli.mjs"
+    cli = splat_transform()
     for suffix, file in files.items():
         other = by_another_reader(cli, file, subject.scene, subject.camera, (subject.height, subject.width))
         passed = other.count == len(subject.scene) and other.psnr_db >= LEAST_DB["splat-transform"]
@@ -102,7 +107,7 @@ def main() -> int:
         for row in converted(subject, files):
             rows.append(row)
             print(row, flush=True)
-        report["formats"] = measured_formats()
+        report["sizes"] = measured_formats(cli=splat_transform())
     report |= {"viewers": rows, "versions": {**versions(), "bpy": BPY}}
     (options.out / "viewers.json").write_text(json.dumps(report, indent=1) + "\n")
     return 0 if all(row["passed"] for row in rows) else 1

@@ -11,7 +11,7 @@ import torch
 
 from flashworld.cameras import Cameras
 from flashworld.gaussians import Gaussians
-from flashworld.io.scenes import SCENE_SUFFIXES, read_scene, write_scene
+from flashworld.io.scenes import SCENE_SUFFIXES, UNPACKED, read_scene, write_scene
 from flashworld.rendering import render
 from flashworld.trajectories.json_forms import parse_trajectory
 
@@ -69,8 +69,10 @@ def picture(scene: Gaussians, camera: Cameras, height: int, width: int) -> np.nd
 
 
 def write_files(subject: Subject, folder: Path) -> dict[str, Path]:
-    """The scene in every format, by the ending of its name."""
+    """The scene in every format, by the ending of its name; an unpacked SOG in a folder of its own."""
     files = {suffix: folder / f"scene{suffix}" for suffix in SCENE_SUFFIXES}
+    files[UNPACKED] = folder / "sog" / UNPACKED
+    files[UNPACKED].parent.mkdir(exist_ok=True)
     for file in files.values():
         write_scene(subject.scene, file)
     return files

@@ -10,9 +10,10 @@ from typing import Any
 
 from benchmarks.viewers.browser import Browser, Shown
 from benchmarks.viewers.subject import Subject
+from flashworld.io.scenes import UNPACKED
 
 SPARK_FORMATS = (".ply", ".compressed.ply", ".spz", ".sog", ".splat")
-SUPERSPLAT_FORMATS = (".ply", ".compressed.ply", ".sog")
+SUPERSPLAT_FORMATS = (".ply", ".compressed.ply", ".sog", UNPACKED)
 """The engine has no reader of SPZ and .splat; SuperSplat's editor converts them."""
 GL_AXES = (".spz",)
 """Formats whose axes are three.js' own."""
@@ -64,5 +65,6 @@ def supersplat(browser: Browser, subject: Subject, suffix: str) -> Shown:
         "annotations": [],
         "startMode": "default",
     }
-    view = {"file": f"/files/scene{suffix}", "settings": settings}
+    file = "sog/meta.json" if suffix == UNPACKED else f"scene{suffix}"
+    view = {"file": f"/files/{file}", "settings": settings}
     return browser.show("supersplat.html", view, subject.height, subject.width)

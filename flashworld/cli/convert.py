@@ -1,9 +1,8 @@
-"""`flashworld convert`: convert between PLY, compressed PLY, SPZ, SOG and .splat."""
+"""`flashworld convert`: convert between PLY, compressed PLY, SPZ, SOG, unpacked SOG and .splat."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from flashworld.cli.output import Output
@@ -18,7 +17,11 @@ COMPARED = (240, 352)
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
     """Declare the command."""
     parser = commands.add_parser("convert", help="convert scene files between formats")
-    parser.add_argument("source", metavar="SOURCE", help="ends in .ply, .compressed.ply, .spz, .sog or .splat")
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="ends in .ply, .compressed.ply, .spz, .sog or .splat, or is a meta.json (unpacked SOG)",
+    )
     parser.add_argument("target", metavar="TARGET", help="one of the same endings, which selects the format")
     parser.add_argument("--min-opacity", type=float, default=0.0, metavar="X", help="drop Gaussians of lower opacity")
     parser.add_argument("--count", type=int, metavar="N", help="reduce to N Gaussians by merging and dropping")
@@ -33,7 +36,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
     from flashworld.checks import real_number, whole_number
     from flashworld.cli.trajectory import requested_cameras
     from flashworld.gaussians import prune_by_opacity
-    from flashworld.io.scenes import read_scene, write_scene
+    from flashworld.io.scenes import read_scene, scene_bytes, write_scene
 
     threshold = real_number(args.min_opacity, "--min-opacity", 0.0, 1.0)
     scene = prune_by_opacity(read_scene(args.source), threshold)
@@ -47,7 +50,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
         full, scene = scene, lighten(scene, count, views)
         light = {"psnr_db": round(psnr_along(full, scene, views, *COMPARED), 2)} if len(scene) < len(full) else {}
     write_scene(scene, args.target)
-    size = Path(args.target).stat().st_size
+    size = scene_bytes(args.target)
     output.result(
         {"file": args.target, "gaussians": len(scene), "bytes": size, **light},
         f"{args.target}: {len(scene)} Gaussians, {size / 1e6:.1f} MB"

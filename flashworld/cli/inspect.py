@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from flashworld.checks import file_name
@@ -21,11 +20,11 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
 
 def run(args: argparse.Namespace, output: Output) -> None:
     """Read the scene and print the report."""
-    from flashworld.io.scenes import read_scene, scene_suffix
+    from flashworld.io.scenes import read_scene, scene_bytes, scene_suffix
     from flashworld.scene_report import inspect_scene
 
     report = inspect_scene(read_scene(args.scene))
-    size = Path(args.scene).stat().st_size
+    size = scene_bytes(args.scene)
     data = {"file": str(args.scene), "format": scene_suffix(args.scene), "bytes": size, **report.as_dict()}
     low, high = report.lowest, report.highest
     lines = [

@@ -15,7 +15,11 @@ from flashworld.errors import InputError
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
     """Declare the command."""
     parser = commands.add_parser("render", help="render a video of a scene file along a path")
-    parser.add_argument("scene", metavar="SCENE", help="ends in .ply, .compressed.ply, .spz, .sog or .splat")
+    parser.add_argument(
+        "scene",
+        metavar="SCENE",
+        help="ends in .ply, .compressed.ply, .spz, .sog or .splat, or is a meta.json (unpacked SOG)",
+    )
     parser.add_argument("--trajectory", default="orbit_right", metavar="NAME|FILE")
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--out", default="video.mp4", metavar="FILE", help=".mp4, .gif or .webp")

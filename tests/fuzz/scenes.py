@@ -265,6 +265,34 @@ def _sog(rng: random.Random, folder: Path) -> Case:
     return _file(rng, folder, "a.sog", buffer.getvalue())
 
 
+def _sog_folder(rng: random.Random, folder: Path) -> Case:
+    """An unpacked SOG whose parts are damaged, missing, links, or named in ways that lead elsewhere."""
+    with zipfile.ZipFile(io.BytesIO(written(".sog", rng.randrange(4)))) as archive:
+        archive.extractall(folder)
+    meta = json.loads((folder / "meta.json").read_bytes())
+    part = rng.choice([value for value in meta.values() if isinstance(value, dict) and "files" in value])
+    file = folder / rng.choice(sorted(file.name for file in folder.iterdir()))
+    kind = rng.randrange(6)
+    if kind == 0:
+        file.write_bytes(damaged_bytes(rng, file.read_bytes(), headers=rng.choice([32, 2000])))
+    elif kind == 1:
+        names = ["../a", "/etc/passwd", "..", ".", "", "a\0b", "\ud800", "x" * 300, "a\\b", "meta.json", "C:a", 7, None]
+        part["files"][rng.randrange(len(part["files"]))] = rng.choice(names)
+        (folder / "meta.json").write_bytes(json_bytes(rng, meta))
+    elif kind == 2:
+        part["files"] = damaged(rng, part["files"])
+        (folder / "meta.json").write_bytes(json_bytes(rng, meta))
+    elif kind == 3:
+        file.unlink()
+    elif kind == 4:
+        file.unlink()
+        file.symlink_to(rng.choice(["/dev/zero", "/etc/passwd", file.name, "."]))
+    else:
+        file.unlink()
+        file.mkdir()
+    return Case(lambda: read_scene(folder / "meta.json"), check_scene, (SceneFileError,))
+
+
 def _spz_4(rng: random.Random, folder: Path) -> Case:
     degree = rng.randrange(4)
     sizes = [9 * 40, 40, 3 * 40, 3 * 40, 4 * 40, 40 * 3 * ((degree + 1) ** 2 - 1)][: 6 if degree else 5]
@@ -305,6 +333,7 @@ TARGETS = (
     Target("scene, .splat", 8, _splat),
     Target("scene, compressed PLY", 12, _compressed_ply),
     Target("scene, SOG", 12, _sog),
+    Target("scene, unpacked SOG", 8, _sog_folder),
     Target("scene, SPZ 4", 10, _spz_4),
     Target("scene, names", 3, _names),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import json
@@ -15,9 +16,9 @@ import torch
 import zstandard
 from PIL import Image
 
-from flashworld.errors import SceneError, SceneFileError
+from flashworld.errors import SceneError, SceneFileError, WriteError
 from flashworld.gaussians import Gaussians
-from flashworld.io.scenes import read_scene, write_scene
+from flashworld.io.scenes import read_scene, scene_bytes, write_scene
 from flashworld.io.scenes.codebooks import nearest_value, value_codebook, vector_palette
 from flashworld.io.scenes.compressed_ply import AT_ONCE
 from flashworld.io.scenes.morton import morton_order
@@ -183,6 +184,84 @@ def test_hostile_sog_files_are_refused_in_one_sentence(case, make_scene, tmp_pat
     (tmp_path / "a.sog").write_bytes(make((tmp_path / "good.sog").read_bytes()))
     with pytest.raises(SceneFileError, match=words) as caught:
         read_scene(tmp_path / "a.sog")
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 300
+
+
+def unpacked(archive: Path, folder: Path) -> Path:
+    """The files of a SOG in a folder; returns the meta.json."""
+    with zipfile.ZipFile(archive) as files:
+        files.extractall(folder)
+    return folder / "meta.json"
+
+
+def test_unpacked_sog_holds_the_files_of_the_packed_one(make_scene, tmp_path):
+    scene = make_scene(count=300, degree=2)
+    write_scene(scene, tmp_path / "a.sog")
+    (tmp_path / "folder").mkdir()
+    write_scene(scene, tmp_path / "folder" / "meta.json")
+    unpacked(tmp_path / "a.sog", tmp_path / "from zip")
+    contents = [
+        {file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("folder", "from zip")
+    ]
+    assert len(contents[0]) == 8 and contents[0] == contents[1]
+    found, packed = read_scene(tmp_path / "folder" / "meta.json"), read_scene(tmp_path / "a.sog")
+    assert all(torch.equal(getattr(found, field), getattr(packed, field)) for field in ("means", "quats_wxyz", "sh"))
+    assert scene_bytes(tmp_path / "folder" / "meta.json") == sum(map(len, contents[0].values()))
+    assert scene_bytes(tmp_path / "a.sog") == (tmp_path / "a.sog").stat().st_size
+
+
+def test_unpacked_sog_replaces_another_whole_or_not_at_all(make_scene, tmp_path, monkeypatch):
+    write_scene(make_scene(count=100, degree=1, seed=1), tmp_path / "meta.json")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    real, written = Path.write_bytes, []
+
+    def full_disk(file: Path, data: bytes) -> int:
+        written.append(file)
+        if len(written) == 5:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(file, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full_disk)
+        with pytest.raises(WriteError, match="cannot be written: No space left"):
+            write_scene(make_scene(count=120, degree=1, seed=2), tmp_path / "meta.json")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    write_scene(make_scene(count=120, degree=1, seed=2), tmp_path / "meta.json")
+    assert len(read_scene(tmp_path / "meta.json")) == 120 and len(list(tmp_path.iterdir())) == len(before)
+
+
+def changed(file: Path, edit) -> None:
+    meta = json.loads(file.read_text())
+    edit(meta)
+    file.write_text(json.dumps(meta))
+
+
+HOSTILE_FOLDERS = {
+    "no picture": (lambda f: (f / "quats.webp").unlink(), "there is no 'quats.webp' beside it"),
+    "up": (lambda f: changed(f / "meta.json", lambda m: m["sh0"].update(files=["../secret.webp"])), "must lie beside"),
+    "absolute": (lambda f: changed(f / "meta.json", lambda m: m["sh0"].update(files=["/etc/passwd"])), "must lie beside"),
+    "dots": (lambda f: changed(f / "meta.json", lambda m: m["sh0"].update(files=[".."])), "must lie beside"),
+    "nul": (lambda f: changed(f / "meta.json", lambda m: m["sh0"].update(files=["a\0"])), "there is no"),
+    "itself": (lambda f: changed(f / "meta.json", lambda m: m["sh0"].update(files=["."])), "must be a file|must lie beside"),
+    "link": (lambda f: (f / "sh0.webp").rename(f / "x") and (f / "sh0.webp").symlink_to(f / "x"), "got a folder, link"),
+    "folder": (lambda f: (f / "sh0.webp").unlink() or (f / "sh0.webp").mkdir(), "got a folder, link"),
+    "large": (lambda f: (f / "sh0.webp").write_bytes(bytes(3 * 2**20)), "must have at most"),
+    "damaged": (lambda f: (f / "sh0.webp").write_bytes(b"RIFFhello"), "damaged or not a WebP picture"),
+    "not JSON": (lambda f: (f / "meta.json").write_text("{"), "not JSON"),
+    "large JSON": (lambda f: (f / "meta.json").write_bytes(b" " * (2**20 + 1)), "must have at most"),
+    "another JSON": (lambda f: (f / "meta.json").write_text('{"lods": []}'), "expected a SOG file of version 2"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HOSTILE_FOLDERS)
+def test_hostile_sog_folders_are_refused_in_one_sentence(case, make_scene, tmp_path):
+    (tmp_path / "secret.webp").write_bytes(webp(16, 16))
+    write_scene(make_scene(), tmp_path / "good.sog")
+    meta = unpacked(tmp_path / "good.sog", tmp_path / "sog")
+    spoil, words = HOSTILE_FOLDERS[case]
+    spoil(meta.parent)
+    with pytest.raises(SceneFileError, match=words) as caught:
+        read_scene(meta)
     assert str(caught.value).isprintable() and len(str(caught.value)) < 300
 
 

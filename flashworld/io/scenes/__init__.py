@@ -6,6 +6,7 @@
 | .compressed.ply | right, down, forward | everything, about 10 bits per value (read and written) |
 | .spz | right, up, back | everything, about 8 bits per value (version 3 written, 2 to 4 read) |
 | .sog | right, down, forward | everything, 8 bits per value, SH from a palette (read and written) |
+| meta.json, the file's whole name | right, down, forward | a SOG unpacked: its images lie beside it (read and written) |
 | .splat | right, down, forward | colour without view dependence, 8 bits (read and written) |
 
 In memory a scene always has OpenGL axes (right, up, back); the modules convert it. Readers raise `SceneFileError`,
@@ -30,9 +31,12 @@ _FORMATS = {
     ".ply": ("ply", "write_ply", "ply", "read_ply"),
     ".spz": ("spz", "write_spz", "spz", "read_spz"),
     ".sog": ("sog", "write_sog", "sog", "read_sog"),
+    "meta.json": ("sog", "write_sog_folder", "sog", "read_sog_folder"),
     ".splat": ("splat", "write_splat", "splat", "read_splat"),
 }
 """Module and function that write, module and function that read; the longest ending first."""
+UNPACKED = "meta.json"
+"""Name of the file that stands for an unpacked SOG."""
 SCENE_SUFFIXES = (".ply", ".compressed.ply", ".spz", ".sog", ".splat")
 
 
@@ -57,17 +61,28 @@ def read_scene(path: str | Path) -> Gaussians:
     return _function(module, function)(path)
 
 
+def scene_bytes(path: str | Path) -> int:
+    """Size of a scene that was read or written: the file's, with the images of an unpacked SOG."""
+    path = Path(path)
+    images = () if scene_suffix(path) != UNPACKED else import_module("flashworld.io.scenes.sog_files").images(path)
+    return sum(file.stat().st_size for file in (path, *images))
+
+
 def scene_suffix(path: str | Path) -> str | None:
-    """Which of SCENE_SUFFIXES a name ends in."""
+    """Which of SCENE_SUFFIXES a name ends in; UNPACKED for the file of that name."""
     name = Path(path).name.lower()
-    return next((ending for ending in _FORMATS if name.endswith(ending) and name != ending), None)
+    if name == UNPACKED:
+        return UNPACKED
+    return next(
+        (ending for ending in _FORMATS if ending != UNPACKED and name.endswith(ending) and name != ending), None
+    )
 
 
 def _format(path: str | Path, error: type[FlashWorldError]) -> tuple[str, str, str, str]:
     ending = scene_suffix(path)
     if ending is None:
         raise error(
-            f"{file_name(path)}: a scene file must end in {', '.join(SCENE_SUFFIXES)}, got {echo(Path(path).suffix)}"
+            f"{file_name(path)}: a scene file must end in {', '.join(SCENE_SUFFIXES)} or be an unpacked SOG's {UNPACKED}, got {echo(Path(path).suffix)}"
         )
     return _FORMATS[ending]
 

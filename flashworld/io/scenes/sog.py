@@ -1,4 +1,4 @@
-"""SOG, PlayCanvas' bundle: a ZIP of lossless WebP images with one pixel per Gaussian, and `meta.json`. Version 2.
+"""SOG, PlayCanvas' format: lossless WebP images with one pixel per Gaussian, and `meta.json`; in a ZIP or a folder. Version 2.
 
 Gaussians are sorted along a Z-order curve and stored by rows, so the images compress well.
 
@@ -22,6 +22,8 @@ import io
 import json
 import math
 import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -31,17 +33,25 @@ from PIL import Image
 from flashworld.checks import file_name
 from flashworld.errors import SceneError, WriteError
 from flashworld.gaussians import Gaussians
-from flashworld.io.atomic import new_file
+from flashworld.io.atomic import new_file, replacing
 from flashworld.io.scenes.activations import log_scales
 from flashworld.io.scenes.axes import MEAN_SIGNS, QUAT_SIGNS, SH_SIGNS
 from flashworld.io.scenes.chunks import iter_chunks
 from flashworld.io.scenes.codebooks import nearest_value, value_codebook, vector_palette
 from flashworld.io.scenes.morton import morton_order
 from flashworld.io.scenes.smallest_three import smallest_three
-from flashworld.io.scenes.sog_reader import LARGEST_MODE, MAX_NUMBER, PALETTE_COLUMNS, VERSION, read_sog
+from flashworld.io.scenes.sog_reader import (
+    LARGEST_MODE,
+    MAX_NUMBER,
+    PALETTE_COLUMNS,
+    VERSION,
+    read_sog,
+    read_sog_folder,
+)
 
-__all__ = ["read_sog", "write_sog"]
+__all__ = ["read_sog", "read_sog_folder", "write_sog", "write_sog_folder"]
 
+META = "meta.json"
 MAX_POSITION = 1e30
 """Scene units: the logarithms of farther positions are refused by the reader."""
 PALETTE_LEVELS = (6, 16)
@@ -61,52 +71,86 @@ def write_sog(scene: Gaussians, path: str | Path) -> None:
         SceneError: empty or non-finite scene, or values too far out.
         WriteError: the file cannot be written.
     """
+    scene, name = _checked(scene, path), file_name(path)
+    with new_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for title, data in _files(scene, name):
+            archive.writestr(zipfile.ZipInfo(title), data)
+
+
+def write_sog_folder(scene: Gaussians, path: str | Path) -> None:
+    """Write a scene as an unpacked SOG: `meta.json` and its images beside it, as web servers deliver it.
+
+    The files appear together when all are written, `meta.json` last; existing ones of the same names are replaced.
+
+    Args:
+        scene: OpenGL axes, SH degree 0 to 3, any device.
+        path: The `meta.json`, in a folder that exists.
+
+    Raises:
+        SceneError: empty or non-finite scene, or values too far out.
+        WriteError: a file cannot be written.
+    """
+    scene, path = _checked(scene, path), Path(path)
+    with ExitStack() as stack:
+        meta = stack.enter_context(replacing(path))  # entered first, so renamed last
+        for title, data in _files(scene, file_name(path)):
+            place = meta if title == META else stack.enter_context(replacing(path.with_name(title)))
+            place.write_bytes(data)
+
+
+def _checked(scene: Gaussians, path: str | Path) -> Gaussians:
+    """The scene on the CPU, if SOG can hold it."""
     name = file_name(path)
     if any(
         np.abs(chunk.means).max() > MAX_POSITION for chunk in iter_chunks(scene, name)
     ):  # raises for all other faults as well
         raise SceneError(f"{name}: positions in a SOG file must lie within {MAX_POSITION:g} scene units")
-    scene = scene.to("cpu", torch.float32)
+    return scene.to("cpu", torch.float32)
+
+
+def _files(scene: Gaussians, name: str) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file; `meta.json`, which names the others, is the last."""
     order = morton_order(scene.means).numpy()
     width = 4 * math.ceil(math.sqrt(len(scene)) / 4)
     layout = _Layout(order, width, math.ceil(len(scene) / width))
+    low, high, fixed = _positions(scene.means.numpy())
+    yield _webp("means_l", layout.picture(fixed & 255), name)
+    yield _webp("means_u", layout.picture(fixed >> 8), name)
+    logs = log_scales(scene.scales.numpy())
+    scale_book = value_codebook(logs)
+    yield _webp("scales", layout.picture(nearest_value(logs, scale_book)), name)
+    yield _webp("quats", layout.picture(_rotations(scene.quats_wxyz.numpy())), name)
+    dc = scene.sh[:, 0].numpy().clip(-MAX_NUMBER, MAX_NUMBER)
+    colour_book = value_codebook(dc)
+    alpha = np.rint(scene.opacities.numpy() * 255).astype(np.uint8)[:, None]
+    yield _webp("sh0", layout.picture(np.concatenate([nearest_value(dc, colour_book), alpha], axis=1)), name)
     meta: dict[str, object] = {
         "version": VERSION,
         "asset": {"generator": "FlashWorld"},
         "count": len(scene),
         "antialias": False,
+        "means": {"mins": low, "maxs": high, "files": ["means_l.webp", "means_u.webp"]},
+        "scales": {"codebook": _floats(scale_book), "files": ["scales.webp"]},
+        "quats": {"files": ["quats.webp"]},
+        "sh0": {"codebook": _floats(colour_book), "files": ["sh0.webp"]},
     }
-    with new_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    if scene.sh.shape[1] > 1:
+        count, book, centroids, labels = _palette(scene.sh[:, 1:].numpy())
+        yield _webp("shN_centroids", centroids, name)
+        yield _webp("shN_labels", layout.picture(labels), name)
+        files = ["shN_centroids.webp", "shN_labels.webp"]
+        meta["shN"] = {"count": count, "bands": scene.sh_degree, "codebook": _floats(book), "files": files}
+    yield META, json.dumps(meta).encode()
 
-        def add(title: str, pixels: np.ndarray) -> str:
-            buffer = io.BytesIO()
-            try:
-                Image.fromarray(pixels).save(buffer, **WEBP)
-            except (OSError, ValueError) as error:
-                raise WriteError(f"{name}: {title} cannot be encoded as WebP: {error}") from error
-            archive.writestr(zipfile.ZipInfo(f"{title}.webp"), buffer.getvalue())
-            return f"{title}.webp"
 
-        low, high, fixed = _positions(scene.means.numpy())
-        files = [add("means_l", layout.picture(fixed & 255)), add("means_u", layout.picture(fixed >> 8))]
-        meta["means"] = {"mins": low, "maxs": high, "files": files}
-        logs = log_scales(scene.scales.numpy())
-        book = value_codebook(logs)
-        meta["scales"] = {
-            "codebook": _floats(book),
-            "files": [add("scales", layout.picture(nearest_value(logs, book)))],
-        }
-        meta["quats"] = {"files": [add("quats", layout.picture(_rotations(scene.quats_wxyz.numpy())))]}
-        dc = scene.sh[:, 0].numpy().clip(-MAX_NUMBER, MAX_NUMBER)
-        book = value_codebook(dc)
-        alpha = np.rint(scene.opacities.numpy() * 255).astype(np.uint8)[:, None]
-        colours = np.concatenate([nearest_value(dc, book), alpha], axis=1)
-        meta["sh0"] = {"codebook": _floats(book), "files": [add("sh0", layout.picture(colours))]}
-        if scene.sh.shape[1] > 1:
-            count, book, centroids, labels = _palette(scene.sh[:, 1:].numpy())
-            files = [add("shN_centroids", centroids), add("shN_labels", layout.picture(labels))]
-            meta["shN"] = {"count": count, "bands": scene.sh_degree, "codebook": _floats(book), "files": files}
-        archive.writestr(zipfile.ZipInfo("meta.json"), json.dumps(meta))
+def _webp(title: str, pixels: np.ndarray, name: str) -> tuple[str, bytes]:
+    """A file's name and its pixels, lossless."""
+    buffer = io.BytesIO()
+    try:
+        Image.fromarray(pixels).save(buffer, **WEBP)
+    except (OSError, ValueError) as error:
+        raise WriteError(f"{name}: {title} cannot be encoded as WebP: {error}") from error
+    return f"{title}.webp", buffer.getvalue()
 
 
 class _Layout:

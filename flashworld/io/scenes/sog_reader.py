@@ -1,4 +1,7 @@
-"""Reading SOG; see `sog` for the format. The file is untrusted: sizes are checked before anything is decoded."""
+"""Reading SOG; see `sog` for the format. The file is untrusted: sizes are checked before anything is decoded.
+
+A SOG is one ZIP, or `meta.json` with its images beside it: see `sog_files`.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,11 @@ from flashworld.checks import echo, real_number, whole_number
 from flashworld.errors import SceneFileError
 from flashworld.gaussians import Gaussians
 from flashworld.io.json_text import read_json
-from flashworld.io.reading import SceneFile, check_count, check_finite, opened
+from flashworld.io.reading import check_count, check_finite, opened
 from flashworld.io.scenes.activations import scales_from_log
 from flashworld.io.scenes.axes import MEAN_SIGNS, QUAT_SIGNS, SH_SIGNS
 from flashworld.io.scenes.smallest_three import from_smallest_three
+from flashworld.io.scenes.sog_files import ArchiveFiles, FolderFiles, SogFiles, check_directory
 from flashworld.limits import MAX_GAUSSIANS
 
 VERSION = 2
@@ -29,13 +33,10 @@ LARGEST_MODE = 252
 PALETTE_COLUMNS = 64
 VALUES = 256
 MAX_META_BYTES = 2**20
-MAX_DIRECTORY_BYTES = 64 * 2**10
-"""Size of the ZIP's directory: a SOG has eight files."""
 MAX_SPARE_PIXELS = 1 << 18
 """An image may have this many pixels more than twice the number of Gaussians."""
 MAX_NUMBER = 1e4
 """Largest number in codebooks and bounds: logarithms and SH, whose exponentials must be finite."""
-END_RECORD = struct.Struct("<IHHHHIIH")
 ARCHIVE_ERRORS = (
     zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError, ValueError, RuntimeError, NotImplementedError, struct.error,
     OverflowError, IndexError, MemoryError, SyntaxError,
@@ -50,35 +51,41 @@ def read_sog(path: str | Path) -> Gaussians:
         SceneFileError: not such a file, damaged, or its parts are inconsistent.
     """
     with opened(path) as source:
-        _check_directory(source)
+        check_directory(source)
         try:
             with zipfile.ZipFile(source.file) as archive:
-                return _Reader(archive, source.name).scene()
+                return _Reader(ArchiveFiles(archive, source.name)).scene()
         except SceneFileError:
             raise
         except ARCHIVE_ERRORS as error:
             raise SceneFileError(f"{source.name}: the SOG file is damaged or not a ZIP of WebP pictures") from error
 
 
-def _check_directory(source: SceneFile) -> None:
-    """Refuse a ZIP with a long list of files before Python makes objects of them."""
-    source.file.seek(max(0, source.size - 65557))
-    tail = source.file.read()
-    at = tail.rfind(b"PK\5\6")
-    if at < 0 or at + END_RECORD.size > len(tail):
-        raise SceneFileError(f"{source.name}: the SOG file is damaged or not a ZIP of WebP pictures")
-    _, _, _, _, entries, size, _, _ = END_RECORD.unpack_from(tail, at)
-    if size > MAX_DIRECTORY_BYTES:
-        raise SceneFileError(f"{source.name}: a SOG file holds a few pictures, got a list of {entries} files")
-    source.file.seek(0)
+def read_sog_folder(path: str | Path) -> Gaussians:
+    """Read an unpacked SOG of version 2: a `meta.json` and the images that it names, in the same folder.
+
+    Args:
+        path: The `meta.json`. Nothing outside its folder is opened, whatever it says.
+
+    Raises:
+        SceneFileError: not such a file, an image is missing or damaged, or the parts are inconsistent.
+    """
+    with opened(path) as source:
+        try:
+            return _Reader(FolderFiles(Path(path).parent, Path(path).name, source.name)).scene()
+        except SceneFileError:
+            raise
+        except ARCHIVE_ERRORS as error:
+            raise SceneFileError(f"{source.name}: a picture of the SOG is damaged or not a WebP picture") from error
 
 
 class _Reader:
-    """One archive."""
+    """One SOG."""
 
-    def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
-        self.archive, self.name = archive, name
-        meta = read_json(self._member("meta.json", MAX_META_BYTES), f"{name}: meta.json", SceneFileError)
+    def __init__(self, members: SogFiles) -> None:
+        self.members, self.name = members, members.name
+        name = members.name
+        meta = read_json(members.read(members.meta, MAX_META_BYTES), f"{name}: meta.json", SceneFileError)
         if not isinstance(meta, Mapping) or meta.get("version") != VERSION:
             version = meta.get("version", 1) if isinstance(meta, Mapping) else None
             raise SceneFileError(f"{name}: expected a SOG file of version {VERSION}, got {echo(version)}")
@@ -161,21 +168,10 @@ class _Reader:
         most = 2 * self.count + MAX_SPARE_PIXELS
         if part == "shN" and index == 0:
             most = 65536 * 15 + MAX_SPARE_PIXELS
-        data = self._member(files[index], 5 * most + 4096)
+        data = self.members.read(files[index], 5 * most + 4096)
         with Image.open(io.BytesIO(data), formats=("WEBP", "PNG")) as image:
             if image.width * image.height > most:
                 raise SceneFileError(
                     f"{self.name}: a picture of {part} of {image.width}x{image.height} is too large for {self.count} Gaussians"
                 )
             return np.asarray(image.convert("RGBA"))
-
-    def _member(self, title: str, most: int) -> bytes:
-        """The bytes of one file of the archive."""
-        try:
-            info = self.archive.getinfo(title)
-        except KeyError as error:
-            raise SceneFileError(f"{self.name}: the SOG file holds no {echo(title)}") from error
-        if info.file_size > most:
-            raise SceneFileError(f"{self.name}: {echo(title)} in the SOG file must have at most {most} bytes")
-        with self.archive.open(info) as file:
-            return file.read(most)
