@@ -32,7 +32,7 @@ test-device: $(VENV)/.test-ready  ## tests that need a CUDA device
 fuzz: $(VENV)/.test-ready  ## 20,000 hostile inputs, minutes
 	FLASHWORLD_FUZZ_CASES=20000 $(BIN)/python -m pytest tests/fuzz
 
-soak: $(VENV)/.test-ready  ## 50 visitors at once, then 500 requests, 30 % of them broken: 10 to 25 minutes
+soak: $(VENV)/.test-ready  ## 50 visitors at once, then 2,300 requests, 30 % of them broken: 15 to 30 minutes
 	$(BIN)/python -m tests.load.soak
 
 install: $(VENV)/.uv-ready  ## prove that requirements.txt alone opens the app here, and resolves for the Space's Python

@@ -49,6 +49,7 @@ from flashworld.serving import shared_arrays
 from flashworld.serving.costs import CPU_COSTS, H200_COSTS, Work
 from flashworld.serving.delivery import NAMES, deliver, focus_distance
 from flashworld.serving.durations import DurationModel
+from flashworld.serving.freed_memory import return_freed_memory
 from flashworld.serving.generation import generation
 from flashworld.serving.gpus import gpus_of_one_scene
 from flashworld.serving.messages import Failed, Finished, WorkerMessage, WorkerStarted
@@ -200,6 +201,13 @@ class Service:
         return float(estimate.request_s) if ZERO_GPU else estimate.expected_s
 
     def generate(self, request: GenerationRequest, *, session_dir: Path) -> Generator[Progress | Result, None, None]:
+        """Make a scene; then give back the memory that it needed."""
+        try:
+            yield from self._scene(request, session_dir)
+        finally:
+            return_freed_memory()
+
+    def _scene(self, request: GenerationRequest, session_dir: Path) -> Generator[Progress | Result, None, None]:
         """Follow the GPU call, then write the files."""
         started, finished = None, None
         with WORKERS.call() as call:

@@ -9,6 +9,7 @@ __all__ = [
     "delivery",
     "durations",
     "file_progress",
+    "freed_memory",
     "generation",
     "gpu_pool",
     "gpus",

@@ -16,6 +16,7 @@ from flashworld.errors import FlashWorldError
 from flashworld.inputs import GenerationRequest
 from flashworld.pipeline import FlashWorldPipeline
 from flashworld.serving.channel import GONE, Channel
+from flashworld.serving.freed_memory import return_freed_memory
 from flashworld.serving.generation import generation
 from flashworld.serving.messages import Failed, WorkerStarted
 from flashworld.serving.transfer import use_shared_memory
@@ -91,6 +92,7 @@ def work(channel: Channel, load: Callable[[], LoadedWorker]) -> None:
             if not _generate(channel, loaded.pipeline, call.request):
                 return
             channel.send(IDLE)
+            return_freed_memory()
 
 
 def _generate(channel: Channel, pipeline: FlashWorldPipeline, request: GenerationRequest) -> bool:

@@ -12,8 +12,8 @@ from tests.load.visits import LOST, RESULT, Outcome
 
 PAGE_S = 1.0
 """The page answers within this, at the worst moment."""
-GROWTH_MIB = 64.0
-"""Allowed between warm and end: three pictures' worth of allocator waste, and less than one request a hundred leaks."""
+GROWTH_MIB = 20.0
+"""Allowed between warm and end, a hundredth of a MiB per request."""
 THREADS = 44
 """Gradio's pool makes up to 40 threads when many visitors wait, and keeps them."""
 

@@ -1,4 +1,4 @@
-"""A bounded soak of the running app: `python -m tests.load.soak [--requests 500] [--visitors 50]`.
+"""A bounded soak of the running app: `python -m tests.load.soak [--requests 2300] [--visitors 50]`.
 
 Against `python app.py` with nano on this machine: first as many visitors at once as are asked for, then a row of
 requests of which 30 % are broken and 10 % are left in the middle, all at the smallest size. Meanwhile the page is
@@ -22,10 +22,12 @@ from tests.load.visits import Visits, plan
 
 STREAMS = 4
 """Visitors at a time in the row of requests; the app works on one and the others wait."""
-WARM_UP = 260
+WARM_UP = 300
 """Requests after which memory is expected to stay level: as many visitors have come as the server remembers."""
-STEP = 20
-"""Requests between two readings of the memory."""
+STEP = 100
+"""Requests between two readings of the memory, for which the row pauses: a scene under way takes what four of them vary by."""
+QUIET_S = 2.0
+"""Pause before a reading, in which requests that visitors left come to their end."""
 SETTLE_S = 90
 
 
@@ -75,13 +77,15 @@ def soak(app: RunningApp, visitors: int, requests: int) -> Report:
         report.note("at once", pool.map(visits.run, ["text"] * visitors))
     report.seconds["at once"] = time.perf_counter() - start
     start = time.perf_counter()
-    with ThreadPoolExecutor(STREAMS) as pool:
-        for number, outcome in enumerate(pool.map(visits.run, plan(requests)), start=1):
-            report.note("in a row", [outcome])
-            if number >= min(WARM_UP, requests // 2) and (not report.memory or number % STEP == 0):
-                report.memory.append((number, rss_mib(app.process.pid)))
-            if number % STEP == 0:
-                print(f"{number} of {requests} requests, {time.perf_counter() - start:.0f} s", flush=True)
+    kinds = plan(requests)
+    for at in range(0, requests, STEP):
+        with ThreadPoolExecutor(STREAMS) as pool:
+            report.note("in a row", pool.map(visits.run, kinds[at : at + STEP]))
+        number = min(at + STEP, requests)
+        if number >= min(WARM_UP, requests // 2):
+            time.sleep(QUIET_S)
+            report.memory.append((number, rss_mib(app.process.pid)))
+        print(f"{number} of {requests} requests, {time.perf_counter() - start:.0f} s", flush=True)
     report.seconds["in a row"] = time.perf_counter() - start
     wait_for(lambda: not children(app.process.pid) and len(app.results) == report.results, SETTLE_S)
     report.memory.append((requests, rss_mib(app.process.pid)))
@@ -104,7 +108,7 @@ def soak(app: RunningApp, visitors: int, requests: int) -> Report:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--visitors", type=int, default=50, help="at once")
-    parser.add_argument("--requests", type=int, default=500, help="in a row")
+    parser.add_argument("--requests", type=int, default=2300, help="in a row")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         with RunningApp(Path(folder)) as app:
