@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import shutil
 import struct
 import zipfile
 from collections.abc import Callable, Iterator
@@ -71,7 +72,7 @@ def scene_rows(folder: Path) -> Iterator[Row]:
 
     yield row(
         "name",
-        ".ply, .compressed.ply, .spz, .sog, .splat",
+        ".ply, .compressed.ply, .spz, .sog, .splat; meta.json",
         lambda: read_scene(file("scene.obj", b"o")),
         lambda: read_scene(written("a.ply")),
     )
@@ -137,6 +138,16 @@ def packed_rows(row: Any, file: Any, written: Any) -> Iterator[Row]:  # noqa: AN
                 archive.writestr(name, part)
         return read_scene(folder_of(file) / "scene.sog")
 
+    def unpacked(edit: Callable[[dict, Path], object]) -> object:
+        place = folder_of(file) / "unpacked"
+        shutil.rmtree(place, ignore_errors=True)
+        with zipfile.ZipFile(written("a.sog")) as archive:
+            archive.extractall(place)
+        meta = json.loads((place / "meta.json").read_text())
+        edit(meta, place)
+        (place / "meta.json").write_text(json.dumps(meta))
+        return read_scene(place / "meta.json")
+
     def folder_of(make: Any) -> Path:  # noqa: ANN401
         return make("scene.sog.part", b"").parent
 
@@ -188,6 +199,18 @@ def packed_rows(row: Any, file: Any, written: Any) -> Iterator[Row]:  # noqa: AN
     yield row("SOG", "pictures of its size", lambda: sog(lambda m, p: p.update({"sh0.webp": webp(1000, 0)})))
     yield row("SOG", "pictures inside", lambda: sog(lambda m, p: m["sh0"].update(files=["none.webp"])))
     yield row("SOG", "files of their size", lambda: sog(lambda m, p: p.update({"sh0.webp": bytes(5_000_000)})))
+    what = "unpacked SOG"
+    yield row(what, "pictures beside it", lambda: unpacked(lambda m, p: m["sh0"].update(files=["../sh0.webp"])))
+    yield row(what, "pictures that exist", lambda: unpacked(lambda m, p: (p / "sh0.webp").unlink()))
+    yield row(
+        what,
+        "pictures that are files",
+        lambda: unpacked(lambda m, p: (p / "sh0.webp").replace(p / "x") and (p / "sh0.webp").mkdir()),
+    )
+    yield row(
+        what, "files of their size", lambda: unpacked(lambda m, p: (p / "sh0.webp").write_bytes(bytes(5_000_000)))
+    )
+    yield row(what, "WebP pictures", lambda: unpacked(lambda m, p: (p / "sh0.webp").write_bytes(b"hello")))
     yield row("SPZ 4", "a stream a field", lambda: spz_4(streams=2))
     yield row("SPZ 4", "streams of their size", lambda: spz_4(plain=28))
     yield row("SPZ 4", "streams of Zstandard", lambda: spz_4(body=b"hello"))

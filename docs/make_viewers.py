@@ -4,7 +4,8 @@
     python -m docs.make_viewers out/viewers                # `make viewers` does both
 
 The report becomes `docs/viewers.json`, the pictures `docs/images/viewers/`, and the tables between the markers
-`<!-- viewers: NAME -->` and `<!-- viewers end -->` are made from it. Without a report only the tables are written.
+`<!-- viewers: NAME -->` and `<!-- viewers end -->` are made from it. A report of some viewers (`--only`) replaces their rows.
+Without a report only the tables are written.
 """
 
 from __future__ import annotations
@@ -114,18 +115,26 @@ def filled(text: str, report: dict[str, Any]) -> str:
     return MARKED.sub(block, text)
 
 
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """The old report with everything that the new one has; viewers in the order of NAMES."""
+    seen = {row["viewer"] for row in new["viewers"]}
+    rows = [row for row in old.get("viewers", []) if row["viewer"] not in seen] + new["viewers"]
+    return {**old, **new, "viewers": sorted(rows, key=lambda row: list(NAMES).index(row["viewer"]))}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Take over a report and its pictures, and write the tables."""
+    report = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
     if argv:
         folder = Path(argv[0])
-        FIGURES.write_text((folder / "viewers.json").read_text(encoding="utf-8"), encoding="utf-8")
+        report = merged(report, json.loads((folder / "viewers.json").read_text(encoding="utf-8")))
+        FIGURES.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
         PICTURES.mkdir(parents=True, exist_ok=True)
-        for name in PICTURE_NAMES:
-            source = folder / f"{name}.webp"
-            if source.stat().st_size > MAX_PICTURE_BYTES:
-                raise SystemExit(f"{source}: a picture may have {MAX_PICTURE_BYTES} bytes, got {source.stat().st_size}")
-            shutil.copyfile(source, PICTURES / source.name)
-    report = json.loads(FIGURES.read_text(encoding="utf-8"))
+        for source in (folder / f"{name}.webp" for name in PICTURE_NAMES):
+            if source.is_file():
+                if source.stat().st_size > MAX_PICTURE_BYTES:
+                    raise SystemExit(f"{source}: expected at most {MAX_PICTURE_BYTES} bytes")
+                shutil.copyfile(source, PICTURES / source.name)
     for target in TARGETS:
         target.write_text(filled(target.read_text(encoding="utf-8"), report), encoding="utf-8")
     return 0

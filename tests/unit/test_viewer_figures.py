@@ -68,3 +68,12 @@ def test_only_programs_that_passed_are_named_as_readers():
         row["passed"] = row["viewer"] != "spark"
     assert "Spark" in "".join(TABLES["sizes"](REPORT)) and "Spark" not in "".join(TABLES["sizes"](failed))
     assert "(fails)" in "".join(TABLES["viewers"](failed))
+
+
+def test_report_of_some_viewers_replaces_their_rows_alone():
+    new = {"viewers": [{"viewer": "spark", "format": ".ply", "passed": False}], "gaussians": 7}
+    both = make_viewers.merged(REPORT, new)
+    assert [row for row in both["viewers"] if row["viewer"] == "spark"] == new["viewers"]
+    kept = [row for row in REPORT["viewers"] if row["viewer"] != "spark"]
+    assert [row for row in both["viewers"] if row["viewer"] != "spark"] == kept
+    assert both["gaussians"] == 7 and both["sizes"] == REPORT["sizes"]
