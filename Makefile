@@ -59,7 +59,7 @@ bench-gpu: $(VENV)/.test-ready  ## every GPU figure, ten minutes per run, into t
 	$(BIN)/python -m benchmarks.gpu_all --out $(OUT)/gpu; status=$$?; \
 	  $(BIN)/python -m docs.make_gpu_figures $(OUT)/gpu/gpu_all.json && exit $$status
 
-viewers: $(VENV)/.test-ready chromium  ## scene files in Spark, SuperSplat's viewer, splat-transform and Blender: 1.5 GB of downloads, five minutes
+viewers: $(VENV)/.test-ready chromium  ## scene files in Spark, SuperSplat's viewer, splat-transform and Blender: 1.2 GB on disk, five minutes
 	$(BIN)/python -m benchmarks.viewers --out $(OUT)/viewers; status=$$?; \
 	  $(BIN)/python -m docs.make_viewers $(OUT)/viewers && exit $$status
 

@@ -4,7 +4,7 @@
     python -m docs.make_viewers out/viewers                                  # `make viewers` does both
 
 Downloads three.js with Spark, SuperSplat's viewer and splat-transform from npm and Blender from PyPI, versions pinned,
-into `build/viewers` (1.5 GB). Chromium renders on the CPU. Each picture is compared with our own render from the same
+into `build/viewers` (1.2 GB). Chromium renders on the CPU. Each picture is compared with our own render from the same
 camera. The exit code is 1 if a viewer shows a file in the wrong orientation, has another number of Gaussians, or differs
 by more than is stated in LEAST_DB.
 """
