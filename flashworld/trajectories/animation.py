@@ -124,6 +124,16 @@ def animate_path(cameras: Cameras, *, size: tuple[int, int] = (110, 160), frames
     for c2w, (_, fy, cx, cy) in zip(relative[:frames], path.intrinsics.tolist(), strict=False):
         eye = _Eye(c2w[:3, :3], c2w[:3, 3], fy * height, (cx * width, cy * height), height, width)
         views.append(_draw_stage(eye, floor, shadows).reduce(SUPERSAMPLE))
+    return looping(views, closed=closed)
+
+
+def looping(views: list[Image.Image], *, closed: bool) -> list[Image.Image]:
+    """Views along a path as the frames of an animation that repeats.
+
+    Args:
+        views: From the path's start to its end; of a closed path without the last, which equals the first.
+        closed: Whether the path returns to its start. An open one pauses at its end and cross-fades into its first view.
+    """
     if closed:
         return views
     melting = [Image.blend(views[-1], views[0], (k + 1) / (FADE_FRAMES + 1)) for k in range(FADE_FRAMES)]

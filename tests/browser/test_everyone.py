@@ -49,15 +49,28 @@ def test_every_control_of_a_finished_scene_has_a_name(visit):
         assert page.evaluate(NAMELESS) == []
 
 
-def test_less_motion_means_still_thumbnails_and_a_video_that_waits(visit):
-    moving, calm = visit(reduced_motion="no-preference"), visit(reduced_motion="reduce")
-    sources = "[...document.querySelectorAll('#fw-presets img')].map((i) => i.src)"
-    assert not any(".still." in source for source in moving.evaluate(sources))
-    assert all(".still.webp" in source for source in calm.evaluate(sources))
+def test_tile_of_a_template_moves_while_it_is_pointed_at_or_focused_and_is_fetched_only_then(visit):
+    page = visit(reduced_motion="no-preference")
+    moving = "performance.getEntriesByType('resource').map((e) => e.name).filter((n) => /paths\\/\\w+\\.webp$/.test(n))"
+    source = "(name) => document.querySelector(`#fw-presets input[value=${name}]`).closest('.fw-tile').querySelector('img').src"
+    page.wait_for_function(f"({source})('forward').endsWith('forward.still.webp')")
+    page.wait_for_timeout(500)
+    assert page.evaluate(moving) == []
+    page.locator("#fw-presets .fw-tile", has=page.locator("input[value=forward]")).hover()
+    page.wait_for_function(f"({source})('forward').endsWith('/forward.webp')")
+    page.locator("#fw-presets input[value=left]").focus()
+    page.wait_for_function(f"({source})('left').endsWith('/left.webp')")
+    page.locator("h1").hover()
+    page.wait_for_function(f"({source})('forward').endsWith('forward.still.webp')")
+    assert {name.split("/")[-1] for name in page.evaluate(moving)} == {"forward.webp", "left.webp"}
+    page.emulate_media(reduced_motion="reduce")
+    page.wait_for_function(f"({source})('left').endsWith('left.still.webp')")
+
+
+def test_less_motion_means_a_video_that_waits(visit):
+    calm = visit(reduced_motion="reduce")
     generate_and_wait(calm)
     open_tab(calm, "Film")
     calm.wait_for_function(f"document.querySelector('{DONE}')?.readyState >= 2")
     calm.wait_for_timeout(300)
     assert calm.evaluate(f"document.querySelector('{DONE}').paused")
-    calm.emulate_media(reduced_motion="no-preference")
-    calm.wait_for_function(f"{sources}.every((source) => !source.includes('.still.'))")

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from flashworld.errors import InputError, TrajectoryError, WriteError
 from flashworld.progress import STAGE_TITLES, Progress
+from flashworld.trajectories import PRESETS
 from ui import examples, share
 from ui.components import thumbnails
 from ui.components.pictures import crop_html, remarks_html
@@ -177,13 +179,19 @@ def test_wrong_links_are_forgiven(query):
         assert share.read_knobs(shared)
 
 
-def test_thumbnails_were_drawn_from_the_presets_of_today():
-    assert thumbnails.KEY_FILE.read_text().strip() == thumbnails.current_key(), (
-        "run: python -m ui.components.thumbnails"
-    )
-    for choice in thumbnails.preset_choices():
-        assert choice.picture.is_file()
-        assert choice.still.is_file()
+def test_every_template_of_today_has_a_still_and_a_moving_picture_of_its_own():
+    assert thumbnails.KEY_FILE.read_text().strip() == thumbnails.current_key(), "run: python -m ui.build_tiles"
+    choices = thumbnails.preset_choices()
+    assert {choice.name for choice in choices} == set(PRESETS)
+    assert len({choice.moving.read_bytes() for choice in choices}) == len(choices)
+    for choice in choices:
+        with Image.open(choice.moving) as moving:
+            assert moving.n_frames > thumbnails.FRAMES // 2  # views that do not differ are stored once
+            assert (moving.height, moving.width) == thumbnails.SIZE
+        with Image.open(choice.still) as still:
+            assert (still.height, still.width) == thumbnails.SIZE
+    assert sum(choice.still.stat().st_size for choice in choices) < 60_000  # fetched with the page
+    assert max(choice.moving.stat().st_size for choice in choices) < 60_000
 
 
 def test_examples_load_and_say_whose_pictures_they_are():

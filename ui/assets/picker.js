@@ -1,19 +1,35 @@
-// Runs once for each gallery: gives the tiles their pictures and tells Python what was picked.
+// Runs once for each gallery: gives the tiles their pictures and tells Python what was picked. A tile that has a moving
+// picture fetches and shows it while it is pointed at or has the focus.
 const config = window.gradio_config ?? {};
 const root = new URL(config.root || "/", window.location.href).pathname.replace(/\/$/, "");
 const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
+const served = (file) => `${root}${config.api_prefix ?? "/gradio_api"}/file=${file}`;
+const tiles = [...element.querySelectorAll(".fw-tile")];
 
-const show = () => {
-  for (const image of element.querySelectorAll("img[data-file]")) {
-    const file = calm.matches ? image.dataset.still : image.dataset.file;
-    image.src = `${root}${config.api_prefix ?? "/gradio_api"}/file=${file}`;
+function show(tile) {
+  const image = tile.querySelector("img[data-still]");
+  if (!image) return;
+  const moves = image.dataset.moving && !calm.matches && (tile.matches(":hover") || tile.matches(":focus-within"));
+  const url = served(moves ? image.dataset.moving : image.dataset.still);
+  image.dataset.wanted = url;
+  if (!moves) {
+    image.src = url;
+    return;
   }
-};
+  const fetched = new Image(); // the still stays until all of it is here
+  fetched.onload = () => {
+    if (image.dataset.wanted === url) image.src = url;
+  };
+  fetched.src = url;
+}
 const mark = () => {
   for (const input of element.querySelectorAll("input")) input.checked = input.value === props.value;
 };
-show();
-calm.addEventListener("change", show);
+for (const tile of tiles) {
+  for (const type of ["pointerenter", "pointerleave", "focusin", "focusout"]) tile.addEventListener(type, () => show(tile));
+  show(tile);
+}
+calm.addEventListener("change", () => tiles.forEach(show));
 mark();
 watch("value", mark);
 element.addEventListener("change", (event) => trigger("pick", { name: event.target.value }));

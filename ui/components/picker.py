@@ -23,16 +23,17 @@ class Choice:
         name: Its value.
         title: Shown below the picture.
         caption: What a screen reader says as well, and the tooltip.
-        picture: A file below a static folder; animated where the visitor allows motion.
-        still: The same without motion.
+        still: A picture, a file below a static folder.
+        moving: The same with motion, shown while the tile is pointed at or has the focus, unless the visitor asked for
+            less motion.
         words: Shown where there is no picture.
     """
 
     name: str
     title: str
     caption: str
-    picture: Path | None = None
     still: Path | None = None
+    moving: Path | None = None
     words: str = ""
 
 
@@ -67,12 +68,9 @@ def _template(choices: list[Choice], legend: str, group: str) -> str:
 def _tile(choice: Choice, group: str) -> str:
     name, title, caption = escape(choice.name), escape(choice.title), escape(choice.caption)
     picture = f'<span class="fw-tile-words" aria-hidden="true">{escape(choice.words)}</span>'
-    if choice.picture is not None:
-        still = choice.still or choice.picture
-        picture = (
-            f'<img alt="" loading="lazy" decoding="async" data-file="{escape(choice.picture.as_posix())}" '
-            f'data-still="{escape(still.as_posix())}">'
-        )
+    if choice.still is not None:
+        moving = "" if choice.moving is None else f' data-moving="{escape(choice.moving.as_posix())}"'
+        picture = f'<img alt="" loading="lazy" decoding="async" data-still="{escape(choice.still.as_posix())}"{moving}>'
     return (
         f'<label class="fw-tile" title="{caption}"><input type="radio" name="fw-{escape(group)}" value="{name}" '
         f'aria-label="{title}. {caption}"><span class="fw-tile-picture">{picture}</span>'
