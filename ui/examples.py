@@ -11,12 +11,13 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from flashworld.config import DEFAULT_FOV_Y_DEG
 from flashworld.errors import InputError
 from flashworld.trajectories.json_forms import parse_trajectory
 from ui.contract import FileName, Result
+from ui.texts import TEXTS
 
 EXAMPLES_DIR = Path(__file__).parents[1] / "examples"
 RESULT_FILES: dict[FileName, str] = {
@@ -43,7 +44,8 @@ class Example:
     Attributes:
         name: Folder name.
         title: For people.
-        caption: One sentence, with the picture's credit.
+        caption: One sentence.
+        credit: Whose picture it is, and its licence; empty where it has none.
         request: The request JSON as it stands in the file.
         picture: The picture or None.
         thumbnail: What the gallery shows.
@@ -53,10 +55,17 @@ class Example:
     name: str
     title: str
     caption: str
+    credit: str
     request: dict[str, Any]
     picture: Path | None
     thumbnail: Path | None
     result: Result | None
+
+    def said(self, what: Literal["title", "caption"]) -> str:
+        """The key of the title or caption among the page's texts, or "=" and the English words where it has none."""
+        key = f"example.{self.name}" + (".caption" if what == "caption" else "")
+        own = getattr(self, what)
+        return key if TEXTS["en"].get(key) == own else f"={own}"
 
 
 def opening_result(folder: Path = EXAMPLES_DIR) -> Result | None:
@@ -95,7 +104,8 @@ def _load(folder: Path) -> Example:
     return Example(
         name=folder.name,
         title=about.get("title") or folder.name.replace("_", " ").capitalize(),
-        caption=" ".join(part for part in (about.get("caption") or request.get("text") or "", credit) if part),
+        caption=about.get("caption") or request.get("text") or "",
+        credit=credit,
         request=request,
         picture=picture,
         thumbnail=poster or picture,

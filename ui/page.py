@@ -26,6 +26,7 @@ from ui.parts.result import build_result_part
 from ui.parts.run import build_run_part
 from ui.parts.share import build_share, connect_share
 from ui.sessions import KEEP_SECONDS, Sessions
+from ui.texts import I18N
 from ui.theme import CSS, HEAD, THEME
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -80,6 +81,7 @@ def launch_options() -> dict[str, Any]:
     """What `launch` needs beside host and port: theme, styles, limits."""
     return {
         "theme": THEME,
+        "i18n": I18N,
         "css": CSS,
         "head": HEAD,
         "footer_links": ["api"],

@@ -105,6 +105,7 @@ def read_query(query: Mapping[str, str]) -> Shared:
                 clean[name] = casts.get(name, str)(query[name])
         except ValueError:
             continue
+    clean["size"] = clean.get("size", "").split(" ")[0]  # links of before named the shape behind the numbers
     clean["text"] = clean.get("text", "")[:MAX_PROMPT_CHARS]
     if clean.get("path") not in PRESETS:
         clean["path"] = ""

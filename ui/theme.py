@@ -7,6 +7,8 @@ from pathlib import Path
 import gradio as gr
 from gradio.themes.utils import colors, sizes
 
+from ui.texts import SCRIPT
+
 CSS_DIR = Path(__file__).parent / "assets" / "css"
 FONT = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
@@ -51,7 +53,7 @@ THEME = gr.themes.Base(
 CSS = "\n".join(file.read_text(encoding="utf-8") for file in sorted(CSS_DIR.glob("[1-9]*.css")))
 _OUTER = (CSS_DIR / "head.css").read_text(encoding="utf-8")
 """Rules for what encloses the page: Gradio puts its own prefix before `css`, which keeps them from matching."""
-_SCRIPTS = "".join(
+_SCRIPTS = SCRIPT + "".join(
     (Path(__file__).parent / "assets" / name).read_text(encoding="utf-8")
     for name in ("typing.js", "numbers.js", "focus.js")
 )

@@ -16,6 +16,7 @@ from flashworld.io.atomic import replacing
 from ui.components.stage import STATIC_DIR
 from ui.contract import Result
 from ui.parts.result import scene_file, scene_view
+from ui.texts import SCRIPT, viewer_texts
 from ui.theme import CSS_DIR
 
 FILE_NAME = "scene.html"
@@ -44,6 +45,8 @@ def write_web_page(result: Result, folder: Path) -> Path:
         "CSS": "\n".join((CSS_DIR / name).read_text(encoding="utf-8") for name in STYLES),
         "IMPORTS": _imports(),
         "FACTS": escape(f"Made with FlashWorld · seed {result.seed}"),
+        "TEXTS": _inside_script(json.dumps(viewer_texts())),
+        "SCRIPT": SCRIPT,
         "VIEW": _inside_script(json.dumps(view)),
         "SCENE": base64.b64encode(scene.read_bytes()).decode(),
     }

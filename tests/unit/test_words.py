@@ -8,7 +8,8 @@ from types import SimpleNamespace
 from flashworld.nano.language import understood
 from ui.examples import load_examples
 from ui.parts.examples import within_reach
-from ui.parts.words import PLACEHOLDER, known_words, understood_html
+from ui.parts.words import known_words, understood_html
+from ui.texts import TEXTS
 
 
 def said(text: str) -> str:
@@ -27,7 +28,7 @@ def test_what_is_understood_and_what_is_not_are_said_apart_and_escaped():
 
 
 def test_placeholder_and_listed_words_are_words_it_knows():
-    assert understood(PLACEHOLDER).unknown == ()
+    assert understood(TEXTS["en"]["words.placeholder"]).unknown == ()
     assert "ball" in known_words()
 
 

@@ -12,7 +12,7 @@ new PerformanceObserver((list) => {
 }).observe({ type: "resource" });
 
 function show() {
-  text.textContent = props.value ?? "";
+  text.textContent = props.value ? window.fwTexts.text(props.value) : "";
   cover.hidden = false;
   run += 1;
   if (!props.drawing) return;

@@ -5,10 +5,11 @@ let ends = 0;
 const place = document.getElementById("fw-progress");
 
 function words(seconds) {
-  if (seconds > 90) return `About ${Math.round(seconds / 60)} min left`;
-  if (seconds >= 1) return `About ${Math.ceil(seconds)} s left`;
+  const { text } = window.fwTexts;
+  if (seconds > 90) return text("progress.left_min", { minutes: Math.round(seconds / 60) });
+  if (seconds >= 1) return text("progress.left_s", { seconds: Math.ceil(seconds) });
   const over = Math.floor(-seconds);
-  return over < 1 ? "Nearly done" : `Longer than expected, by ${over} s so far`;
+  return over < 1 ? text("progress.nearly") : text("progress.over", { seconds: over });
 }
 
 function tick() {

@@ -31,20 +31,20 @@ async function complete() {
   if (!full || !stage.slot.mesh) return;
   const file = { url: served(full.file), kind: "spz", bytes: full.bytes };
   if (full.bytes > AUTO_BYTES || small.matches || navigator.connection?.saveData) {
-    stage.offerWhole(`Whole scene · ${(full.bytes / 1e6).toFixed(1)} MB`, () => stage.replaceScene(file));
+    stage.offerWhole(window.fwTexts.text("viewer.whole", { size: (full.bytes / 1e6).toFixed(1) }), () => stage.replaceScene(file));
   } else await stage.replaceScene(file);
 }
 
 const invitation = () => {
   const bytes = fileOf()?.bytes;
-  return `${props.view?.invite ?? "Show in 3D"}${bytes ? ` · ${(bytes / 1e6).toFixed(1)} MB` : ""}`;
+  return `${window.fwTexts.text(props.view?.invite ?? "viewer.show")}${bytes ? ` · ${(bytes / 1e6).toFixed(1)} MB` : ""}`;
 };
 const accept = () => { asked = true; refresh(); };
 
 function placeholder() {
   const file = fileOf();
   if (!props.view?.cameras && !file) {
-    host.innerHTML = `<p class="fw-empty">The scene in 3D appears here.</p>`;
+    host.innerHTML = `<p class="fw-empty">${window.fwTexts.text("viewer.empty")}</p>`;
     return;
   }
   const poster = posterUrl();
@@ -77,7 +77,7 @@ async function refresh() {
     await open();
   } catch (error) {
     loading = null;
-    host.querySelector("button")?.replaceChildren("The viewer could not be loaded. Try again");
+    host.querySelector("button")?.replaceChildren(window.fwTexts.text("viewer.not_loaded"));
     console.warn("viewer", error);
     return;
   }

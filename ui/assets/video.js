@@ -19,16 +19,16 @@ const sight = new IntersectionObserver((entries) => {
 function show() {
   const { video, poster } = props.value ?? {};
   if (!video?.url) {
-    host.innerHTML = `<p class="fw-empty">The video of the scene appears here.</p>`;
+    host.innerHTML = `<p class="fw-empty">${window.fwTexts.text("result.video_empty")}</p>`;
     return;
   }
   const player = document.createElement("video");
   Object.assign(player, { muted: true, loop: true, controls: true, playsInline: true, preload: "metadata" });
   player.autoplay = !calm.matches;
-  player.setAttribute("aria-label", "Video along the camera path");
+  player.setAttribute("aria-label", window.fwTexts.text("result.video_name"));
   if (poster?.url) player.poster = poster.url;
   player.addEventListener("error", () => {
-    host.innerHTML = `<p class="fw-empty" role="alert">The video is gone: results are kept for an hour. Generate it again.</p>`;
+    host.innerHTML = `<p class="fw-empty" role="alert">${window.fwTexts.text("result.video_gone")}</p>`;
   });
   player.addEventListener("loadedmetadata", () => {
     player.style.maxWidth = `${MOST_ENLARGED * player.videoWidth}px`; // a small film shown large is only soft

@@ -12,6 +12,8 @@ from typing import Any
 
 import gradio as gr
 
+from ui.texts import attributes, html
+
 _SCRIPT = (Path(__file__).parents[1] / "assets" / "picker.js").read_text(encoding="utf-8")
 
 
@@ -21,8 +23,9 @@ class Choice:
 
     Attributes:
         name: Its value.
-        title: Shown below the picture.
-        caption: What a screen reader says as well, and the tooltip.
+        title: Shown below the picture; a key of `ui.texts`, or "=" and the words.
+        caption: What a screen reader says as well, and the tooltip; likewise.
+        credit: Said after the caption, in no language.
         still: A picture, a file below a static folder.
         moving: The same with motion, shown while the tile is pointed at or has the focus, unless the visitor asked for
             less motion.
@@ -35,6 +38,7 @@ class Choice:
     still: Path | None = None
     moving: Path | None = None
     words: str = ""
+    credit: str = ""
 
 
 class Picker(gr.HTML):
@@ -43,7 +47,9 @@ class Picker(gr.HTML):
     def __init__(
         self, choices: list[Choice], *, legend: str, group: str, value: str | None = None, **kwargs: Any
     ) -> None:
-        """A gallery of `choices`; `group` is the radio group's name and a CSS class, `legend` its spoken name."""
+        """A gallery of `choices`; `group` is the radio group's name and a CSS class, `legend` the key of its
+        spoken name.
+        """
         super().__init__(
             value=value,
             html_template=_template(choices, legend, group),
@@ -60,19 +66,21 @@ class Picker(gr.HTML):
 def _template(choices: list[Choice], legend: str, group: str) -> str:
     tiles = "".join(_tile(choice, group) for choice in choices)
     return (
-        f'<fieldset class="fw-picker fw-picker-{escape(group)}"><legend>{escape(legend)}</legend>'
+        f'<fieldset class="fw-picker fw-picker-{escape(group)}"><legend>{html(legend)}</legend>'
         f'<div class="fw-tiles">{tiles}</div></fieldset>'
     )
 
 
 def _tile(choice: Choice, group: str) -> str:
-    name, title, caption = escape(choice.name), escape(choice.title), escape(choice.caption)
+    name = escape(choice.name)
+    title = escape(choice.title[1:]) if choice.title.startswith("=") else html(choice.title)
+    said = [choice.caption, *([f"={choice.credit}"] if choice.credit else [])]
     picture = f'<span class="fw-tile-words" aria-hidden="true">{escape(choice.words)}</span>'
     if choice.still is not None:
         moving = "" if choice.moving is None else f' data-moving="{escape(choice.moving.as_posix())}"'
         picture = f'<img alt="" loading="lazy" decoding="async" data-still="{escape(choice.still.as_posix())}"{moving}>'
     return (
-        f'<label class="fw-tile" title="{caption}"><input type="radio" name="fw-{escape(group)}" value="{name}" '
-        f'aria-label="{title}. {caption}"><span class="fw-tile-picture">{picture}</span>'
+        f'<label class="fw-tile" {attributes(title=said)}><input type="radio" name="fw-{escape(group)}" value="{name}" '
+        f"{attributes(aria_label=[choice.title, *said])}><span class='fw-tile-picture'>{picture}</span>"
         f'<span class="fw-tile-title" aria-hidden="true">{title}</span></label>'
     )

@@ -13,6 +13,7 @@ from PIL import Image
 
 from flashworld.io.images.crops import crop_box
 from flashworld.types import Frame
+from ui.texts import html
 
 if TYPE_CHECKING:
     from flashworld.io.images.reading import Photo
@@ -40,10 +41,11 @@ def crop_html(photo: Photo, height: int, width: int) -> str:
     crop = crop_box(rows, columns, height, width)
     lost = 1 - crop.width * crop.height / (rows * columns)
     if lost < 0.01:
-        return f'<p class="fw-note">The whole picture is used, at {width} × {height}.</p>'
-    where = "left and right" if crop.width < columns else "top and bottom"
+        return f'<p class="fw-note">{html("crop.whole", width=width, height=height)}</p>'
+    where = "sides" if crop.width < columns else "ends"
+    values = {"width": width, "height": height, "lost": f"{lost:.0%}"}
     if lost < SEEN_LOSS:
-        return f'<p class="fw-note">Used at {width} × {height}; {lost:.0%} is cut off at the {where}.</p>'
+        return f'<p class="fw-note">{html(f"crop.{where}", **values)}</p>'
     small = Image.fromarray(photo.pixels)
     small.thumbnail((PREVIEW_SIDE_PX, PREVIEW_SIDE_PX))
     shrink = small.width / columns
@@ -54,8 +56,8 @@ def crop_html(photo: Photo, height: int, width: int) -> str:
         slice(round(crop.x0 * shrink), round((crop.x0 + crop.width) * shrink)),
     )
     shown[window] = bright[window]
-    text = f"The bright part is used ({width} × {height}); {lost:.0%} is cut off at the {where}."
-    return f'<img class="fw-crop" alt="{escape(text)}" src="{data_url(shown)}"><p class="fw-note">{escape(text)}</p>'
+    said = html(f"crop.bright_{where}", **values)
+    return f'<img class="fw-crop" alt="" src="{data_url(shown)}"><p class="fw-note">{said}</p>'
 
 
 def error_html(message: str) -> str:

@@ -8,10 +8,14 @@ from html import escape, unescape
 
 from flashworld.progress import STAGE_TITLES, Progress
 from ui.components.pictures import data_url
+from ui.texts import Html, attributes, html
 
 PLACE_JS = """(text) => {
   const place = document.querySelector("#fw-progress .fw-place-in-line");
-  if (place && place.textContent !== text) place.textContent = text;
+  if (place && place.dataset.place !== text) {
+    place.dataset.place = text;
+    place.innerHTML = text;
+  }
 }"""
 """Writes into the waiting text if it still stands there: an answer that comes late must not replace what followed."""
 
@@ -28,14 +32,18 @@ def progress_html(progress: Progress, picture: str | None, left_s: float | None 
     now = names.index(progress.stage)
     classes = ["done"] * now + ['now" aria-current="step'] + ["todo"] * (len(names) - now - 1)
     steps = "".join(
-        f'<li class="{kind}">{escape(STAGE_TITLES[name])}</li>' for name, kind in zip(names, classes, strict=True)
+        f'<li class="{kind}">{html(f"stage.{name}")}</li>' for name, kind in zip(names, classes, strict=True)
     )
     percent = round(100 * min(max(progress.fraction, 0.0), 1.0))
-    image = f'<img src="{picture}" alt="Preview of the scene so far">' if picture else '<div class="fw-blank"></div>'
+    image = (
+        f'<img src="{picture}" {attributes(alt=["progress.preview"])}>' if picture else '<div class="fw-blank"></div>'
+    )
+    step = html("progress.step", step=progress.step, steps=progress.steps) if progress.steps else ""
+    name = attributes(aria_label=["progress.name"])
     return (
-        f'<section class="fw-progress" aria-label="Progress">{image}'
-        f'<div class="fw-progress-text"><p role="status">{escape(progress.message)}</p>'
-        f'<progress max="100" value="{percent}" aria-label="Progress">{percent} %</progress>'
+        f'<section class="fw-progress" {name}>{image}'
+        f'<div class="fw-progress-text"><p role="status">{html(f"stage.{progress.stage}")}{step}</p>'
+        f'<progress max="100" value="{percent}" {name}>{percent} %</progress>'
         f"{_left_html(left_s)}"
         f'<ol class="fw-steps">{steps}</ol></div></section>'
     )
@@ -49,9 +57,10 @@ def _left_html(left_s: float | None) -> str:
 
 def waiting_html() -> str:
     """Before the first step: the request is in the queue. `PLACE_JS` writes the place in it."""
+    name = attributes(aria_label=["progress.name"])
     return (
-        '<section class="fw-progress" aria-label="Progress"><div class="fw-blank"></div><div class="fw-progress-text">'
-        '<p role="status">Waiting for a free place</p><progress aria-label="Progress"></progress>'
+        f'<section class="fw-progress" {name}><div class="fw-blank"></div><div class="fw-progress-text">'
+        f'<p role="status">{html("progress.waiting")}</p><progress {name}></progress>'
         '<p class="fw-left fw-place-in-line" role="status"></p></div></section>'
     )
 
@@ -59,8 +68,8 @@ def waiting_html() -> str:
 def message_html(text: str, *, bad: bool = False) -> str:
     """One sentence in the place of the progress: stopped, or failed."""
     role = "alert" if bad else "status"
-    sentence = text[:1].upper() + text[1:]
-    return f'<p class="fw-message{" fw-bad" if bad else ""}" role="{role}">{escape(sentence)}</p>'
+    sentence = text if isinstance(text, Html) else escape(text[:1].upper() + text[1:])
+    return f'<p class="fw-message{" fw-bad" if bad else ""}" role="{role}">{sentence}</p>'
 
 
 def plain_text(message: str) -> str:

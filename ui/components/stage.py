@@ -75,7 +75,7 @@ def stage_view(
     focus_distance: float | None = None,
     seconds: float = DEFAULT_VIDEO_SECONDS,
     poster: str | None = None,
-    invite: str = "Show in 3D",
+    invite: str = "viewer.show",
     note: str = "",
     play: bool = False,
     full: Path | None = None,
@@ -93,8 +93,8 @@ def stage_view(
         focus_distance: How far ahead of the first look the view turns about, scene units.
         seconds: How long playing the path takes.
         poster: A picture in the place of the scene until that is drawn, a file that the page may serve.
-        invite: Text of the button that loads it.
-        note: A sentence over the view, for a path without its scene; empty for none.
+        invite: Key of the text of the button that loads it.
+        note: Key of a sentence over the view, for a path without its scene; empty for none.
         play: Follow the path there and back a few times, unless the visitor takes over.
         full: The whole scene, which takes the light one's place; a file that the page may serve.
     """

@@ -23,8 +23,8 @@ SIZE = (96, 144)
 def preset_choices() -> list[Choice]:
     """A tile for every template."""
     return [
-        Choice(name, preset.title, preset.caption, FOLDER / f"{name}.still.webp", FOLDER / f"{name}.webp")
-        for name, preset in PRESETS.items()
+        Choice(name, f"preset.{name}", f"preset.{name}.caption", FOLDER / f"{name}.still.webp", FOLDER / f"{name}.webp")
+        for name in PRESETS
     ]
 
 

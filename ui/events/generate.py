@@ -26,6 +26,7 @@ from ui.parts.plain import connect_plain
 from ui.parts.result import ResultPart, connect_landing, result_updates, stale_html
 from ui.parts.run import RunPart, estimate_seconds, estimating, read_settings
 from ui.sessions import Sessions
+from ui.texts import html
 
 JOBS = "flashworld-jobs"
 """Page and API share one line and one limit."""
@@ -131,12 +132,12 @@ def _connect_ends(page: gr.Blocks, turns: Turns, running: Any, run: RunPart, out
 
     def stopped(request: gr.Request) -> list:
         turns.stop(request.session_hash or "")
-        return [message_html("Stopped. Nothing was made; your settings are still here."), *idle]
+        return [message_html(html("run.stopped")), *idle]
 
     def held(request: gr.Request) -> Any:
         """Said at once where the next job has to wait for the end of the stopped one."""
         waits = turns.stopping(request.session_hash or "")
-        return message_html("Ending the one you stopped; then this one starts.") if waits else gr.skip()
+        return message_html(html("run.ending")) if waits else gr.skip()
 
     def succeeded(request: gr.Request) -> None:
         turns.succeeded(request.session_hash or "")
@@ -145,7 +146,7 @@ def _connect_ends(page: gr.Blocks, turns: Turns, running: Any, run: RunPart, out
         """Failed or stopped: the buttons are back, and a job that never started says so."""
         turns.end(request.session_hash or "")
         unfinished = "fw-progress" in (progress or "")
-        text = message_html("It did not start: too many people are waiting. Try again in a minute.", bad=True)
+        text = message_html(html("run.full"), bad=True)
         return [text if unfinished else gr.skip(), *idle]
 
     def left(request: gr.Request) -> None:

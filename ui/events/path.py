@@ -50,7 +50,7 @@ def first_view(defaults: Defaults, preset: str) -> dict:
     """The stage when the page opens."""
     form = read_form("template", preset, "", "", None, "", *_default_knobs())
     cameras, _ = form.cameras(defaults.frames, defaults.height, defaults.width, defaults.fov_y_deg)
-    return stage_view(cameras, defaults.height, defaults.width, invite="Show the path in 3D")
+    return stage_view(cameras, defaults.height, defaults.width, invite="viewer.show_path")
 
 
 def _default_knobs() -> list[float]:
@@ -139,7 +139,7 @@ def _connect_picture(inputs: InputsPart, path: PathPart, run: RunPart) -> None:
         if photo is not None:
             height, width = parse_size(size)
             portrait = photo.pixels.shape[0] > 1.15 * photo.pixels.shape[1]
-            match = next((t for t in _titles(run) if portrait == (parse_size(t)[0] > parse_size(t)[1])), size)
+            match = next((s for s in _sizes(run) if portrait == (parse_size(s)[0] > parse_size(s)[1])), size)
             if portrait != (height > width):
                 new_size, (height, width) = match, parse_size(match)
             fov = exif_fov(photo, height, width) or gr.skip()
@@ -156,7 +156,7 @@ def _connect_picture(inputs: InputsPart, path: PathPart, run: RunPart) -> None:
     )
 
 
-def _titles(run: RunPart) -> list[str]:
+def _sizes(run: RunPart) -> list[str]:
     return [str(choice[1]) for choice in run.size.choices if isinstance(choice, tuple)]
 
 
@@ -184,13 +184,13 @@ def _show_path(image: str | None, size: str, frames: float, fov: float, index: f
         if _nothing_yet(values):
             return [gr.skip(), ""]
         return [
-            gr.update(view={"refused": "This path cannot be used. Drawn is the last one that can."}),
+            gr.update(view={"refused": "viewer.bad_path"}),
             error_html(str(error)),
         ]
     view = stage_view(
         cameras, height, width,
         picture=picture, picture_index=min(int(index), int(frames) - 1),
-        keyframes=dict(form.recording), recording=form.source == "record", invite="Show the path in 3D",
+        keyframes=dict(form.recording), recording=form.source == "record", invite="viewer.show_path",
     )  # fmt: skip
     return [gr.update(view=view), remarks_html(notes)]
 

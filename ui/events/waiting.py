@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ui.texts import html
+
 
 def place_text(ahead: int | None, seconds_each: float, at_once: int) -> str:
-    """Such as "2 people ahead of you · about 40 s"; empty when nothing waits.
+    """As HTML, such as "2 people ahead of you · about 40 s"; empty when nothing waits.
 
     Args:
         ahead: As `ui.gradio_compat.people_ahead` gives it.
@@ -14,18 +16,18 @@ def place_text(ahead: int | None, seconds_each: float, at_once: int) -> str:
     if ahead is None:
         return ""
     if ahead == 0:
-        return "You are next"
-    people = "1 person" if ahead == 1 else f"{ahead} people"
-    return f"{people} ahead of you · {about(seconds_each * ahead / at_once)}"
+        return html("waiting.next")
+    people = html("waiting.one") if ahead == 1 else html("waiting.many", people=ahead)
+    return f"{people} · {about(seconds_each * ahead / at_once)}"
 
 
 def about(seconds: float) -> str:
-    """A duration as people would guess it: "a few seconds", "about 25 s", "about 3 min"."""
+    """A duration as people would guess it, as HTML: "a few seconds", "about 25 s", "about 3 min"."""
     if seconds < 5:
-        return "a few seconds"
+        return html("waiting.few")
     if seconds < 90:
-        return f"about {max(5, round(seconds / 5) * 5)} s"
-    return f"about {round(seconds / 60)} min"
+        return html("waiting.about_s", seconds=max(5, round(seconds / 5) * 5))
+    return html("waiting.about_min", minutes=round(seconds / 60))
 
 
 def seconds_left(elapsed: float, fraction: float, estimate: float) -> float:

@@ -17,10 +17,11 @@ from ui.events.camera_path import EMPTY_RECORDING
 from ui.events.quiet import QUIET
 from ui.examples import Example, load_examples
 from ui.parts.inputs import InputsPart
-from ui.parts.path import AS_USUAL, LOOPS, PathPart
+from ui.parts.path import LOOPS, USUAL, PathPart
 from ui.parts.result import ResultPart, connect_landing, result_updates
-from ui.parts.run import RunPart, size_title
+from ui.parts.run import RunPart, size_value
 from ui.parts.share import template_updates
+from ui.texts import html
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,12 @@ def build_examples(service: Service) -> ExamplesPart:
     if not examples:
         return ExamplesPart(None, {})
     choices = [
-        Choice(e.name, e.title, e.caption, e.thumbnail, words=e.request.get("text") or "") for e in examples.values()
+        Choice(
+            e.name, e.said("title"), e.said("caption"), e.thumbnail, credit=e.credit, words=e.request.get("text") or ""
+        )
+        for e in examples.values()
     ]
-    picker = Picker(choices, legend="Start from an example", group="example", elem_id="fw-examples")
+    picker = Picker(choices, legend="examples.legend", group="example", elem_id="fw-examples")
     return ExamplesPart(picker, examples)
 
 
@@ -87,9 +91,9 @@ def connect_examples(part: ExamplesPart, inputs: InputsPart, path: PathPart, run
 def _form(example: Example, sizes: list[str], run: RunPart) -> list:
     request = example.request
     preset, params, file_text = _path(request.get("trajectory"))
-    loop = next((title for title, value in LOOPS.items() if value is params.get("loop")), AS_USUAL)
+    loop = next((name for name, value in LOOPS.items() if value is params.get("loop")), USUAL)
     video = request.get("video") or {}
-    size = size_title(request["height"], request["width"]) if "height" in request else ""
+    size = size_value(request["height"], request["width"]) if "height" in request else ""
     return [
         None if example.picture is None else str(example.picture),
         request.get("text") or "",
@@ -98,7 +102,7 @@ def _form(example: Example, sizes: list[str], run: RunPart) -> list:
         EMPTY_RECORDING,
         file_text,
         loop,
-        params.get("easing", AS_USUAL),
+        params.get("easing", USUAL),
         request.get("fov_y_deg") or 60,
         request.get("image_index", 0),
         size if size in sizes else gr.skip(),
@@ -126,6 +130,6 @@ def _template(request: Mapping[str, Any]) -> list:
 
 def _result(example: Example, count: int) -> tuple[str, list]:
     if example.result is None:
-        return message_html("The form is filled. Press Generate to make this scene."), [gr.skip()] * count
+        return message_html(html("examples.filled")), [gr.skip()] * count
     made_from = (None if example.picture is None else str(example.picture), example.request.get("text") or "")
     return "", [made_from, *result_updates(example.result)]

@@ -16,7 +16,8 @@ from flashworld.limits import MAX_IMAGE_BYTES, MAX_PROMPT_CHARS
 from ui.components.pictures import crop_html, error_html
 from ui.contract import Service
 from ui.examples import EXAMPLES_DIR
-from ui.parts.words import PLACEHOLDER, connect_words, known_words
+from ui.parts.words import connect_words, known_words
+from ui.texts import html, text
 from ui.uploads import known_file
 
 SHOWN_BY_BROWSERS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif"}
@@ -59,9 +60,9 @@ class InputsPart:
 def build_inputs(service: Service) -> InputsPart:
     """Draw step 1."""
     some = service.understood is not None
-    gr.HTML('<h2 class="fw-step"><b>1</b> Picture, words, or both</h2>', apply_default_css=False)
+    gr.HTML(f'<h2 class="fw-step"><b>1</b> {html("inputs.step")}</h2>', apply_default_css=False)
     image = PictureInput(
-        label="Picture",
+        label=text("inputs.picture"),
         type="filepath",
         image_mode=None,
         sources=["upload", "clipboard", "webcam"],
@@ -72,11 +73,9 @@ def build_inputs(service: Service) -> InputsPart:
     )
     crop = gr.HTML("", elem_id="fw-crop", apply_default_css=False)
     prompt = gr.Textbox(
-        label="Words",
-        placeholder=PLACEHOLDER if some else "A cosy reading corner under a skylight",
-        info=known_words()
-        if some
-        else "Optional with a picture. What stands still works best: places, rooms, landscapes.",
+        label=text("inputs.words"),
+        placeholder=text("words.placeholder" if some else "inputs.placeholder"),
+        info=known_words() if some else text("inputs.info"),
         lines=2,
         max_lines=6,
         max_length=MAX_PROMPT_CHARS,

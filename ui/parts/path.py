@@ -14,11 +14,12 @@ from ui.components.slider import Slider
 from ui.components.thumbnails import preset_choices
 from ui.contract import Defaults
 from ui.events.camera_path import EMPTY_RECORDING, PathForm, Source
+from ui.texts import html, text
 
 START_PRESET = "orbit_right"
-AS_USUAL = "as usual"
-EASING_TITLES = {"linear": "even", "smooth": "smooth", "ease_in": "slow start", "ease_out": "slow end"}
-LOOPS: dict[str, bool | None] = {AS_USUAL: None, "come back to the start": True, "stay open": False}
+USUAL = "usual"
+"""Loop and pace as the template has them."""
+LOOPS: dict[str, bool | None] = {USUAL: None, "closed": True, "open": False}
 KNOB_NAMES = tuple(dict.fromkeys(param.name for preset in PRESETS.values() for param in preset.params))
 
 
@@ -75,7 +76,7 @@ def knob_updates(preset_name: str) -> list[dict]:
 
 def _slider(param: Any) -> dict[str, Any]:
     return {
-        "label": f"{param.title} ({param.unit})",
+        "label": text(parameter_key(param)),
         "value": param.default,
         "minimum": param.minimum,
         "maximum": param.maximum,
@@ -83,34 +84,38 @@ def _slider(param: Any) -> dict[str, Any]:
     }
 
 
+def parameter_key(param: Any) -> str:
+    """The key of a parameter's name and unit among the page's texts."""
+    return "parameter." + param.title.lower().replace(" ", "_")
+
+
 def caption_html(preset_name: str) -> str:
     """The chosen template in a sentence."""
-    preset = PRESETS[preset_name]
-    return f'<p class="fw-note"><b>{preset.title}.</b> {preset.caption}</p>'
+    return f'<p class="fw-note"><b>{html(f"preset.{preset_name}")}.</b> {html(f"preset.{preset_name}.caption")}</p>'
 
 
 def build_path_part(defaults: Defaults) -> PathPart:
     """Draw step 2."""
-    gr.HTML('<h2 class="fw-step"><b>2</b> Camera path</h2>', apply_default_css=False)
+    gr.HTML(f'<h2 class="fw-step"><b>2</b> {html("path.step")}</h2>', apply_default_css=False)
     source = gr.State("template")
     with gr.Tabs(selected="template", elem_id="fw-path-tabs") as tabs:
-        with gr.Tab("Templates", id="template") as template_tab:
+        with gr.Tab(text("path.templates"), id="template") as template_tab:
             picker, caption, knobs, loop, easing = _templates()
-        with gr.Tab("By hand", id="record") as record_tab:
+        with gr.Tab(text("path.by_hand"), id="record") as record_tab:
             recording, recorded_note = _record()
-        with gr.Tab("From a file", id="file") as file_tab:
+        with gr.Tab(text("path.from_file"), id="file") as file_tab:
             file, file_text = _file()
     note = gr.HTML("", elem_id="fw-path-note", apply_default_css=False)
-    with gr.Accordion("Lens, and where your picture stands", open=False, elem_id="fw-lens"):
+    with gr.Accordion(text("path.lens"), open=False, elem_id="fw-lens"):
         fov = Slider(
-            MIN_FOV_DEG, MAX_FOV_DEG, defaults.fov_y_deg, step=0.5, label="Field of view (degrees, top to bottom)",
-            info="Taken from the photo where it says so", elem_id="fw-fov",
+            MIN_FOV_DEG, MAX_FOV_DEG, defaults.fov_y_deg, step=0.5, label=text("path.fov"),
+            info=text("path.fov_info"), elem_id="fw-fov",
         )  # fmt: skip
         image_index = Slider(
-            0, defaults.frames - 1, 0, step=1, label="Your picture is view number",
-            info="0 is where the path begins", elem_id="fw-image-index",
+            0, defaults.frames - 1, 0, step=1, label=text("path.index"),
+            info=text("path.index_info"), elem_id="fw-image-index",
         )  # fmt: skip
-    download = gr.Button("Download this path (JSON)", size="sm", variant="secondary", elem_id="fw-path-download")
+    download = gr.Button(text("path.download"), size="sm", variant="secondary", elem_id="fw-path-download")
     return PathPart(
         source, tabs, {"template": template_tab, "record": record_tab, "file": file_tab}, picker, caption,
         knobs, loop, easing, recording, recorded_note, file, file_text, fov, image_index, download, note,
@@ -118,17 +123,17 @@ def build_path_part(defaults: Defaults) -> PathPart:
 
 
 def _templates() -> tuple:
-    picker = Picker(
-        preset_choices(), legend="Camera path templates", group="preset", value=START_PRESET, elem_id="fw-presets"
-    )
+    picker = Picker(preset_choices(), legend="path.legend", group="preset", value=START_PRESET, elem_id="fw-presets")
     caption = gr.HTML(caption_html(START_PRESET), apply_default_css=False)
     with gr.Column(elem_classes="fw-knobs"):
         knobs = [_knob(name) for name in KNOB_NAMES]
     with gr.Row(elem_classes="fw-knobs"):
-        loop = gr.Radio(list(LOOPS), value=AS_USUAL, label="Loop", min_width=120, elem_id="fw-loop")
+        loop = gr.Radio(
+            [(text(f"path.{name}"), name) for name in LOOPS], value=USUAL, label=text("path.loop"), min_width=120, elem_id="fw-loop",
+        )  # fmt: skip
         easing = gr.Radio(
-            [(AS_USUAL, AS_USUAL), *((EASING_TITLES.get(name, name), name) for name in EASINGS)],
-            value=AS_USUAL, label="Pace", min_width=120, elem_id="fw-easing",
+            [(text(f"path.{name}"), name) for name in (USUAL, *EASINGS)],
+            value=USUAL, label=text("path.pace"), min_width=120, elem_id="fw-easing",
         )  # fmt: skip
     return picker, caption, knobs, loop, easing
 
@@ -141,29 +146,22 @@ def _knob(name: str) -> Slider:
 
 
 def _record() -> tuple[gr.State, gr.HTML]:
-    gr.HTML(
-        '<p class="fw-note">Fly through the stage in the <b>Path</b> tab (or through a finished scene in the <b>3D</b> '
-        "tab) and add a keyframe wherever the camera should pass: key <kbd>K</kbd>, or the button below the view.</p>",
-        apply_default_css=False,
-    )
+    gr.HTML(f'<p class="fw-note">{html("path.record_note")}</p>', apply_default_css=False)
     return gr.State(EMPTY_RECORDING), gr.HTML(recorded_html(0), elem_id="fw-recorded", apply_default_css=False)
 
 
 def recorded_html(count: int) -> str:
     """How many keyframes there are and what is missing."""
-    missing = " Two make a path." if count < 2 else ""
-    return f'<p class="fw-note" role="status"><b>{count}</b> keyframe{"" if count == 1 else "s"} recorded.{missing}</p>'
+    said = html("path.recorded_few" if count < 2 else "path.recorded", count=count)
+    return f'<p class="fw-note" role="status">{said}</p>'
 
 
 def _file() -> tuple[gr.File, gr.Textbox]:
-    gr.HTML(
-        '<p class="fw-note">Reads JSON of this project, of the original FlashWorld, of nerfstudio '
-        "(<code>transforms.json</code>, <code>camera_path.json</code>) and of Gaussian Splatting "
-        "(<code>cameras.json</code>), and <code>.chan</code> from Blender. Axes: x right, y up, looking along −z.</p>",
-        apply_default_css=False,
-    )
+    gr.HTML(f'<p class="fw-note">{html("path.file_note")}</p>', apply_default_css=False)
     file = gr.File(
-        label="Path file", file_types=[".json", ".chan"], type="filepath", height=110, elem_id="fw-path-file"
+        label=text("path.file"), file_types=[".json", ".chan"], type="filepath", height=110, elem_id="fw-path-file"
     )
-    text = gr.Textbox(label="or paste it here", lines=4, max_lines=8, elem_id="fw-path-text", elem_classes="fw-mono")
-    return file, text
+    pasted = gr.Textbox(
+        label=text("path.paste"), lines=4, max_lines=8, elem_id="fw-path-text", elem_classes="fw-mono"
+    )  # fmt: skip
+    return file, pasted

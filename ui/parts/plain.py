@@ -25,10 +25,8 @@ if TYPE_CHECKING:
 BLANK = str(STATIC_DIR / "blank.splat")
 """One Gaussian nobody sees. Gradio's viewer goes on drawing after its value was taken away, and keeps one of the
 browser's sixteen WebGL contexts; given another file it lets go of the last one."""
-NOTHING = "A smaller copy of the scene appears here."
-NO_SCENE = "This example comes with its film alone. Press Generate to make its scene."
-NOT_MADE = "The smaller copy for this viewer could not be made. The scene itself and its files are not affected."
-DRAWING = "Drawing the scene. Without a graphics card this takes up to a minute."
+NOTHING, NO_SCENE, NOT_MADE, DRAWING = "plain.nothing", "result.no_scene", "plain.not_made", "plain.drawing"
+"""Keys of the texts on the cover."""
 _SCRIPT = (Path(__file__).parents[1] / "assets" / "cover.js").read_text(encoding="utf-8")
 
 logger = logging.getLogger(__name__)
@@ -38,7 +36,7 @@ class Cover(gr.HTML):
     """A sentence in front of the viewer; with `drawing` it goes when the viewer has had its frames."""
 
     def __init__(self, *, value: str = NOTHING, drawing: bool = False, **kwargs: Any) -> None:
-        """Shows `value`."""
+        """Shows the text of that key."""
         self.drawing = drawing  # first: a word quoted in the script and not set would be taken for an event
         super().__init__(
             value=value,

@@ -14,6 +14,7 @@ from ui.components.stage import Stage, stage_view
 from ui.contract import FileName, Result
 from ui.events.quiet import QUIET
 from ui.parts.plain import PlainPart, PlainSource, build_plain, plain_source
+from ui.texts import TEXTS, html, text
 
 DOWNLOADS: dict[FileName, str] = {
     "ply": "PLY",
@@ -24,19 +25,11 @@ DOWNLOADS: dict[FileName, str] = {
     "html": "HTML",
 }
 """Their order and names; sizes are added when there is a result."""
-STAGE_TITLES = {
-    "text": "text", "text_context": "text for the views", "vae_encoder": "picture", "transformer": "views",
-    "gaussian_decoder": "scene", "render": "video",
-}  # fmt: skip
-"""What the library times, in words for people."""
 TOTAL = "total"
 SHOWN_SECONDS = 0.05
 LANDING_JS = "(_, source) => [window.fwChosenTab, source]"
 """`progress.js` keeps the tab that was chosen: an answer of the server could come after the next click."""
 _PROGRESS = (Path(__file__).parents[1] / "assets" / "progress.js").read_text(encoding="utf-8")
-OPENING = '<p class="fw-note">The scene of an example. Yours will take its place.</p>'
-STALE = "This scene was made from an earlier picture or earlier words."
-NO_SCENE = "This example comes with its video alone. Press Generate to make its scene."
 
 
 class VideoData(GradioModel):
@@ -121,29 +114,35 @@ def build_result_part(first_view: dict, opening: Result | None = None) -> Result
         given = {"value": scene_file(opening), "view": scene_view(opening)}
     with gr.Column(elem_id="fw-area"):
         with gr.Tabs(selected="scene" if given else "path", elem_id="fw-result-tabs") as tabs:
-            with gr.Tab("Fly", id="scene") as scene_tab:
-                _purpose("The scene in 3D: drag to look, or play the path.")
+            with gr.Tab(text("tab.fly"), id="scene") as scene_tab:
+                _purpose("tab.fly_line")
                 scene_stage = Stage(origin="scene", elem_id="fw-scene-stage", **given)
-            with gr.Tab("Film", id="video") as video_tab:
-                _purpose("The path as a film, to watch and to send.")
+            with gr.Tab(text("tab.film"), id="video") as video_tab:
+                _purpose("tab.film_line")
                 video = SceneVideo(elem_id="fw-video")
-            with gr.Tab("Quick look", id="plain") as plain_tab:
-                _purpose("A smaller copy, for where Fly does not work.")
+            with gr.Tab(text("tab.quick"), id="plain") as plain_tab:
+                _purpose("tab.quick_line")
                 plain = build_plain(plain_tab, opening)
-            with gr.Tab("Path", id="path") as path_tab:
-                _purpose("The next scene’s cameras: record your own here.")
+            with gr.Tab(text("tab.path"), id="path") as path_tab:
+                _purpose("tab.path_line")
                 path_stage = Stage(origin="path", view=first_view, elem_id="fw-path-stage")
         progress = gr.HTML("", js_on_load=_PROGRESS, elem_id="fw-progress", apply_default_css=False)
         stale = gr.HTML("", elem_id="fw-stale", apply_default_css=False)
     chosen = gr.Textbox("", visible="hidden", label="Tab", interactive=False)
     made_from = gr.State(None)
-    facts = gr.HTML(OPENING if given else "", elem_id="fw-facts", apply_default_css=False)
+    opened = f'<p class="fw-note">{html("result.opening")}</p>' if given else ""
+    facts = gr.HTML(opened, elem_id="fw-facts", apply_default_css=False)
     with gr.Row(elem_classes="fw-downloads") as actions:
         downloads: dict[FileName, gr.DownloadButton] = {
             name: gr.DownloadButton(
-                title, interactive=False, size="sm", min_width=90, elem_id=f"fw-download-{name}", variant="secondary"
+                _download_title(name),
+                interactive=False,
+                size="sm",
+                min_width=90,
+                elem_id=f"fw-download-{name}",
+                variant="secondary",
             )
-            for name, title in DOWNLOADS.items()
+            for name in DOWNLOADS
         }
     return ResultPart(
         progress, chosen, made_from, stale, tabs, path_tab, video_tab, scene_tab, path_stage, video, scene_stage, plain, facts, downloads, actions,
@@ -156,9 +155,9 @@ def size_label(path: Path) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 999_500 else f"{max(1, round(size / 1e3))} kB"
 
 
-def _purpose(sentence: str) -> None:
+def _purpose(key: str) -> None:
     """A tab's first line."""
-    gr.HTML(f'<p class="fw-note fw-purpose">{sentence}</p>', apply_default_css=False)
+    gr.HTML(f'<p class="fw-note fw-purpose">{html(key)}</p>', apply_default_css=False)
 
 
 def scene_file(result: Result) -> Path | None:
@@ -180,8 +179,8 @@ def scene_view(result: Result) -> dict:
         result.width,
         picture_index=result.image_index,
         focus_distance=result.focus_distance,
-        invite="Show the scene in 3D",
-        note="" if scene_file(result) else NO_SCENE,
+        invite="viewer.show_scene",
+        note="" if scene_file(result) else "result.no_scene",
         play=True,
         full=full_scene(result),
         poster=result.files["poster"].as_posix() if "poster" in result.files else None,
@@ -222,31 +221,40 @@ def landing(chosen: str, source: PlainSource | None) -> Any:
 def stale_html(made_from: tuple[str | None, str] | None, image: str | None, text: str) -> str:
     """A sentence when the scene shown was not made from this picture and these words."""
     stale = made_from is not None and made_from != (image, text or "")
-    return f'<p class="fw-note fw-stale" role="status">{STALE}</p>' if stale else ""
+    return f'<p class="fw-note fw-stale" role="status">{html("result.stale")}</p>' if stale else ""
+
+
+def _download_title(name: FileName) -> str:
+    return str(text("tab.path")) if name == "path" else DOWNLOADS[name]
 
 
 def _download_update(name: FileName, path: Path | None) -> dict:
     if path is None:
-        return gr.update(label=DOWNLOADS[name], value=None, interactive=False)
-    return gr.update(label=f"{DOWNLOADS[name]} · {size_label(path)}", value=str(path), interactive=True)
+        return gr.update(label=_download_title(name), value=None, interactive=False)
+    return gr.update(label=f"{_download_title(name)} · {size_label(path)}", value=str(path), interactive=True)
+
+
+def _grouped(count: int) -> str:
+    return f"{count:,}".replace(",", " ")
 
 
 def facts_html(result: Result) -> str:
     """Seed, size of the scene, how long it took; folded, where the time went."""
-    parts = [f"Seed <b>{result.seed}</b>", f"<b>{result.gaussians:,}</b> Gaussians".replace(",", " ")]
+    parts = [html("result.seed", seed=result.seed), html("result.gaussians", count=_grouped(result.gaussians))]
     if result.light_gaussians:
-        count = f"{result.light_gaussians:,}".replace(",", " ")
-        parts.append(f"light scene of <b>{count}</b>, <b>{result.light_psnr_db:.1f} dB</b> along the path")
+        count = _grouped(result.light_gaussians)
+        parts.append(html("result.light", count=count, psnr=f"{result.light_psnr_db:.1f}"))
     if TOTAL in result.timings:
-        parts.append(f"made in <b>{result.timings[TOTAL]:.1f} s</b>")
+        parts.append(html("result.made_in", seconds=f"{result.timings[TOTAL]:.1f}"))
     stages = {name: seconds for name, seconds in result.timings.items() if name != TOTAL and seconds >= SHOWN_SECONDS}
     name = "/".join(next(iter(result.files.values())).parts[-3:-1]) if result.files else ""
     line = f'<p class="fw-note fw-facts" data-result="{escape(name)}">{" · ".join(parts)}</p>'
     if not stages:
         return line
     rows = "".join(
-        f"<li>{escape(STAGE_TITLES.get(name, name.replace('_', ' ')))} <b>{seconds:.1f} s</b></li>"
+        f"<li>{html(f'time.{name}') if f'time.{name}' in TEXTS['en'] else escape(name.replace('_', ' '))} "
+        f"<b>{seconds:.1f} s</b></li>"
         for name, seconds in stages.items()
     )
-    times = f'<details class="fw-note fw-times"><summary>Where the time went</summary><ul>{rows}</ul></details>'
+    times = f'<details class="fw-note fw-times"><summary>{html("result.times")}</summary><ul>{rows}</ul></details>'
     return f'<div class="fw-done">{line}{times}</div>'

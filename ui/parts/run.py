@@ -14,12 +14,9 @@ from flashworld.limits import MAX_FPS, MAX_FRAMES, MAX_SEED, MAX_VIDEO_SECONDS, 
 from ui.components.pictures import error_html
 from ui.components.slider import Slider
 from ui.contract import Defaults, Service
+from ui.texts import html, text
 
 QUALITIES = ("low", "medium", "high")
-QUOTA = (
-    "Daily GPU time on this Space: 2 min without an account, 5 min signed in, 40 min with PRO. "
-    "It renews 24 hours after the first use."
-)
 LOOK_SECONDS = 1.5
 """How often a waiting page asks for its place in the queue."""
 
@@ -72,21 +69,26 @@ def read_settings(size: str, frames: float, fps: float, seconds: float, quality:
 
 
 def parse_size(size: str) -> tuple[int, int]:
-    """From "704×480 landscape" (width first, as people say it) to (height, width).
+    """From "704×480" (width first, as people say it) to (height, width).
 
     Raises:
         InputError: there is none.
     """
     if not size:
         raise InputError("choose a picture size")
-    width, height = (int(part) for part in size.split(" ")[0].split("×"))
+    width, height = (int(part) for part in size.split("×"))
     return height, width
+
+
+def size_value(height: int, width: int) -> str:
+    """(480, 704) to "704×480"."""
+    return f"{width}×{height}"
 
 
 def size_title(height: int, width: int) -> str:
     """(480, 704) to "704×480 landscape"."""
     shape = "landscape" if width > height else "portrait" if height > width else "square"
-    return f"{width}×{height} {shape}"
+    return f"{size_value(height, width)} {text(f'run.{shape}')}"
 
 
 def estimate_seconds(service: Service, settings: SceneSettings, image: str | None) -> float:
@@ -99,9 +101,9 @@ def estimate_seconds(service: Service, settings: SceneSettings, image: str | Non
 def estimate_html(service: Service, settings: SceneSettings, image: str | None = None) -> str:
     """What Generate will cost, in one line."""
     seconds = estimate_seconds(service, settings, image)
-    about = f"{seconds:.0f} s" if seconds >= 10 else f"{max(seconds, 0.1):.1f} s"
-    where = "of GPU time" if service.uses_gpu_quota else "on this machine"
-    return f'<p class="fw-estimate">About <b>{about}</b> {where}</p>'
+    about = f"{seconds:.0f}" if seconds >= 10 else f"{max(seconds, 0.1):.1f}"
+    said = html("run.about_gpu" if service.uses_gpu_quota else "run.about_here", seconds=about)
+    return f'<p class="fw-estimate">{said}</p>'
 
 
 def estimating(service: Service, run: RunPart, image: gr.Image) -> dict[str, Any]:
@@ -121,7 +123,7 @@ def build_run_part(defaults: Defaults, service: Service) -> RunPart:
     with gr.Column(elem_classes="fw-card"):
         settings = _settings(defaults)
         if service.uses_gpu_quota:
-            gr.HTML(f'<p class="fw-note">{QUOTA}</p>', apply_default_css=False)
+            gr.HTML(f'<p class="fw-note">{html("run.quota")}</p>', apply_default_css=False)
     video = VideoSettings(fps=defaults.fps, seconds=defaults.seconds)
     first = SceneSettings(defaults.frames, defaults.height, defaults.width, video)
     with gr.Column(elem_classes="fw-card fw-launch"):
@@ -130,8 +132,12 @@ def build_run_part(defaults: Defaults, service: Service) -> RunPart:
             estimate = gr.HTML(
                 estimate_html(service, first), elem_id="fw-estimate", apply_default_css=False, min_width=120
             )
-            generate = gr.Button("Generate", variant="primary", size="lg", min_width=120, elem_id="fw-generate")
-            stop = gr.Button("Stop", variant="stop", size="lg", min_width=120, visible=False, elem_id="fw-stop")
+            generate = gr.Button(
+                text("run.generate"), variant="primary", size="lg", min_width=120, elem_id="fw-generate"
+            )
+            stop = gr.Button(
+                text("run.stop"), variant="stop", size="lg", min_width=120, visible=False, elem_id="fw-stop"
+            )
     ticket = gr.Textbox("", visible="hidden", label="Ticket", interactive=False)  # changes when a job may begin
     place = gr.Textbox("", visible="hidden", label="Place in the queue", interactive=False)
     line = gr.Timer(LOOK_SECONDS, active=False)
@@ -141,22 +147,27 @@ def build_run_part(defaults: Defaults, service: Service) -> RunPart:
 def _settings(
     defaults: Defaults,
 ) -> tuple[gr.Radio, Slider, gr.Number, gr.Checkbox, Slider, Slider, gr.Radio]:
-    gr.HTML('<h2 class="fw-step"><b>3</b> Generate</h2>', apply_default_css=False)
+    gr.HTML(f'<h2 class="fw-step"><b>3</b> {html("run.step")}</h2>', apply_default_css=False)
     with gr.Row(elem_classes="fw-seed-row"):
-        seed = gr.Number(42, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=110, elem_id="fw-seed")
-        randomize = gr.Checkbox(True, label="New seed each time", min_width=140, elem_id="fw-randomize")
-    with gr.Accordion("More settings", open=False, elem_id="fw-more"):
-        titles = [size_title(*size) for size in defaults.sizes]
-        size = gr.Radio(titles, value=titles[0], label="Picture size", elem_id="fw-size")
+        seed = gr.Number(
+            42, label=text("run.seed"), precision=0, minimum=0, maximum=MAX_SEED, min_width=110, elem_id="fw-seed"
+        )
+        randomize = gr.Checkbox(True, label=text("run.randomize"), min_width=140, elem_id="fw-randomize")
+    with gr.Accordion(text("run.more"), open=False, elem_id="fw-more"):
+        sizes = [(size_title(*size), size_value(*size)) for size in defaults.sizes]
+        size = gr.Radio(sizes, value=sizes[0][1], label=text("run.size"), elem_id="fw-size")
         frames = Slider(
-            MIN_FRAMES, MAX_FRAMES, defaults.frames, step=1, label="Views",
-            info="How many pictures of the scene are made", elem_id="fw-frames",
+            MIN_FRAMES, MAX_FRAMES, defaults.frames, step=1, label=text("run.views"),
+            info=text("run.views_info"), elem_id="fw-frames",
         )  # fmt: skip
         with gr.Row():
-            fps = Slider(5, MAX_FPS, defaults.fps, step=1, label="Video: pictures a second", elem_id="fw-fps")
+            fps = Slider(5, MAX_FPS, defaults.fps, step=1, label=text("run.fps"), elem_id="fw-fps")
             seconds = Slider(
-                0, min(20, MAX_VIDEO_SECONDS), defaults.seconds, step=0.5, label="Video: seconds",
-                info="0: one second between views", elem_id="fw-seconds",
+                0, min(20, MAX_VIDEO_SECONDS), defaults.seconds, step=0.5, label=text("run.seconds"),
+                info=text("run.seconds_info"), elem_id="fw-seconds",
             )  # fmt: skip
-        quality = gr.Radio(list(QUALITIES), value="high", label="Video: quality", elem_id="fw-quality")
+        quality = gr.Radio(
+            [(text(f"run.{name}"), name) for name in QUALITIES], value="high", label=text("run.quality"),
+            elem_id="fw-quality",
+        )  # fmt: skip
     return size, frames, seed, randomize, fps, seconds, quality

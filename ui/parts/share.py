@@ -17,18 +17,13 @@ from ui.parts.inputs import InputsPart
 from ui.parts.path import KNOB_NAMES, PathPart, caption_html, knob_updates, read_form, recorded_html
 from ui.parts.run import RunPart, parse_size
 from ui.share import Shared, knobs_text, pack, read_knobs, read_query, share_query, unpack
+from ui.texts import text
 
 COPY_JS = """async (query) => {
   const link = window.location.origin + window.location.pathname + "?" + query;
   try { await navigator.clipboard.writeText(link); } catch { /* shown for copying by hand */ }
   return link;
 }"""
-
-
-IN_A_LINK = "Holds words, path, seed and lens; a picture cannot travel in it."
-WITHOUT_PATH = (
-    "Too much for a link: a path of many views, or the end of long words, is left out. Send the path as JSON along."
-)
 
 
 @dataclass(frozen=True)
@@ -43,9 +38,9 @@ class SharePart:
 def build_share(actions: gr.Row) -> SharePart:
     """Draw the button in the row of what can be done with a result, and below it the place of the link."""
     with actions:
-        button = gr.Button("Copy link", size="sm", min_width=90, variant="secondary", elem_id="fw-share")
+        button = gr.Button(text("share.copy"), size="sm", min_width=90, variant="secondary", elem_id="fw-share")
     link = gr.Textbox(
-        label="Link (copied)", info=IN_A_LINK,
+        label=text("share.link"), info=text("share.holds"),
         visible=False, interactive=False, buttons=["copy"], elem_id="fw-link",
     )  # fmt: skip
     return SharePart(button, link, gr.Textbox(visible=False))
@@ -54,10 +49,10 @@ def build_share(actions: gr.Row) -> SharePart:
 def connect_share(page: gr.Blocks, share: SharePart, inputs: InputsPart, path: PathPart, run: RunPart) -> None:
     """Wire the button, and fill the form from the address when the page opens."""
 
-    def query(text: str, seed: float | None, fov: float, frames: float, size: str, *values: Any) -> list:
+    def query(words: str, seed: float | None, fov: float, frames: float, size: str, *values: Any) -> list:
         link, whole = share_query(
             Shared(
-                text=text or "",
+                text=words or "",
                 seed=None if seed is None else int(seed),
                 fov=fov,
                 frames=int(frames),
@@ -65,7 +60,7 @@ def connect_share(page: gr.Blocks, share: SharePart, inputs: InputsPart, path: P
                 **_shared_path(read_form(*values), int(frames), size, fov),
             )
         )
-        return [link, gr.update(info=IN_A_LINK if whole else WITHOUT_PATH)]
+        return [link, gr.update(info=text("share.holds" if whole else "share.without_path"))]
 
     settings = [inputs.prompt, run.seed, path.fov, run.frames, run.size]
     share.button.click(query, [*settings, *path.inputs], [share.query, share.link], **QUIET).success(
@@ -117,8 +112,8 @@ def _path_updates(shared: Shared) -> list:
             return [gr.skip()] * 5
         note = recorded_html(len(recording["keyframes"]))
         return ["record", gr.Tabs(selected="record"), recording, note, gr.skip()]
-    text = unpack(shared.cameras) if shared.cameras else ""
-    return ["file", gr.Tabs(selected="file"), gr.skip(), gr.skip(), text] if text else [gr.skip()] * 5
+    cameras = unpack(shared.cameras) if shared.cameras else ""
+    return ["file", gr.Tabs(selected="file"), gr.skip(), gr.skip(), cameras] if cameras else [gr.skip()] * 5
 
 
 def template_updates(name: str, values: dict[str, float]) -> list:

@@ -1,8 +1,7 @@
 // Fetch a scene with progress, and say in words what went wrong.
+import { text } from "./texts.js";
 
 export class SceneError extends Error {}
-
-const GONE = "The scene file is gone: results are kept for an hour. Generate it again.";
 
 /** Bytes of a file; `onProgress(loaded, total)` with total 0 when unknown. Throws SceneError with a readable text. */
 export async function download(url, { signal, onProgress }) {
@@ -11,9 +10,12 @@ export async function download(url, { signal, onProgress }) {
     response = await fetch(url, { signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new SceneError("The scene could not be fetched. Check the connection and try again.");
+    throw new SceneError(text("viewer.unreachable"));
   }
-  if (!response.ok) throw new SceneError([403, 404].includes(response.status) ? GONE : `The scene could not be fetched (${response.status}).`);
+  if (!response.ok) {
+    const gone = [403, 404].includes(response.status);
+    throw new SceneError(gone ? text("viewer.gone") : text("viewer.refused", { status: response.status }));
+  }
   const total = Number(response.headers.get("content-length")) || 0;
   const reader = response.body.getReader();
   const parts = [];
@@ -38,5 +40,5 @@ export async function download(url, { signal, onProgress }) {
 export function checkSceneBytes(bytes, kind) {
   const starts = (...head) => head.every((value, index) => bytes[index] === value);
   const good = { ply: starts(0x70, 0x6c, 0x79), spz: starts(0x1f, 0x8b), splat: bytes.length % 32 === 0 }[kind];
-  if (!bytes.length || !good) throw new SceneError("The scene file is damaged and cannot be shown. Generate it again.");
+  if (!bytes.length || !good) throw new SceneError(text("viewer.damaged"));
 }

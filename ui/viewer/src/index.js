@@ -1,8 +1,7 @@
 // Entry: puts a stage into an element and keeps it in step with the page.
 import { NoWebGL } from "./world.js";
 import { Stage } from "./stage.js";
-
-const NO_WEBGL = "This browser cannot show 3D (WebGL 2 is off or missing). The video and the downloads work without it.";
+import { text } from "./texts.js";
 
 /** Make a stage in `root`. Returns null, with a text in place of the canvas, where WebGL 2 is missing. */
 export function mount(root, { onKeyframes }) {
@@ -12,11 +11,11 @@ export function mount(root, { onKeyframes }) {
     return stage;
   } catch (error) {
     if (!(error instanceof NoWebGL)) throw error;
-    const text = document.createElement("p");
-    text.className = "fw-no-webgl";
-    text.setAttribute("role", "alert");
-    text.textContent = NO_WEBGL;
-    root.replaceChildren(text);
+    const line = document.createElement("p");
+    line.className = "fw-no-webgl";
+    line.setAttribute("role", "alert");
+    line.textContent = text("viewer.no_webgl");
+    root.replaceChildren(line);
     return null;
   }
 }

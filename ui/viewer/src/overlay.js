@@ -1,19 +1,15 @@
 // The canvas with what lies over it: loading progress, failures, key help, announcements.
+import { text } from "./texts.js";
 
-const HELP = "Drag to turn · right-drag to pan · wheel to zoom · W A S D Q E to move, Shift: faster · Esc leaves";
-const RECORD_HELP = HELP.replace("· Esc", "· K adds a keyframe · Esc");
-const TOUCH_HELP = "Drag to turn · two fingers to zoom and move · tap beside it to leave";
-const TOUCH_INVITE = "Tap to turn the view";
-
-const html = (text) => Object.assign(document.createElement("template"), { innerHTML: text }).content.firstElementChild;
+const html = (code) => Object.assign(document.createElement("template"), { innerHTML: code }).content.firstElementChild;
 
 export class Overlay {
   /** `onBack` takes the view back to the path; `records` tells how to record one. */
   constructor(onBack, records) {
-    this.helpText = records ? RECORD_HELP : HELP;
+    this.helpText = text(records ? "viewer.help_record" : "viewer.help");
     this.element = html(`<div class="fw-view"></div>`);
     this.canvas = html(`<canvas class="fw-canvas" tabindex="0" role="application"></canvas>`);
-    this.canvas.setAttribute("aria-label", `3D view. ${this.helpText}`);
+    this.canvas.setAttribute("aria-label", `${text("viewer.name")}. ${this.helpText}`);
     this.help = html(`<p class="fw-keys-help" aria-hidden="true"></p>`);
     this.#tellHelp();
     this.loading = html(`<div class="fw-loading" hidden><progress max="1"></progress><span></span></div>`);
@@ -23,7 +19,7 @@ export class Overlay {
     this.refusal = html(`<p class="fw-over-note fw-refused" role="status" hidden></p>`);
     this.poster = html(`<img class="fw-poster" alt="" hidden>`);
     this.edge = html(`<div class="fw-edge" aria-hidden="true"></div>`);
-    this.back = html(`<button type="button" class="fw-add fw-back" hidden>Back to the path</button>`);
+    this.back = html(`<button type="button" class="fw-add fw-back" hidden>${text("viewer.back")}</button>`);
     this.back.addEventListener("click", onBack);
     this.offered = html(`<div class="fw-offer" hidden><button type="button" class="fw-add"></button></div>`);
     this.whole = html(`<button type="button" class="fw-add fw-whole" hidden></button>`);
@@ -34,7 +30,7 @@ export class Overlay {
   #tellHelp() {
     const touch = matchMedia("(pointer: coarse)").matches;
     const tell = () => {
-      const touched = document.activeElement === this.canvas ? TOUCH_HELP : TOUCH_INVITE;
+      const touched = document.activeElement === this.canvas ? text("viewer.help_touch") : text("viewer.tap");
       this.help.textContent = touch ? touched : this.helpText;
     };
     for (const type of ["focus", "blur"]) this.canvas.addEventListener(type, tell);
@@ -43,13 +39,14 @@ export class Overlay {
 
   /** `loaded` of `total` bytes; total 0 when unknown. */
   progress(loaded, total) {
-    const [bar, text] = this.loading.children;
+    const [bar, line] = this.loading.children;
     this.loading.hidden = false;
     this.failure.hidden = true;
     const mb = (bytes) => (bytes / 1e6).toFixed(1);
     if (total) bar.value = loaded / total;
     else bar.removeAttribute("value");
-    text.textContent = total ? `${Math.round((100 * loaded) / total)} % of ${mb(total)} MB` : `${mb(loaded)} MB`;
+    const percent = Math.round((100 * loaded) / total);
+    line.textContent = total ? text("viewer.progress", { percent, total: mb(total) }) : `${mb(loaded)} MB`;
   }
 
   busy(text) {

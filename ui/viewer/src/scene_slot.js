@@ -1,5 +1,6 @@
 // Holds one splat scene: loads it, puts the whole one in a light one's place, frees it.
 import { SceneError, download } from "./download.js";
+import { text } from "./texts.js";
 
 const LOW_PASS_PX2 = 0.3;
 
@@ -22,14 +23,14 @@ export class SceneSlot {
     } catch (error) {
       if (abort.signal.aborted) return;
       if (!(error instanceof SceneError)) console.warn("scene", error);
-      this.overlay.fail(error instanceof SceneError ? error.message : "The scene could not be shown in this browser.");
+      this.overlay.fail(error instanceof SceneError ? error.message : text("viewer.failed"));
     }
   }
 
   /** Show another file in the place of the present one, which stays until then, and for good if that fails. */
   async replace(file) {
     const { url, signal } = { url: this.url, signal: this.abort.signal };
-    const report = (done, total) => this.overlay.say(`Whole scene: ${Math.round((100 * done) / (total || file.bytes || done))} %`);
+    const report = (done, total) => this.overlay.say(text("viewer.whole_progress", { percent: Math.round((100 * done) / (total || file.bytes || done)) }));
     try {
       const { mesh } = await this.#read(file, signal, report, () => {});
       if (signal.aborted || this.url !== url) return mesh.dispose();
@@ -41,14 +42,14 @@ export class SceneSlot {
     } catch (error) {
       if (signal.aborted) return;
       console.warn("whole scene", error);
-      this.overlay.say("The whole scene could not be shown; this is the light one.");
+      this.overlay.say(text("viewer.whole_failed"));
     }
   }
 
   async #load(file, signal) {
     this.overlay.progress(0, file.bytes ?? 0);
     const report = (done, total) => this.overlay.progress(done, total || file.bytes || 0);
-    const { mesh, splats } = await this.#read(file, signal, report, () => this.overlay.busy("Reading the scene"));
+    const { mesh, splats } = await this.#read(file, signal, report, () => this.overlay.busy(text("viewer.reading")));
     if (signal.aborted) return mesh.dispose();
     this.spark ??= this.#addSpark(splats);
     this.#put(mesh);

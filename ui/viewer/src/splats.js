@@ -1,6 +1,7 @@
 // The only user of Spark. Fetched when the first scene is shown.
 import { SparkRenderer, SplatFileType, SplatMesh } from "@sparkjsdev/spark";
 import { SceneError, checkSceneBytes } from "./download.js";
+import { text } from "./texts.js";
 
 const KINDS = { ply: SplatFileType.PLY, spz: SplatFileType.SPZ, splat: SplatFileType.SPLAT };
 
@@ -21,11 +22,11 @@ export async function createSplats(bytes, kind) {
     await mesh.initialized;
   } catch (error) {
     mesh.dispose();
-    throw new SceneError("The scene file is damaged and cannot be shown. Generate it again.", { cause: error });
+    throw new SceneError(text("viewer.damaged"), { cause: error });
   }
   if (!mesh.splats?.getNumSplats()) {
     mesh.dispose();
-    throw new SceneError("The scene file holds no Gaussians.");
+    throw new SceneError(text("viewer.holds_none"));
   }
   if (kind !== "spz") mesh.quaternion.set(1, 0, 0, 0);
   return mesh;

@@ -8,6 +8,7 @@ import { Player } from "./player.js";
 import { Recorder } from "./recorder.js";
 import { SceneSlot } from "./scene_slot.js";
 import { Toolbar } from "./toolbar.js";
+import { text } from "./texts.js";
 import { World } from "./world.js";
 import { billboard, disposeObject, groundGrid } from "./props.js";
 import { keepNear, mapCorner, overview, readColors, sees, savePicture, toggleFullscreen } from "./view.js";
@@ -75,7 +76,7 @@ export class Stage {
     calm.addEventListener("change", () => calm.matches && this.player.swings && this.togglePlay(), { signal: this.abort.signal });
     this.canvas.addEventListener("webglcontextlost", (event) => {
       event.preventDefault();
-      if (this.world.renderer) this.overlay.fail("The graphics card took the 3D view away. Reload the page to see it again.");
+      if (this.world.renderer) this.overlay.fail(text("viewer.lost"));
     });
     this.#recolor();
   }
@@ -88,7 +89,7 @@ export class Stage {
 
   /** Show another path, picture or list of keyframes; the scene itself comes through `setScene`. */
   async setState(state) {
-    this.overlay.refuse(state.refused ?? "");
+    this.overlay.refuse(state.refused ? text(state.refused) : "");
     if (state.refused) return; // what is drawn stays, dimmed
     this.state = { ...EMPTY, ...state };
     this.path = new CameraPath(this.state.cameras);
@@ -96,7 +97,7 @@ export class Stage {
     this.player.reset(this.path.length, this.state.seconds);
     this.toolbar.setLength(this.path.length);
     this.toolbar.setPlaying(false);
-    this.overlay.tell(this.state.note);
+    this.overlay.tell(this.state.note && text(this.state.note));
     if (!this.slot.mesh) this.overlay.showPoster(this.state.poster ?? null); // else when the scene is replaced
     const { keyframes } = this.state;
     if (keyframes && keyframes.origin !== this.root.dataset.origin && this.keyframes.load(keyframes)) this.recorder.draw();

@@ -1,5 +1,6 @@
 // The row under the canvas: play, scrub, and what can be switched.
 import { icon, iconButton } from "./icons.js";
+import { text } from "./texts.js";
 
 export class Toolbar {
   /** `actions`: play, scrub(place), reset, lens, frusta, fly, snapshot, fullscreen. */
@@ -7,22 +8,22 @@ export class Toolbar {
     this.element = document.createElement("div");
     this.element.className = "fw-toolbar";
     this.element.setAttribute("role", "toolbar");
-    this.element.setAttribute("aria-label", "3D view");
-    this.play = iconButton("play", "Play the path", actions.play);
+    this.element.setAttribute("aria-label", text("viewer.name"));
+    this.play = iconButton("play", text("viewer.play"), actions.play);
     this.scrub = document.createElement("input");
     Object.assign(this.scrub, { type: "range", min: 0, max: 1, step: 0.01, value: 0, className: "fw-scrub" });
-    this.scrub.setAttribute("aria-label", "Place on the path");
+    this.scrub.setAttribute("aria-label", text("viewer.place"));
     this.scrub.addEventListener("input", () => actions.scrub(Number(this.scrub.value)));
     this.place = document.createElement("output");
     this.place.className = "fw-place";
     const toggle = (name, label, action, on) => iconButton(name, label, action, { toggle: on });
-    this.lens = toggle("eye", "Look through the camera", actions.lens, false);
-    this.frusta = toggle("frusta", "Show the cameras", actions.frusta, showCameras);
-    this.fly = toggle("fly", "Fly (drag looks around)", actions.fly, false);
+    this.lens = toggle("eye", text("viewer.look"), actions.lens, false);
+    this.frusta = toggle("frusta", text("viewer.cameras"), actions.frusta, showCameras);
+    this.fly = toggle("fly", text("viewer.fly"), actions.fly, false);
     this.buttons = [
-      iconButton("reset", "Reset the view", actions.reset), this.lens, this.frusta, this.fly,
-      iconButton("camera", "Save a picture of this view", actions.snapshot),
-      iconButton("full", "Full screen", actions.fullscreen),
+      iconButton("reset", text("viewer.reset"), actions.reset), this.lens, this.frusta, this.fly,
+      iconButton("camera", text("viewer.save"), actions.snapshot),
+      iconButton("full", text("viewer.full"), actions.fullscreen),
     ];
     this.element.append(this.play, this.scrub, this.place, ...this.buttons);
   }
@@ -37,13 +38,13 @@ export class Toolbar {
 
   setPlace(place) {
     this.scrub.value = place;
-    const text = this.count > 1 ? `${Math.round(place) + 1} / ${this.count}` : "no path";
-    this.place.textContent = text;
-    this.scrub.setAttribute("aria-valuetext", this.count > 1 ? `camera ${text.replace("/", "of")}` : text);
+    const [camera, cameras] = [Math.round(place) + 1, this.count];
+    this.place.textContent = cameras > 1 ? `${camera} / ${cameras}` : text("viewer.no_path");
+    this.scrub.setAttribute("aria-valuetext", cameras > 1 ? text("viewer.camera_of", { camera, cameras }) : text("viewer.no_path"));
   }
 
   setPlaying(playing) {
-    const label = playing ? "Pause" : "Play the path";
+    const label = text(playing ? "viewer.pause" : "viewer.play");
     this.play.innerHTML = icon(playing ? "pause" : "play");
     this.play.title = label;
     this.play.setAttribute("aria-label", label);

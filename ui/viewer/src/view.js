@@ -1,5 +1,6 @@
 // Framing, colours, pictures of the view, full screen.
 import { Matrix4, PerspectiveCamera, Quaternion, Vector3 } from "three";
+import { text } from "./texts.js";
 
 export const MAP_ASPECT = 4 / 3;
 const ROOM_SHARE = 0.7;
@@ -79,7 +80,7 @@ export function savePicture(stage) {
     link.download = "flashworld-view.png";
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-    stage.overlay.say("Picture saved");
+    stage.overlay.say(text("viewer.saved"));
   });
 }
 
