@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 import yaml
 
 import flashworld
@@ -22,6 +23,18 @@ def test_first_page_is_short_and_every_page_is_linked_from_the_top():
     pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
     top = [*links(ROOT / "README.md"), *links(ROOT / "CONTRIBUTING.md")]
     assert pages <= {link.partition("#")[0] for link in top}
+
+
+@pytest.mark.parametrize("language", ["pt", "zh"])
+def test_first_page_in_another_language_says_as_much(language):
+    page = ROOT / f"README.{language}.md"
+    assert page.name in links(ROOT / "README.md")
+    said, body = page.read_text(encoding="utf-8"), BODY[: BODY.index("\n## Licence and citation")]
+    assert re.findall(r"^```.*?^```", said, re.DOTALL | re.MULTILINE) == re.findall(
+        r"^```.*?^```", body, re.DOTALL | re.MULTILINE
+    )
+    assert said.count("\n## ") == body.count("\n## ")
+    assert {"README.md", "docs/images/scenes.webp", "CONTRIBUTING.md"} <= set(links(page))
 
 
 def test_front_matter_is_what_a_space_takes():
