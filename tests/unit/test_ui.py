@@ -22,7 +22,8 @@ from ui import examples, share
 from ui.components import thumbnails
 from ui.components.pictures import crop_html, remarks_html
 from ui.components.progress_view import message_html, plain_text, progress_html
-from ui.events.camera_path import PathForm, check_recording, file_as_text, parse_path_text
+from ui.events.camera_path import PathForm, check_recording, parse_path_text
+from ui.events.path_files import files_as_text
 from ui.events.waiting import about, place_text, seconds_left
 from ui.parts.run import read_settings
 from ui.sessions import LONGEST_SECONDS, Sessions
@@ -72,14 +73,14 @@ def test_path_text_that_is_no_path_is_refused(text):
 def test_uploaded_path_of_any_form_becomes_text_and_what_was_odd_is_said(tmp_path):
     chan = tmp_path / "camera.chan"
     chan.write_text("1 0 0 0 0 0 0 50\n2 0 0 -1 0 0 0 50\n")
-    cameras, notes = PathForm("file", "", file_text=file_as_text(chan)).cameras(3, 96, 128, 60.0)
+    cameras, notes = PathForm("file", "", file_text=files_as_text([chan])).cameras(3, 96, 128, 60.0)
     np.testing.assert_allclose(cameras.positions[:, 2], [0, -0.5, -1], atol=1e-6)
     frames = [
         {"file_path": f"{name}.png", "transform_matrix": np.eye(4).tolist(), "camera_angle_x": 1.0} for name in (2, 1)
     ]
     shuffled = tmp_path / "transforms.json"
     shuffled.write_text(json.dumps({"frames": frames}))
-    _, notes = PathForm("file", "", file_text=file_as_text(shuffled)).cameras(3, 96, 128, 60.0)
+    _, notes = PathForm("file", "", file_text=files_as_text([shuffled])).cameras(3, 96, 128, 60.0)
     assert notes
     assert "<li>" in remarks_html(notes)
     assert remarks_html(()) == ""

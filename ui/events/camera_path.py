@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from flashworld.errors import TrajectoryError
-from flashworld.limits import MAX_JSON_BYTES
 
 if TYPE_CHECKING:
     from flashworld.cameras import Cameras
@@ -30,7 +27,7 @@ class PathForm:
         preset: Name of the template.
         params: The template's knobs, with `loop` and `easing`.
         recording: Keyframes from the stage, as `check_recording` returns them.
-        file_text: Path JSON, uploaded (`file_as_text`) or pasted.
+        file_text: Path JSON, uploaded (`path_files.files_as_text`) or pasted.
     """
 
     source: Source
@@ -88,24 +85,6 @@ def parse_path_text(text: str) -> PathSource:
     if not text.strip():
         raise TrajectoryError("path file: upload or paste the JSON of a camera path first")
     return read_path_bytes(text.encode("utf-8", "replace"), ".json", "path file")
-
-
-def file_as_text(file: Path) -> str:
-    """An uploaded path file as path JSON: JSON as it stands, other forms translated.
-
-    Raises:
-        TrajectoryError: it cannot be read, is too large, or not a path in its suffix's form.
-    """
-    from flashworld.trajectories.files import read_path_bytes
-
-    try:
-        with file.open("rb") as opened:
-            raw = opened.read(MAX_JSON_BYTES + 1)
-    except OSError as error:
-        raise TrajectoryError("path file: it cannot be read, upload it again") from error
-    if file.suffix.lower() != ".json":
-        return json.dumps(read_path_bytes(raw, file.suffix, "path file"))
-    return raw.decode("utf-8-sig", "replace")  # what is no text is refused as no JSON, beside the box
 
 
 def check_recording(data: object) -> dict[str, Any]:

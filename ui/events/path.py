@@ -16,7 +16,8 @@ from flashworld.trajectories.json_forms import trajectory_to_json
 from ui.components.pictures import data_url, error_html, remarks_html
 from ui.components.stage import stage_view
 from ui.contract import Defaults, Service
-from ui.events.camera_path import check_recording, exif_fov, file_as_text
+from ui.events.camera_path import check_recording, exif_fov
+from ui.events.path_files import files_as_text
 from ui.events.quiet import QUIET
 from ui.parts.inputs import InputsPart, show_crop, showable
 from ui.parts.path import PathPart, caption_html, knob_updates, read_form, recorded_html
@@ -101,15 +102,15 @@ def _connect_choices(path: PathPart, result: ResultPart, refresh: dict) -> None:
     path.picker.pick(picked, None, outputs, trigger_mode="multiple", **QUIET)
     for name, tab in path.tab_of.items():
         tab.select(lambda name=name: name, None, path.source, **QUIET).then(**refresh)
-    path.file.upload(_read_file, path.file, [path.file_text, path.note], **QUIET)
+    path.file.upload(_read_files, path.file, [path.file_text, path.note], **QUIET)
 
 
-def _read_file(name: str | None) -> list:
+def _read_files(names: list[str] | None) -> list:
     """The box's text, and a refusal beside it."""
-    if name is None:
+    if not names:
         return ["", ""]
     try:
-        return [file_as_text(Path(name)), gr.skip()]
+        return [files_as_text([Path(name) for name in names]), gr.skip()]
     except InputError as error:
         return ["", error_html(str(error))]
 

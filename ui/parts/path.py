@@ -14,6 +14,7 @@ from ui.components.slider import Slider
 from ui.components.thumbnails import preset_choices
 from ui.contract import Defaults
 from ui.events.camera_path import EMPTY_RECORDING, PathForm, Source
+from ui.events.path_files import SUFFIXES
 from ui.texts import html, text
 
 START_PRESET = "orbit_right"
@@ -159,7 +160,12 @@ def recorded_html(count: int) -> str:
 def _file() -> tuple[gr.File, gr.Textbox]:
     gr.HTML(f'<p class="fw-note">{html("path.file_note")}</p>', apply_default_css=False)
     file = gr.File(
-        label=text("path.file"), file_types=[".json", ".chan"], type="filepath", height=110, elem_id="fw-path-file"
+        label=text("path.file"),
+        file_types=SUFFIXES,
+        file_count="multiple",
+        type="filepath",
+        height=110,
+        elem_id="fw-path-file",
     )
     pasted = gr.Textbox(
         label=text("path.paste"), lines=4, max_lines=8, elem_id="fw-path-text", elem_classes="fw-mono"
