@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from flashworld.inputs import GenerationRequest, VideoSettings
     from flashworld.nano.language import Understood
 
-FileName = Literal["ply", "spz", "viewer", "plain", "video", "poster", "path", "zip", "html"]
+FileName = Literal["ply", "spz", "viewer", "plain", "video", "poster", "path", "zip", "html", "request"]
 """Files of a result. Downloads: ply, spz, video (MP4), path (JSON), zip. `viewer` is the light SPZ that the 3D view shows
-before `spz`, where that is heavy; `plain` the small .splat for `gr.Model3D`, `poster` a WebP. `html` is made by the page."""
+before `spz`, where that is heavy; `plain` the small .splat for `gr.Model3D`, `poster` a WebP. `html` and `request` (JSON, without the picture) are made by the page."""
 
 
 @dataclass(frozen=True)

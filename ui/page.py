@@ -22,6 +22,7 @@ from ui.parts.about import build_about, header_html
 from ui.parts.examples import build_examples, connect_examples
 from ui.parts.inputs import build_inputs
 from ui.parts.path import START_PRESET, build_path_part
+from ui.parts.publish import build_publish, connect_publish
 from ui.parts.result import build_result_part
 from ui.parts.run import build_run_part
 from ui.parts.share import build_share, connect_share
@@ -58,11 +59,13 @@ def build_page(service: Service, *, sessions: Sessions | None = None, opening: R
             with gr.Column(scale=7, min_width=320, elem_id="fw-result"):
                 result = build_result_part(first_view(service.defaults, START_PRESET), opening)
                 share = build_share(result.actions)
+                publish = build_publish(result.actions)
         build_about()
         connect_path(service, inputs, path, run, result)
         connect_generate(page, service, sessions, inputs, path, run, result)
-        connect_examples(examples, inputs, path, run, result)
+        connect_examples(examples, sessions, inputs, path, run, result)
         connect_share(page, share, inputs, path, run)
+        connect_publish(publish, result, sessions)
         connect_api(service, sessions)
         _connect_visits(page, sessions)
     page.queue(max_size=service.queue_size, default_concurrency_limit=8, api_open=False)  # nobody skips the queue

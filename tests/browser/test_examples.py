@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import re
 
 from steps import DONE, SCENE_STAGE, note_result, open_tab, show_scene, stage_js, wait_for_result, wait_for_result_tab
 
-from ui.examples import load_examples
+from ui.examples import load_examples, opening_result
 
 
 def choose(page, name: str) -> None:
@@ -68,3 +69,15 @@ def test_own_picture_after_an_example_takes_the_examples_words_and_marks_its_sce
     page.set_input_files("#fw-image input[type=file]", photo)
     page.wait_for_selector("#fw-examples input:checked", state="detached")
     assert page.input_value("#fw-prompt textarea") == "words of the visitor's own"
+
+
+def test_scene_of_an_example_comes_as_a_web_page_too(visit, tmp_path):
+    page = visit()
+    choose(page, "coffee")
+    page.wait_for_selector("#fw-download-html:not([disabled])")
+    with page.expect_download() as saved:
+        page.locator("#fw-download-html").click()
+    saved.value.save_as(tmp_path / "scene.html")
+    written = (tmp_path / "scene.html").read_text(encoding="utf-8")
+    assert "fw-viewer" in written
+    assert base64.b64encode(opening_result().files["viewer"].read_bytes()[:300]).decode() in written

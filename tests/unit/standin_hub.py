@@ -13,11 +13,12 @@ from urllib.parse import unquote, urlsplit
 
 
 class StandInHub:
-    """Repositories in memory: branch -> path -> content. A branch's newest commit can also be asked for by its hash."""
+    """Repositories in memory, of any kind: branch -> path -> content. A branch's newest commit can also be asked for by its hash."""
 
     def __init__(self) -> None:
         self.repos: dict[str, dict[str, dict[str, bytes]]] = {}
         self.commits = 0
+        self.tokens: set[str] = set()
         self.url = ""
 
     def create(self, repo_id: str, *revisions: str) -> None:
@@ -57,7 +58,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = unquote(urlsplit(self.path).path).strip("/").split("/")
-        if parts[:2] == ["api", "models"]:
+        if parts[0] == "datasets":
+            parts = parts[1:]
+        if parts[0] == "api":
             repo_id, verb, revision = "/".join(parts[2:4]), parts[4], parts[5]
             if (files := self._find(repo_id, revision)) is None:
                 return
@@ -80,6 +83,18 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         parts = unquote(urlsplit(self.path).path).strip("/").split("/")
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.hub.tokens.add(self.headers.get("Authorization", ""))
+        if parts[1:] == ["repos", "create"]:
+            asked = json.loads(body)
+            name = f"{asked['organization']}/{asked['name']}"
+            there = name in self.hub.repos
+            if not there:
+                self.hub.create(name)
+            self._json({"url": f"{self.hub.url}/{asked.get('type', 'model')}s/{name}"}, 409 if there else 200)
+            return
+        if parts[1:] == ["validate-yaml"]:
+            self._json({"errors": [], "warnings": []})
+            return
         repo_id, verb, revision = "/".join(parts[2:4]), parts[4], parts[5]
         if (files := self._find(repo_id, revision)) is None:
             return

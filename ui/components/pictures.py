@@ -13,7 +13,7 @@ from PIL import Image
 
 from flashworld.io.images.crops import crop_box
 from flashworld.types import Frame
-from ui.texts import html
+from ui.texts import Html, html
 
 if TYPE_CHECKING:
     from flashworld.io.images.reading import Photo
@@ -62,7 +62,8 @@ def crop_html(photo: Photo, height: int, width: int) -> str:
 
 def error_html(message: str) -> str:
     """A sentence in red for beside a control."""
-    return f'<p class="fw-note fw-bad" role="alert">{escape(message[:1].upper() + message[1:])}</p>'
+    said = message if isinstance(message, Html) else escape(message[:1].upper() + message[1:])
+    return f'<p class="fw-note fw-bad" role="alert">{said}</p>'
 
 
 def remarks_html(remarks: Sequence[str]) -> str:

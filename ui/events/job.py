@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
 from collections.abc import Iterator
@@ -15,8 +16,10 @@ import gradio as gr
 from flashworld.config import ModelConfig
 from flashworld.errors import Cancelled, InputError, SceneError, WriteError
 from flashworld.inputs import GenerationRequest, build_request
+from flashworld.io.request_json import request_to_json
 from flashworld.limits import MAX_SEED
 from flashworld.progress import Progress
+from flashworld.result import write_text
 from flashworld.serving.sentences import BROKEN
 from ui.contract import Result, Service
 from ui.events.camera_path import PathForm
@@ -114,7 +117,7 @@ def run_job(
         ):
             for step in steps:
                 if isinstance(step, Result):
-                    yield _with_web_page(step, folder)
+                    yield _with_request(_with_web_page(step, folder), request, folder)
                     return
                 yield step
         raise visitor_error(RuntimeError("the service gave no result"))
@@ -131,6 +134,17 @@ def _with_web_page(result: Result, folder: Path) -> Result:
     except (SceneError, WriteError):
         logger.exception("the web page of a scene could not be written")
         return result
+
+
+def _with_request(result: Result, request: GenerationRequest, folder: Path) -> Result:
+    """The result and what it was made from, without the picture."""
+    path = folder / "request.json"
+    try:
+        write_text(json.dumps(request_to_json(request, embed_image=False)), path)
+    except WriteError:
+        logger.exception("the request of a scene could not be written")
+        return result
+    return replace(result, files={**result.files, "request": path})
 
 
 def default_model(service: Service) -> ModelConfig:

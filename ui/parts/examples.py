@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from flashworld.errors import WriteError
 from flashworld.trajectories.presets import PRESETS
 from ui.components.picker import Choice, Picker
 from ui.components.progress_view import message_html
@@ -18,10 +21,14 @@ from ui.events.quiet import QUIET
 from ui.examples import Example, load_examples
 from ui.parts.inputs import InputsPart
 from ui.parts.path import LOOPS, USUAL, PathPart
-from ui.parts.result import ResultPart, connect_landing, result_updates
+from ui.parts.result import ResultPart, connect_landing, result_updates, scene_file
 from ui.parts.run import RunPart, size_value
 from ui.parts.share import template_updates
+from ui.sessions import Sessions
 from ui.texts import html
+from ui.web_page import write_web_page
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,8 +62,26 @@ def within_reach(example: Example, service: Service) -> bool:
     return bool(found.phrases) and not found.unknown
 
 
-def connect_examples(part: ExamplesPart, inputs: InputsPart, path: PathPart, run: RunPart, result: ResultPart) -> None:
-    """Fill everything on a click."""
+def connect_examples(
+    part: ExamplesPart, sessions: Sessions, inputs: InputsPart, path: PathPart, run: RunPart, result: ResultPart
+) -> None:
+    """Fill everything on a click; the HTML file of an example's scene is made in `sessions`, like a program's result."""
+    pages: dict[str, Path] = {}
+
+    def with_page(example: Example) -> Example:
+        if example.result is None or scene_file(example.result) is None:
+            return example
+        if example.name not in pages or not pages[example.name].is_file():
+            try:
+                with sessions.new_folder() as folder:
+                    pages[example.name] = write_web_page(example.result, folder)
+            except WriteError:
+                logger.exception("no web page of the example %s", example.name)
+                return example
+        return replace(
+            example, result=replace(example.result, files={**example.result.files, "html": pages[example.name]})
+        )
+
     if part.picker is None:
         return
     form = [
@@ -72,7 +97,7 @@ def connect_examples(part: ExamplesPart, inputs: InputsPart, path: PathPart, run
         example = part.examples.get(name) if isinstance(name, str) else None
         if example is None:
             return [gr.skip()] * len(outputs)
-        note, shown = _result(example, 1 + len(result.outputs))
+        note, shown = _result(with_page(example), 1 + len(result.outputs))
         return [example.name, *_form(example, sizes, run), *_template(example.request), note, *shown]
 
     picking = part.picker.pick(picked, None, outputs, trigger_mode="multiple", **QUIET)

@@ -88,6 +88,7 @@ class ResultPart:
     plain: PlainPart
     facts: gr.HTML
     downloads: dict[FileName, gr.DownloadButton]
+    shown: gr.State
     actions: gr.Row
 
     @property
@@ -99,6 +100,7 @@ class ResultPart:
             self.plain.source,
             self.facts,
             *self.downloads.values(),
+            self.shown,
         ]
 
 
@@ -145,7 +147,7 @@ def build_result_part(first_view: dict, opening: Result | None = None) -> Result
             for name in DOWNLOADS
         }
     return ResultPart(
-        progress, chosen, made_from, stale, tabs, path_tab, video_tab, scene_tab, path_stage, video, scene_stage, plain, facts, downloads, actions,
+        progress, chosen, made_from, stale, tabs, path_tab, video_tab, scene_tab, path_stage, video, scene_stage, plain, facts, downloads, gr.State(None), actions,
     )  # fmt: skip
 
 
@@ -203,6 +205,7 @@ def result_updates(result: Result) -> list[Any]:
         plain_source(result),
         facts_html(result),
         *(_download_update(name, files.get(name)) for name in DOWNLOADS),
+        result,
     ]
 
 
