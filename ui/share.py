@@ -36,7 +36,7 @@ class Shared:
 
     text: str = ""
     path: str = ""
-    knobs: str = ""
+    parameters: str = ""
     seed: int | None = None
     fov: float | None = None
     frames: int | None = None
@@ -90,7 +90,7 @@ def _rounded(data: object) -> object:
     return round(data, PATH_DIGITS) if isinstance(data, float) else data
 
 
-def knobs_text(params: Mapping[str, object]) -> str:
+def parameters_text(params: Mapping[str, object]) -> str:
     """Preset parameters as JSON."""
     return json.dumps(dict(params), separators=(",", ":"))
 
@@ -98,6 +98,8 @@ def knobs_text(params: Mapping[str, object]) -> str:
 def read_query(query: Mapping[str, str]) -> Shared:
     """What a link asks for; wrong or unknown values are left out, since a link comes from anyone."""
     clean: dict[str, Any] = {}
+    if "knobs" in query:  # what links of before call the parameters
+        query = {"parameters": query["knobs"], **query}
     casts = {"seed": int, "frames": int, "fov": float}
     for name in (field.name for field in fields(Shared)):
         try:
@@ -115,11 +117,11 @@ def read_query(query: Mapping[str, str]) -> Shared:
     return Shared(**clean)
 
 
-def read_knobs(shared: Shared) -> dict[str, float]:
+def read_parameters(shared: Shared) -> dict[str, float]:
     """The link's preset parameters, checked; defaults where the link has nothing usable."""
     preset = PRESETS[shared.path]
     try:
-        given = json.loads(shared.knobs or "{}")
+        given = json.loads(shared.parameters or "{}")
         known = {param.name for param in preset.params}
         return preset.resolve({k: v for k, v in given.items() if k in known} if isinstance(given, dict) else {})
     except (ValueError, RecursionError, InputError):  # RecursionError: brackets without end

@@ -45,7 +45,7 @@ def test_page_speaks_the_visitors_language(visit, locale, language):
     page.wait_for_function(
         "(said) => document.querySelector('#fw-form').innerText.includes(said)", arg=said["preset.orbit_left.caption"]
     )
-    assert page.locator("#fw-knob-angle_deg").inner_text().startswith(said["parameter.angle"])
+    assert page.locator("#fw-parameter-angle_deg").inner_text().startswith(said["parameter.angle"])
     assert said["run.about_gpu"].split("<b>")[0].strip() in page.locator("#fw-estimate").inner_text()
     wait_for_language_of_stage(page, said)
     assert untranslated(page, language) == []

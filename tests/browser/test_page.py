@@ -127,7 +127,7 @@ def test_wheel_scrolls_the_page_unless_the_view_has_the_focus(visit):
     assert camera_of(page, PATH_STAGE) != view
 
 
-def test_only_the_knobs_of_a_template_show_and_keyboard_chooses_templates(visit):
+def test_only_the_parameters_of_a_template_show_and_keyboard_chooses_templates(visit):
     page = visit()
     tiles = page.locator("#fw-presets input")
     page.locator("#fw-presets input[value=orbit_right]").focus()
@@ -135,8 +135,8 @@ def test_only_the_knobs_of_a_template_show_and_keyboard_chooses_templates(visit)
     page.wait_for_function("document.querySelector('#fw-presets input:checked')?.value === 'orbit_up'")
     assert tiles.count() == page.evaluate("document.querySelectorAll('#fw-presets input[aria-label*=\". \"]').length")
     page.locator("#fw-presets input[value=zoom_in]").dispatch_event("click")
-    page.wait_for_selector("#fw-knob-factor input", state="visible")
-    page.wait_for_selector("#fw-knob-angle_deg", state="hidden")
+    page.wait_for_selector("#fw-parameter-factor input", state="visible")
+    page.wait_for_selector("#fw-parameter-angle_deg", state="hidden")
 
 
 def test_path_json_goes_out_and_comes_back_unchanged(visit, tmp_path):
@@ -255,17 +255,17 @@ def test_number_beyond_a_sliders_end_is_taken_at_the_end_and_drawn(visit, server
     page = visit()
     wait_for_stage(page, PATH_STAGE)
     page.locator("#fw-presets input[value=spiral]").dispatch_event("click")
-    page.wait_for_selector("#fw-knob-amplitude input", state="visible")
+    page.wait_for_selector("#fw-parameter-amplitude input", state="visible")
     answers = []
     page.on("response", lambda response: answers.append(response.status))
     for typed, end in (("9999", "max"), ("-5", "min")):
         before = page.evaluate(f"JSON.stringify({stage_js(PATH_STAGE)}.state.cameras)")
-        box = page.locator("#fw-knob-amplitude input[type=number]")
+        box = page.locator("#fw-parameter-amplitude input[type=number]")
         box.fill("")
         box.press_sequentially(typed, delay=30)
         box.press("Tab")
         page.wait_for_function(
-            f"(() => {{ const box = document.querySelector('#fw-knob-amplitude input[type=number]'); return box.value === box.{end}; }})()"
+            f"(() => {{ const box = document.querySelector('#fw-parameter-amplitude input[type=number]'); return box.value === box.{end}; }})()"
         )
         page.wait_for_function(f"JSON.stringify({stage_js(PATH_STAGE)}.state.cameras) !== {json.dumps(before)}")
         page.wait_for_timeout(500)
@@ -337,7 +337,7 @@ def test_curved_path_of_few_views_is_drawn_as_a_curve(visit):
     page = visit()
     wait_for_stage(page, PATH_STAGE)
     page.locator("#fw-presets input[value=spiral]").dispatch_event("click")
-    page.wait_for_selector("#fw-knob-amplitude input", state="visible")
+    page.wait_for_selector("#fw-parameter-amplitude input", state="visible")
     bends = f"""(() => {{ const {{ frusta, path }} = {stage_js(PATH_STAGE)};
       const p = frusta.children[1].geometry.attributes.position;
       let widest = 0;
@@ -375,10 +375,10 @@ def test_phone_has_no_sideways_scroll_and_records_by_touch(visit):
 
 
 def test_link_restores_the_settings(visit):
-    page = visit("?text=a%20%3Cb%3Ehall%3C%2Fb%3E&path=spiral&knobs=%7B%22turns%22%3A3%7D&seed=77&fov=45")
+    page = visit("?text=a%20%3Cb%3Ehall%3C%2Fb%3E&path=spiral&parameters=%7B%22turns%22%3A3%7D&seed=77&fov=45")
     page.wait_for_function("document.querySelector('#fw-presets input:checked')?.value === 'spiral'")
     assert page.input_value("#fw-prompt textarea") == "a <b>hall</b>"
-    page.wait_for_function("document.querySelector('#fw-knob-turns input[type=number]').value === '3'")
+    page.wait_for_function("document.querySelector('#fw-parameter-turns input[type=number]').value === '3'")
     assert page.input_value("#fw-seed input") == "77"
 
 

@@ -37,10 +37,10 @@ def requests_of(manifest):
 
 
 def test_json_lines_csv_and_parquet_say_the_same(tmp_path, photo):
-    knobs = {"angle_deg": 10}
+    params = {"angle_deg": 10}
     table = [
         {"id": "a", "image": "photo.png", "text": None, "trajectory": "forward", "params": None, "seed": 3, **SIZES},
-        {"id": "b", "image": None, "text": "a, \"b\"", "trajectory": "orbit_left", "params": json.dumps(knobs),
+        {"id": "b", "image": None, "text": "a, \"b\"", "trajectory": "orbit_left", "params": json.dumps(params),
          "seed": None, **SIZES},
     ]  # fmt: skip
     rows = [{**row, "params": row["params"] and json.loads(row["params"])} for row in table]

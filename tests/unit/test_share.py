@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from flashworld.limits import MAX_FRAMES, MAX_SEED
-from ui.share import MAX_LINK_CHARS, Shared, pack, read_knobs, read_query, share_query, unpack
+from ui.share import MAX_LINK_CHARS, Shared, pack, read_parameters, read_query, share_query, unpack
 
 
 @pytest.mark.parametrize("fov", ["nan", "inf", "-inf", "1e308", "0", "4.9", "151", "x", "\ud800"])
@@ -31,10 +31,10 @@ def test_possible_values_stay():
 
 
 @pytest.mark.parametrize(
-    "knobs", ["[" * 100_000, '{"amplitude":' * 50_000, "9" * 5000, '{"amplitude": NaN}', "[]", "7", "\0"]
+    "parameters", ["[" * 100_000, '{"amplitude":' * 50_000, "9" * 5000, '{"amplitude": NaN}', "[]", "7", "\0"]
 )
-def test_knobs_that_are_none_give_the_defaults(knobs):
-    values = read_knobs(Shared(path="forward", knobs=knobs))
+def test_parameters_that_are_none_give_the_defaults(parameters):
+    values = read_parameters(Shared(path="forward", parameters=parameters))
     assert values == {"amplitude": 0.5} and all(math.isfinite(value) for value in values.values())
 
 

@@ -158,25 +158,26 @@ def test_folder_names_cannot_be_guessed_or_chosen(tmp_path):
 
 
 def test_share_link_round_trip():
-    shared = share.Shared("a <hall> & more", "spiral", share.knobs_text({"turns": 3.0}), 7, 45.5, 12, "704×480")
+    shared = share.Shared("a <hall> & more", "spiral", share.parameters_text({"turns": 3.0}), 7, 45.5, 12, "704×480")
     from urllib.parse import parse_qsl
 
     query, whole = share.share_query(shared)
     back = share.read_query(dict(parse_qsl(query)))
     assert whole
     assert back == shared
-    assert share.read_knobs(back)["turns"] == 3
+    assert share.read_parameters(back)["turns"] == 3
     assert share.read_query({"size": "704×480 landscape"}).size == "704×480"  # as links said it once
+    assert share.read_query({"path": "spiral", "knobs": '{"turns":3}'}).parameters == '{"turns":3}'
 
 
 @pytest.mark.parametrize(
-    "query", [{"path": "nope"}, {"seed": "x"}, {"seed": "-5"}, {"knobs": "[", "path": "spiral"}, {"fov": ""}]
+    "query", [{"path": "nope"}, {"seed": "x"}, {"seed": "-5"}, {"parameters": "[", "path": "spiral"}, {"fov": ""}]
 )
 def test_wrong_links_are_forgiven(query):
     shared = share.read_query(query)
     assert shared.seed is None
     if shared.path:
-        assert share.read_knobs(shared)
+        assert share.read_parameters(shared)
 
 
 def test_every_template_of_today_has_a_still_and_a_moving_picture_of_its_own():

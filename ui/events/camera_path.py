@@ -25,7 +25,7 @@ class PathForm:
     Attributes:
         source: Which of the three ways is chosen.
         preset: Name of the template.
-        params: The template's knobs, with `loop` and `easing`.
+        params: The template's parameters, with `loop` and `easing`.
         recording: Keyframes from the stage, as `check_recording` returns them.
         file_text: Path JSON, uploaded (`path_files.files_as_text`) or pasted.
     """

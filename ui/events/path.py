@@ -20,7 +20,7 @@ from ui.events.camera_path import check_recording, exif_fov
 from ui.events.path_files import files_as_text
 from ui.events.quiet import QUIET
 from ui.parts.inputs import InputsPart, show_crop, showable
-from ui.parts.path import PathPart, caption_html, knob_updates, read_form, recorded_html
+from ui.parts.path import PathPart, caption_html, parameter_updates, read_form, recorded_html
 from ui.parts.result import ResultPart
 from ui.parts.run import RunPart, estimating, parse_size
 
@@ -49,16 +49,16 @@ def _photo(path: str) -> Photo:
 
 def first_view(defaults: Defaults, preset: str) -> dict:
     """The stage when the page opens."""
-    form = read_form("template", preset, "", "", None, "", *_default_knobs())
+    form = read_form("template", preset, "", "", None, "", *_default_parameters())
     cameras, _ = form.cameras(defaults.frames, defaults.height, defaults.width, defaults.fov_y_deg)
     return stage_view(cameras, defaults.height, defaults.width, invite="viewer.show_path")
 
 
-def _default_knobs() -> list[float]:
-    from ui.parts.path import KNOB_NAMES, START_PRESET
+def _default_parameters() -> list[float]:
+    from ui.parts.path import PARAMETER_NAMES, START_PRESET
 
     values = PRESETS[START_PRESET].resolve({})
-    return [values.get(name, 0.0) for name in KNOB_NAMES]
+    return [values.get(name, 0.0) for name in PARAMETER_NAMES]
 
 
 def connect_path(service: Service, inputs: InputsPart, path: PathPart, run: RunPart, result: ResultPart) -> None:
@@ -92,13 +92,13 @@ def connect_path(service: Service, inputs: InputsPart, path: PathPart, run: RunP
 
 def _connect_choices(path: PathPart, result: ResultPart, refresh: dict) -> None:
     def choose(name: str) -> list:
-        return [name, caption_html(name), gr.Tabs(selected="path"), *knob_updates(name)]
+        return [name, caption_html(name), gr.Tabs(selected="path"), *parameter_updates(name)]
 
     def picked(event: gr.EventData) -> list:
         name = event._data.get("name") if isinstance(event._data, dict) else None
-        return choose(name) if isinstance(name, str) and name in PRESETS else [gr.skip()] * (3 + len(path.knobs))
+        return choose(name) if isinstance(name, str) and name in PRESETS else [gr.skip()] * (3 + len(path.parameters))
 
-    outputs = [path.picker, path.caption, result.tabs, *path.knobs]
+    outputs = [path.picker, path.caption, result.tabs, *path.parameters]
     path.picker.pick(picked, None, outputs, trigger_mode="multiple", **QUIET)
     for name, tab in path.tab_of.items():
         tab.select(lambda name=name: name, None, path.source, **QUIET).then(**refresh)

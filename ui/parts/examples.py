@@ -88,7 +88,7 @@ def connect_examples(
         inputs.image, inputs.prompt, path.source, path.tabs, path.recording, path.file_text, path.loop, path.easing,
         path.fov, path.image_index, run.size, run.frames, run.seed, run.randomize, run.fps, run.seconds,
     ]  # fmt: skip
-    template = [path.picker, path.caption, *path.knobs]
+    template = [path.picker, path.caption, *path.parameters]
     outputs = [part.picker, *form, *template, result.progress, result.made_from, *result.outputs]
     sizes = [str(choice[1]) for choice in run.size.choices if isinstance(choice, tuple)]
 

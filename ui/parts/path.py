@@ -21,7 +21,7 @@ START_PRESET = "orbit_right"
 USUAL = "usual"
 """Loop and pace as the template has them."""
 LOOPS: dict[str, bool | None] = {USUAL: None, "closed": True, "open": False}
-KNOB_NAMES = tuple(dict.fromkeys(param.name for preset in PRESETS.values() for param in preset.params))
+PARAMETER_NAMES = tuple(dict.fromkeys(param.name for preset in PRESETS.values() for param in preset.params))
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class PathPart:
     tab_of: dict[str, gr.Tab]
     picker: Picker
     caption: gr.HTML
-    knobs: list[Slider]
+    parameters: list[Slider]
     loop: gr.Radio
     easing: gr.Radio
     recording: gr.State
@@ -48,14 +48,20 @@ class PathPart:
     @property
     def inputs(self) -> list[Any]:
         """What `read_form` wants, in its order."""
-        return [self.source, self.picker, self.loop, self.easing, self.recording, self.file_text, *self.knobs]
+        return [self.source, self.picker, self.loop, self.easing, self.recording, self.file_text, *self.parameters]
 
 
 def read_form(
-    source: Source, preset: str | None, loop: str, easing: str, recording: dict | None, file_text: str, *knobs: float
+    source: Source,
+    preset: str | None,
+    loop: str,
+    easing: str,
+    recording: dict | None,
+    file_text: str,
+    *parameters: float,
 ) -> PathForm:
-    """The controls' values as a form. Only the knobs that the template has are taken."""
-    values = dict(zip(KNOB_NAMES, knobs, strict=True))
+    """The controls' values as a form. Only the parameters that the template has are taken."""
+    values = dict(zip(PARAMETER_NAMES, parameters, strict=True))
     known = PRESETS.get(preset or "")
     params: dict[str, object] = {p.name: values[p.name] for p in known.params} if known else {}
     if LOOPS.get(loop) is not None:
@@ -65,11 +71,11 @@ def read_form(
     return PathForm(source, preset or "", params, recording or EMPTY_RECORDING, file_text or "")
 
 
-def knob_updates(preset_name: str) -> list[dict]:
+def parameter_updates(preset_name: str) -> list[dict]:
     """Show the sliders a template has, with its own ranges, and hide the others."""
     params = {param.name: param for param in PRESETS[preset_name].params}
     updates = []
-    for name in KNOB_NAMES:
+    for name in PARAMETER_NAMES:
         param = params.get(name)
         updates.append(gr.update(visible=False) if param is None else gr.update(**_slider(param), visible=True))
     return updates
@@ -101,7 +107,7 @@ def build_path_part(defaults: Defaults) -> PathPart:
     source = gr.State("template")
     with gr.Tabs(selected="template", elem_id="fw-path-tabs") as tabs:
         with gr.Tab(text("path.templates"), id="template") as template_tab:
-            picker, caption, knobs, loop, easing = _templates()
+            picker, caption, parameters, loop, easing = _templates()
         with gr.Tab(text("path.by_hand"), id="record") as record_tab:
             recording, recorded_note = _record()
         with gr.Tab(text("path.from_file"), id="file") as file_tab:
@@ -119,16 +125,16 @@ def build_path_part(defaults: Defaults) -> PathPart:
     download = gr.Button(text("path.download"), size="sm", variant="secondary", elem_id="fw-path-download")
     return PathPart(
         source, tabs, {"template": template_tab, "record": record_tab, "file": file_tab}, picker, caption,
-        knobs, loop, easing, recording, recorded_note, file, file_text, fov, image_index, download, note,
+        parameters, loop, easing, recording, recorded_note, file, file_text, fov, image_index, download, note,
     )  # fmt: skip
 
 
 def _templates() -> tuple:
     picker = Picker(preset_choices(), legend="path.legend", group="preset", value=START_PRESET, elem_id="fw-presets")
     caption = gr.HTML(caption_html(START_PRESET), apply_default_css=False)
-    with gr.Column(elem_classes="fw-knobs"):
-        knobs = [_knob(name) for name in KNOB_NAMES]
-    with gr.Row(elem_classes="fw-knobs"):
+    with gr.Column(elem_classes="fw-parameters"):
+        parameters = [_parameter(name) for name in PARAMETER_NAMES]
+    with gr.Row(elem_classes="fw-parameters"):
         loop = gr.Radio(
             [(text(f"path.{name}"), name) for name in LOOPS], value=USUAL, label=text("path.loop"), min_width=120, elem_id="fw-loop",
         )  # fmt: skip
@@ -136,14 +142,14 @@ def _templates() -> tuple:
             [(text(f"path.{name}"), name) for name in (USUAL, *EASINGS)],
             value=USUAL, label=text("path.pace"), min_width=120, elem_id="fw-easing",
         )  # fmt: skip
-    return picker, caption, knobs, loop, easing
+    return picker, caption, parameters, loop, easing
 
 
-def _knob(name: str) -> Slider:
+def _parameter(name: str) -> Slider:
     params = {param.name: param for param in PRESETS[START_PRESET].params}
     used = name in params
     param = params.get(name) or next(p for preset in PRESETS.values() for p in preset.params if p.name == name)
-    return Slider(**_slider(param), visible=used, min_width=150, elem_id=f"fw-knob-{name}")
+    return Slider(**_slider(param), visible=used, min_width=150, elem_id=f"fw-parameter-{name}")
 
 
 def _record() -> tuple[gr.State, gr.HTML]:

@@ -14,9 +14,9 @@ from flashworld.trajectories.json_forms import trajectory_to_json
 from ui.events.camera_path import PathForm, check_recording
 from ui.events.quiet import QUIET
 from ui.parts.inputs import InputsPart
-from ui.parts.path import KNOB_NAMES, PathPart, caption_html, knob_updates, read_form, recorded_html
+from ui.parts.path import PARAMETER_NAMES, PathPart, caption_html, parameter_updates, read_form, recorded_html
 from ui.parts.run import RunPart, parse_size
-from ui.share import Shared, knobs_text, pack, read_knobs, read_query, share_query, unpack
+from ui.share import Shared, pack, parameters_text, read_parameters, read_query, share_query, unpack
 from ui.texts import text
 
 COPY_JS = """async (query) => {
@@ -78,19 +78,19 @@ def connect_share(page: gr.Blocks, share: SharePart, inputs: InputsPart, path: P
             gr.skip() if shared.frames is None else min(max(shared.frames, run.frames.minimum), run.frames.maximum),
             shared.size if shared.size in sizes else gr.skip(),
         ]
-        template = template_updates(shared.path, read_knobs(shared) if shared.path else {})
+        template = template_updates(shared.path, read_parameters(shared) if shared.path else {})
         return [*plain, *_path_updates(shared), *template]
 
     outputs = [inputs.prompt, run.seed, run.randomize, path.fov, run.frames, run.size]
     by_hand = [path.source, path.tabs, path.recording, path.recorded_note, path.file_text]
-    page.load(arrive, None, [*outputs, *by_hand, path.picker, path.caption, *path.knobs], **QUIET)
+    page.load(arrive, None, [*outputs, *by_hand, path.picker, path.caption, *path.parameters], **QUIET)
 
 
 def _shared_path(form: PathForm, frames: int, size: str, fov: float) -> dict[str, str]:
     """The path's part of a link; nothing of a path that cannot be used."""
     if form.source == "template":
-        knobs = {name: value for name, value in form.params.items() if name in KNOB_NAMES}
-        return {"path": form.preset, "knobs": knobs_text(knobs)}
+        parameters = {name: value for name, value in form.params.items() if name in PARAMETER_NAMES}
+        return {"path": form.preset, "parameters": parameters_text(parameters)}
     if form.source == "record":
         return {"keys": pack(form.recording)} if form.recording["keyframes"] else {}
     height, width = parse_size(size)
@@ -117,11 +117,11 @@ def _path_updates(shared: Shared) -> list:
 
 
 def template_updates(name: str, values: dict[str, float]) -> list:
-    """Updates for picker, caption and knobs that choose a template with given values; none for no name."""
+    """Updates for picker, caption and parameters that choose a template with given values; none for no name."""
     if name not in PRESETS:
-        return [gr.skip()] * (2 + len(KNOB_NAMES))
-    knobs = knob_updates(name)
-    for update, knob in zip(knobs, KNOB_NAMES, strict=True):
-        if knob in values:
-            update["value"] = values[knob]
-    return [name, caption_html(name), *knobs]
+        return [gr.skip()] * (2 + len(PARAMETER_NAMES))
+    parameters = parameter_updates(name)
+    for update, parameter in zip(parameters, PARAMETER_NAMES, strict=True):
+        if parameter in values:
+            update["value"] = values[parameter]
+    return [name, caption_html(name), *parameters]
