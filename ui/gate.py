@@ -30,7 +30,7 @@ SHUT = re.compile(
 """Routes answered with 404; the last is a file link that names a web address."""
 CALLS = re.compile(r"^/(gradio_api/)?(call|run|api|queue/join)(/|$)")
 PAGES = {"/", "/config", "/gradio_api/info"}
-"""Sent compressed, which Gradio does not do: 350 kB become 50. Never files and streams, which are large or must flow."""
+"""Sent compressed, which Gradio does not do: 303 kB become 50. Never files and streams, which are large or must flow."""
 NO_LINKS = "picture: send the file itself, links are not fetched"
 SESSIONS = 256
 """Gradio keeps a copy of the page's configuration for each visitor, over 120 kB, and by itself 10,000 of them."""
