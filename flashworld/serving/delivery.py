@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -85,7 +85,8 @@ def deliver(
         jobs["viewer"] = partial(write_spz, light.scene, paths["viewer"])
     if request.video.enabled:
         jobs["video"] = partial(result.save, folder, ["video"], frames=frames)
-    yield from ((name, paths[name]) for name in _together(jobs))
+    for name in _together(jobs):
+        yield name, paths[name]
     write_zip([paths[name] for name in ZIPPED if paths[name].exists()], paths["zip"])
     yield "zip", paths["zip"]
 
@@ -93,7 +94,7 @@ def deliver(
 def _together(jobs: dict[DeliveredFile, Callable[[], object]]) -> Iterator[DeliveredFile]:
     """Run jobs in threads and yield the name of each as it ends; numpy, torch and zlib leave the interpreter to the others."""
     with ThreadPoolExecutor(len(jobs)) as pool:
-        running = {pool.submit(job): name for name, job in jobs.items()}
+        running: dict[Future[object], DeliveredFile] = {pool.submit(job): name for name, job in jobs.items()}
         try:
             for future in as_completed(running):
                 future.result()
