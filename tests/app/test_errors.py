@@ -31,6 +31,8 @@ def app_module():
 class Failing:
     """A pipeline that fills memory and then fails."""
 
+    broken = False
+
     def __init__(self, fail: Callable[[], Exception]) -> None:
         self.fail = fail
         self.memory: weakref.ref | None = None
