@@ -159,7 +159,7 @@ def _record() -> tuple[gr.State, gr.HTML]:
 
 def recorded_html(count: int) -> str:
     """How many keyframes there are and what is missing."""
-    said = html("path.recorded_few" if count < 2 else "path.recorded", count=count)
+    said = html("path.recorded", count=count) if count > 1 else html(f"path.recorded_{('none', 'one')[count]}")
     return f'<p class="fw-note" role="status">{said}</p>'
 
 
