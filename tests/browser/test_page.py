@@ -158,6 +158,21 @@ def test_path_json_goes_out_and_comes_back_unchanged(visit, tmp_path):
     )
 
 
+def test_colmap_model_is_drawn_and_half_of_one_is_refused_beside_the_box(visit, tmp_path):
+    page = visit()
+    wait_for_stage(page, PATH_STAGE)
+    open_tab(page, "From a file")
+    cameras, images = tmp_path / "cameras.txt", tmp_path / "images.txt"
+    cameras.write_text("1 PINHOLE 704 480 600 600 352 240\n")
+    images.write_text("".join(f"{i + 1} 1 0 0 0 {-0.5 * i} 0 0 1 {i}.jpg\n\n" for i in range(4)))
+    page.set_input_files("#fw-path-file input[type=file]", [images])
+    page.get_by_text("a COLMAP model's cameras and images together, or a ZIP of one, got images.txt").wait_for()
+    page.locator("#fw-path-file").get_by_role("button", name="Clear").first.click()
+    page.set_input_files("#fw-path-file input[type=file]", [cameras, images])
+    page.wait_for_function(f"Math.abs({stage_js(PATH_STAGE)}.state.cameras.at(-1)[0] - 1.5) < 1e-4")
+    assert page.inner_text("#fw-path-note").count("got images.txt") == 0
+
+
 def hold_until_moved(page, canvas, key: str, far: float = 0.05) -> None:
     """Hold a key in the view until its camera is elsewhere, however slowly this machine draws."""
     before = camera_of(page, PATH_STAGE)[:3]
