@@ -68,3 +68,19 @@ def test_bad_zips_are_refused(tmp_path):
     bomb = {"cameras.txt": "#", "images.txt": b"#" * (MAX_JSON_BYTES + 1)}
     with pytest.raises(TrajectoryError, match=f"at most {MAX_JSON_BYTES} bytes"):
         files_as_text([zipped(tmp_path / "bomb.zip", bomb)])
+
+
+@pytest.mark.parametrize("place", range(0, 60, 7))
+def test_a_zip_with_one_damaged_byte_is_read_or_refused(place, tmp_path):
+    model = tmp_path / "model"
+    model.mkdir()
+    colmap(model, "txt")
+    files = {file.name: file.read_bytes() for file in model.iterdir()}
+    archive = zipped(tmp_path / "model.zip", files)
+    damaged = bytearray(archive.read_bytes())
+    damaged[30 + len("cameras.txt") + place] ^= 0xFF  # within the first file's compressed bytes
+    archive.write_bytes(damaged)
+    try:
+        assert views(files_as_text([archive])) == COUNT
+    except TrajectoryError as error:
+        assert "the ZIP is damaged" in str(error)
