@@ -10,18 +10,18 @@ import pytest
 import torch
 
 from flashworld.nano.language.scene import GROUNDS, WALLS
-from flashworld.nano.training import contestants
+from flashworld.nano.training import methods
 from flashworld.nano.training.claims import SURFACE_SHARE, Claim
 from flashworld.nano.training.colour_names import BANDS, is_named, to_hsv
 from flashworld.nano.training.contact_sheet import MAX_JPEG_BYTES, labelled, save_jpeg
 from flashworld.nano.training.curves import draw_curves, read_logs
-from flashworld.nano.training.judged_requests import CaptionScore, caption_rows, expected
-from flashworld.nano.training.judged_worlds import WorldScores, gain_row
 from flashworld.nano.training.materials import COLOURS, MATERIALS
 from flashworld.nano.training.measures import Views, consistency, depth_errors, psnr
 from flashworld.nano.training.report import Row, table
+from flashworld.nano.training.request_evaluation import CaptionScore, caption_rows, expected
 from flashworld.nano.training.specs import sample_spec
 from flashworld.nano.training.unseen import FIRST_CAPTION_SEED, make_trial, unseen_atlas
+from flashworld.nano.training.world_evaluation import WorldScores, gain_row
 from flashworld.nano.training.worlds import SKY_DISTANCE
 
 HEIGHT, WIDTH = 64, 96
@@ -69,7 +69,7 @@ def test_consistency_is_high_for_the_truth_and_low_for_wrong_depth(trial):
 
 
 def test_the_billboard_is_exact_where_it_stands_and_flat(trial):
-    views = contestants.billboard(trial)
+    views = methods.billboard(trial)
     given = torch.from_numpy(trial.picture).float() / 255
     assert psnr(views.rgb[0], given) > 90
     median = float(trial.depth[0].nanmedian())
@@ -176,6 +176,6 @@ def test_sheets_stay_small_and_curves_join_runs(tmp_path):
         path.write_text("\n".join(json.dumps(line) for line in [*lines, {"look": "end", "input": 20.0}]))
     points = read_logs(logs)
     assert [minutes for minutes, _ in points["picture"]] == [1, 2, 3, 4, 5, 6, 7, 8]
-    assert points["judged_input"] == [(4, 20.0), (8, 20.0)] and "input" not in points
+    assert points["held_out_input"] == [(4, 20.0), (8, 20.0)] and "input" not in points
     draw_curves(logs, tmp_path / "curves.png")
     assert (tmp_path / "curves.png").stat().st_size > 5000

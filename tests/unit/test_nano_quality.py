@@ -13,7 +13,7 @@ from flashworld.config import NANO_DIR
 from flashworld.errors import CheckpointError
 from flashworld.inputs import build_request
 from flashworld.nano.package import CONFIG_NAME, MORE_WEIGHTS_NAME, TOKENIZER_NAME, WEIGHTS_NAME
-from flashworld.nano.training import contestants
+from flashworld.nano.training import methods
 from flashworld.nano.training.colour_names import is_named
 from flashworld.nano.training.export_weights import MAX_EXTRA_BYTES, MAX_WEIGHTS_BYTES
 from flashworld.nano.training.measures import psnr
@@ -45,7 +45,7 @@ def trial():
 
 @pytest.fixture(scope="module")
 def result(pipeline, trial):
-    return contestants.generate(pipeline, trial)
+    return methods.generate(pipeline, trial)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def copy(tmp_path):
 
 
 def input_view_db(result, trial) -> float:
-    shown = contestants.views_of(result, trial.cameras[:1]).rgb[0]
+    shown = methods.views_of(result, trial.cameras[:1]).rgb[0]
     return psnr(shown, torch.from_numpy(trial.picture).float() / 255)
 
 
@@ -70,13 +70,13 @@ def test_files_are_within_their_limits():
 def test_an_unseen_world_looks_like_its_picture(pipeline, trial, result):
     found = input_view_db(result, trial)
     assert found >= INPUT_FLOOR_DB
-    lost = contestants.generate(contestants.untrained(pipeline), trial)
-    assert found >= input_view_db(lost, trial) + MARGIN_DB
+    untrained = methods.generate(methods.untrained(pipeline), trial)
+    assert found >= input_view_db(untrained, trial) + MARGIN_DB
     assert "untrained" not in result.model
 
 
 def test_the_same_seed_makes_the_same_scene(pipeline, trial, result):
-    again = contestants.generate(pipeline, trial)
+    again = methods.generate(pipeline, trial)
     for name in ("means", "quats_wxyz", "scales", "opacities", "sh"):
         assert torch.equal(getattr(again.scene, name), getattr(result.scene, name)), name
 
@@ -87,7 +87,7 @@ def test_words_choose_the_scene(pipeline):
         pipeline(build_request(text=f"a room with {c} carpet and {c} walls", frames=4, seed=3, defaults=config))
         for c in ("red", "blue")
     )
-    means = [contestants.views_of(r, r.request.cameras[:1]).rgb.mean(dim=(0, 1, 2)) for r in (red, blue)]
+    means = [methods.views_of(r, r.request.cameras[:1]).rgb.mean(dim=(0, 1, 2)) for r in (red, blue)]
     assert means[0][0] > means[0][2] and means[1][2] > means[1][0]
 
 
@@ -101,7 +101,7 @@ def test_a_named_thing_stands_where_words_put_it(pipeline, column):
         defaults=pipeline.networks.config,
     )
     result = pipeline(request)
-    picture = contestants.views_of(result, request.cameras[:1]).rgb[0].numpy()
+    picture = methods.views_of(result, request.cameras[:1]).rgb[0].numpy()
     left, middle, right = (float(is_named(part, "red").mean()) for part in np.array_split(picture, 3, axis=1))
     here, there = (left, right) if column == "left" else (right, left)
     assert here > 0.05 and there < 0.01 and middle < here
@@ -112,17 +112,17 @@ def test_a_named_thing_stands_where_words_put_it(pipeline, column):
 def test_other_sizes_work(pipeline, frames, portrait):
     height, width = reversed(SMALL) if portrait else SMALL
     trial = make_trial(SEED, unseen_atlas({}), frames=frames, height=height, width=width, gallery_share=0.0)
-    result = contestants.generate(pipeline, trial)
+    result = methods.generate(pipeline, trial)
     assert len(result.scene) == frames * 2 * (height // 2) * (width // 2)
     assert bool(result.scene.means.isfinite().all())
-    views = contestants.views_of(result, trial.cameras)
+    views = methods.views_of(result, trial.cameras)
     assert views.rgb.shape == (frames, height, width, 3)
     assert float(views.alpha.mean()) > 0.9
 
 
 def test_a_portrait_of_full_size_looks_like_its_picture(pipeline):
     trial = make_trial(SEED, unseen_atlas({}), frames=4, height=288, width=192, gallery_share=0.0)
-    assert input_view_db(contestants.generate(pipeline, trial), trial) >= INPUT_FLOOR_DB
+    assert input_view_db(methods.generate(pipeline, trial), trial) >= INPUT_FLOOR_DB
 
 
 def test_a_truncated_copy_is_refused(copy):

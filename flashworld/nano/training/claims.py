@@ -1,9 +1,9 @@
-"""What a caption says that a colour classifier can check: ground, sky or walls, and the colour of each thing.
+"""Claims of a caption that a colour classifier can verify: ground, sky or walls, and the colour of each thing.
 
-A claim holds when its colour fills enough of the part of the picture where it belongs: the ground at the bottom, the sky
-at the top, walls above the middle, things in the third that the caption puts them in. A thing is asked for only if the
-world the caption was written for shows it (it may hide behind another) and shows it against another colour. The parts of
-things reach a little over their thirds; whether a thing is inside its third is asked for on its own.
+A claim holds if its colour covers enough of its image region: the ground at the bottom, the sky at the top, walls above
+the middle, things in the third where the caption places them. A claim about a thing is made only if the ground-truth image
+shows it (it may be occluded) against a different colour. The regions of things extend a little beyond their thirds;
+whether a thing lies within its third is a separate claim.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from flashworld.nano.training.worlds import PLANES, WorldBatch
 from flashworld.types import Frame
 
 Part = tuple[float, float, float, float]
-"""Top, bottom, left and right as shares of the picture."""
+"""Top, bottom, left and right as fractions of the image size."""
 GROUND: Part = (0.75, 1.0, 0.0, 1.0)
 SKY: Part = (0.0, 0.22, 0.0, 1.0)
 WALL: Part = (0.2, 0.45, 0.0, 1.0)
@@ -33,13 +33,13 @@ THIRDS: dict[str, Part] = {
     "right": (0.0, 1.0, 2 / 3, 1.0),
 }
 SURFACE_SHARE = 0.3
-"""Of its part that ground, sky or walls must fill."""
+"""Fraction of its region that ground, sky or walls must cover."""
 THING_SHARE = 0.25
-"""Of the pixels that the thing has in the caption's own world."""
+"""Fraction of the thing's ground-truth pixels that must be found."""
 VISIBLE_SHARE = 0.0015
-"""Of the picture that a thing must cover there to be asked for: 83 pixels of 192 x 288."""
+"""Fraction of the ground-truth image that a thing must cover for a claim: 83 pixels of 192 x 288."""
 CAMOUFLAGE = 0.5
-"""A thing is not asked for where its colour covers more than this times its own pixels around it."""
+"""No claim is made if the thing's colour covers more than this times its own pixels in its surroundings."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Claim:
     Attributes:
         kind: "ground", "sky", "wall", "thing" or "third".
         name: A colour, ground or sky of `colour_names`.
-        part: Where.
-        share: Least share of the part's pixels.
+        part: Image region.
+        share: Minimum fraction of the region's pixels.
     """
 
     kind: str
@@ -59,18 +59,18 @@ class Claim:
     share: float
 
     def holds(self, picture: Frame) -> bool:
-        """Whether a picture, uint8 (H, W, 3), shows it."""
+        """Whether the claim holds in an image, uint8 (H, W, 3)."""
         return float(is_named(_cut(picture, self.part) / np.float32(255), self.name).mean()) >= self.share
 
 
 def claims(spec: WorldSpec, world: WorldBatch, view: Frame, surface: torch.Tensor) -> list[Claim]:
-    """What the caption of a world claims.
+    """The claims of a world's caption.
 
     Args:
-        spec: The world in words.
-        world: The world on its own.
-        view: Its first view, uint8 (H, W, 3).
-        surface: Surface numbers of that view, from `unseen.surfaces`. (H, W)
+        spec: Description of the world.
+        world: The same world as arrays, a batch of one.
+        view: Its ground-truth first view, uint8 (H, W, 3).
+        surface: Surface indices of that view, from `unseen.surfaces`. (H, W)
     """
     found = [Claim("ground", spec.ground_colour or spec.ground, GROUND, SURFACE_SHARE)]
     if spec.sky:
@@ -81,7 +81,7 @@ def claims(spec: WorldSpec, world: WorldBatch, view: Frame, surface: torch.Tenso
 
 
 def third_claims(spec: WorldSpec, world: WorldBatch, view: Frame, surface: torch.Tensor) -> list[Claim]:
-    """The same of things alone, each in its own third of the picture by the pixels that it has there; as for `claims`."""
+    """Claims that each thing lies within its third of the image, from its pixels there; arguments as for `claims`."""
     return _thing_claims("third", THIRDS, spec, world, view, surface)
 
 
@@ -105,6 +105,6 @@ def _cut(picture: np.ndarray, part: Part) -> np.ndarray:
 
 
 def _pixels(number: int, world: WorldBatch, surface: torch.Tensor) -> np.ndarray:
-    """Where the first camera sees the solids that have the colour of thing number `number`. Booleans (H, W)"""
+    """Mask of the solids that carry the colour of thing `number` in the first view. Booleans (H, W)"""
     slots = (world.owner[0] == number).nonzero()[:, 0]
     return torch.isin(surface, slots + PLANES).numpy()

@@ -1,7 +1,7 @@
-"""A plain colour classifier: a name is a box in hue, saturation and value; names may overlap.
+"""A rule-based colour classifier: a name is a box in hue, saturation and value; boxes may overlap.
 
-Bands allow for light and shade (a wall in the dark keeps its hue, not its value), for the worlds' warm sun and cold
-night, and for patterns that darken a surface by up to half. `claims` tells which name must appear where.
+The boxes allow for shading (a wall in shadow keeps its hue but not its value), for warm sunlight and cold night light,
+and for patterns that darken a surface by up to half. `claims` defines which name must appear where.
 
 Numerics: float32 numpy; hue in degrees, saturation and value 0 to 1.
 """
@@ -18,9 +18,9 @@ class Band:
     """A box in HSV.
 
     Attributes:
-        hue: First and last hue in degrees, clockwise; 350 to 20 passes through 0.
-        saturation: Least and most.
-        value: Least and most.
+        hue: First and last hue in degrees; 350 to 20 passes through 0.
+        saturation: Minimum and maximum.
+        value: Minimum and maximum.
     """
 
     hue: tuple[float, float]
@@ -56,11 +56,11 @@ BANDS: dict[str, tuple[Band, ...]] = {
     "dawn": (Band((225, 15), (0.06, 0.55), (0.50, 1)),),
     "night": (Band(ANY_HUE, (0, 1), (0, 0.32)),),
 }
-"""Colours by their names, grounds and skies by theirs."""
+"""Boxes by colour name, ground name and sky name."""
 
 
 def is_named(picture: np.ndarray, name: str) -> np.ndarray:
-    """Which pixels of an RGB picture in [0, 1], (H, W, 3), may be called so. Booleans (H, W)"""
+    """Mask of the pixels of an RGB image in [0, 1], (H, W, 3), that match a name. Booleans (H, W)"""
     hue, saturation, value = to_hsv(picture)
     found = np.zeros(hue.shape, bool)
     for band in BANDS[name]:

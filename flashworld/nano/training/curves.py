@@ -11,25 +11,25 @@ from flashworld.errors import DependencyError
 from flashworld.io.atomic import replacing
 
 log = logging.getLogger(__name__)
-JUDGED = "judged_"
-"""Before the names of what was measured on unseen worlds, photographs and captions; the rest is of training steps."""
+HELD_OUT = "held_out_"
+"""Prefix of measures on held-out worlds, photographs and captions; the others come from training steps."""
 PANELS = {
     "picture loss": ("picture", "words_picture"),
     "depth loss": ("depth", "words_depth"),
     "PSNR: single views (stage 1), unseen data; dB": (
-        "psnr", "judged_input", "judged_path", "judged_photos", "judged_words_psnr",
+        "psnr", "held_out_input", "held_out_path", "held_out_photos", "held_out_words_psnr",
     ),
-    "named colours found": ("judged_found_ground", "judged_found_sky", "judged_found_wall", "judged_found_thing"),
+    "named colours found": ("held_out_found_ground", "held_out_found_sky", "held_out_found_wall", "held_out_found_thing"),
 }  # fmt: skip
-"""Titles and what the log calls the numbers."""
+"""Panel titles, and the log keys that each panel shows."""
 
 Points = dict[str, list[tuple[float, float]]]
 
 
 def read_logs(paths: list[Path]) -> Points:
-    """Points (minutes of training so far, value) of every number in the logs, runs one after the other.
+    """Points (cumulative training minutes, value) of every log key, with runs concatenated.
 
-    A log's lines are training steps, or looks at unseen data ("look"), whose names get `JUDGED` before them.
+    Log lines are training steps or validations ("look"); keys of the latter get the prefix `HELD_OUT`.
     """
     found: Points = {}
     before = minutes = 0.0
@@ -37,10 +37,10 @@ def read_logs(paths: list[Path]) -> Points:
         stage = None
         for line in path.read_text(encoding="utf-8").splitlines():
             entry = json.loads(line)
-            if entry.get("stage", stage) != stage:  # each stage has a clock of its own
+            if entry.get("stage", stage) != stage:  # elapsed time restarts with each stage
                 stage, before, minutes = entry["stage"], before + minutes, 0.0
             minutes = entry.get("seconds", minutes * 60) / 60
-            prefix = JUDGED if "look" in entry else ""
+            prefix = HELD_OUT if "look" in entry else ""
             for name, value in entry.items():
                 if isinstance(value, int | float) and math.isfinite(value):
                     found.setdefault(prefix + name, []).append((before + minutes, value))
@@ -49,7 +49,7 @@ def read_logs(paths: list[Path]) -> Points:
 
 
 def draw_curves(paths: list[Path], out: Path) -> None:
-    """Draw what `PANELS` names.
+    """Draw the panels of `PANELS`.
 
     Raises:
         DependencyError: matplotlib is not installed.
@@ -65,7 +65,7 @@ def draw_curves(paths: list[Path], out: Path) -> None:
         known = [name for name in names if name in points]
         for name in known:
             minutes, values = zip(*points[name], strict=True)
-            axis.plot(minutes, values, linewidth=1, label=name.removeprefix(JUDGED))
+            axis.plot(minutes, values, linewidth=1, label=name.removeprefix(HELD_OUT))
         if len(known) > 1:
             axis.legend(fontsize=7)
         axis.set_title(title, fontsize=9)

@@ -1,15 +1,15 @@
 """The benchmark of the nano model: `python -m flashworld.nano.training.evaluate [--quick] [--json FILE]`.
 
-Runs the real pipeline on the CPU, with the weights of the package, on worlds, photographs and captions that were never
-trained on, and prints the bars beside the same numbers for a flat billboard (the photograph on a plane at the median
-true depth of the first view), for random weights (on fewer worlds) and, where it says something, for the truth itself.
+Runs the real pipeline on the CPU, with the packaged weights, on held-out worlds, photographs and captions, and prints
+the scores beside those of two baselines: a flat billboard (the photograph on a plane at the median ground-truth depth of
+the first view) and random weights (on fewer worlds). Where it is meaningful, the ground truth is scored as well.
 
-- Worlds have seeds from 0, captions from 5,000; training starts at 1,000,000. `unseen` makes them.
-- Novel views are the generated ones but the first, and one more half way between any two.
-- Depth is the rendered one along the optical axis divided by alpha, against the ray-cast one in scene units, with the
-  scale as the model gives it; sky has no depth and does not count; where nothing is drawn the error is 1.
-- Words are also held against the one scene that they mean (`layouts`), pixel by pixel.
-- `claims` says what a caption asks for, `colour_names` how it is recognised, `measures` what consistency is.
+- Worlds have seeds from 0, captions from 5,000; training starts at 1,000,000. `unseen` builds them.
+- Novel views are all generated views but the first, and one view half-way between each two consecutive ones.
+- Depth is the rendered depth along the optical axis, divided by alpha, compared with the ray-cast depth in scene units
+  at the model's own scale. Sky pixels are excluded; where nothing is rendered the error is 1.
+- Captions are also compared pixel by pixel with the one scene that they describe (`layouts`).
+- `claims` defines what a caption requires, `colour_names` the colour classifier, `measures` view consistency.
 """
 
 from __future__ import annotations
@@ -33,11 +33,17 @@ from flashworld import __version__
 from flashworld.errors import DependencyError
 from flashworld.inputs import VideoSettings, build_request
 from flashworld.nano.training import photos
-from flashworld.nano.training.judged_requests import PHOTO_SEED, caption_rows, judge_captions, judge_photos, photo_row
-from flashworld.nano.training.judged_worlds import judge_worlds, world_rows
-from flashworld.nano.training.jury import Jury
+from flashworld.nano.training.evaluators import Evaluator
 from flashworld.nano.training.report import Row, table
+from flashworld.nano.training.request_evaluation import (
+    PHOTO_SEED,
+    caption_rows,
+    evaluate_captions,
+    evaluate_photos,
+    photo_row,
+)
 from flashworld.nano.training.unseen import FIRST_CAPTION_SEED, SEEDS
+from flashworld.nano.training.world_evaluation import evaluate_worlds, world_rows
 from flashworld.pipeline import FlashWorldPipeline
 
 log = logging.getLogger(__name__)
@@ -45,21 +51,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How much is measured.
+    """Size of the evaluation set.
 
     Attributes:
-        worlds: Unseen worlds.
-        captions: Captions.
-        random_worlds: Of them, for the random weights; photographs at most as many.
-        random_captions: The same of captions.
-        judged_frames: Views generated of photographs and captions; None: the model's own number.
+        worlds: Number of held-out worlds.
+        captions: Number of captions.
+        random_worlds: Worlds, and at most as many photographs, for the random-weights baseline.
+        random_captions: Captions for the random-weights baseline.
+        request_frames: Views generated for each photograph and caption; None: the model's default.
     """
 
     worlds: int = 64
     captions: int = 200
     random_worlds: int = 16
     random_captions: int = 40
-    judged_frames: int | None = None
+    request_frames: int | None = None
 
 
 QUICK = EvaluationSettings(8, 16, 2, 4, 4)
@@ -75,17 +81,17 @@ def main(arguments: list[str] | None = None) -> None:
         base.captions if args.captions is None else args.captions,
         base.random_worlds,
         base.random_captions,
-        base.judged_frames,
+        base.request_frames,
     )
     wall, cpu = time.perf_counter(), time.process_time()
-    jury = Jury.load(args.weights or "nano", held_out_photos(), args.workers)
-    rows, details = evaluate(jury, settings)
+    evaluator = Evaluator.load(args.weights or "nano", held_out_photos(), args.workers)
+    rows, details = evaluate(evaluator, settings)
     seconds = {"wall": round(time.perf_counter() - wall, 1), "cpu": round(time.process_time() - cpu, 1)}
     log.info("\n%s\n", table(rows))
-    log.info("%s; seeds: %s; %s", jury.pipeline.name, details["seeds"], versions())
-    log.info("%.0f s, %.0f s of CPU", seconds["wall"], seconds["cpu"])
+    log.info("%s; seeds: %s; %s", evaluator.pipeline.name, details["seeds"], versions())
+    log.info("%.0f s wall, %.0f s CPU", seconds["wall"], seconds["cpu"])
     if args.json:
-        full = {"model": jury.pipeline.name, "versions": versions(), "seconds": seconds}
+        full = {"model": evaluator.pipeline.name, "versions": versions(), "seconds": seconds}
         full |= {"rows": [row.to_dict() for row in rows]} | details
         args.json.write_text(json.dumps(full, indent=1) + "\n", encoding="utf-8")
 
@@ -93,12 +99,14 @@ def main(arguments: list[str] | None = None) -> None:
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--worlds", type=int, help=f"unseen worlds, {EvaluationSettings.worlds}")
-    parser.add_argument("--captions", type=int, help=f"captions, {EvaluationSettings.captions}; 0 leaves them out")
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK.worlds} worlds and {QUICK.captions} captions")
-    parser.add_argument("--json", type=Path, help="also write everything here")
-    parser.add_argument("--weights", type=Path, help="a nano folder other than the package's")
-    parser.add_argument("--workers", type=int, default=1, help="processes that judge at the same time, one thread each")
+    parser.add_argument("--worlds", type=int, help=f"number of held-out worlds, default {EvaluationSettings.worlds}")
+    parser.add_argument(
+        "--captions", type=int, help=f"number of captions, default {EvaluationSettings.captions}; 0 skips them"
+    )
+    parser.add_argument("--quick", action="store_true", help=f"use {QUICK.worlds} worlds and {QUICK.captions} captions")
+    parser.add_argument("--json", type=Path, help="also write the full report to this JSON file")
+    parser.add_argument("--weights", type=Path, help="nano folder to evaluate; default: the packaged model")
+    parser.add_argument("--workers", type=int, default=1, help="parallel worker processes, one thread each")
     args = parser.parse_args(arguments)
     if args.workers < 1:
         parser.error(f"--workers must be at least 1, got {args.workers}")
@@ -109,28 +117,28 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def evaluate(jury: Jury, settings: EvaluationSettings) -> tuple[list[Row], dict[str, object]]:
-    """The rows of the table, and details: seeds, and what single worlds, photographs and captions scored."""
-    fewer, frames = settings.random_worlds, settings.judged_frames
-    worlds = judge_worlds(jury, count=settings.worlds, random_count=fewer)
-    shown = judge_photos(jury, random_count=fewer, frames=frames)
-    said = judge_captions(jury, count=settings.captions, random_count=settings.random_captions, frames=frames)
+def evaluate(evaluator: Evaluator, settings: EvaluationSettings) -> tuple[list[Row], dict[str, object]]:
+    """The rows of the table, and details: seeds, and the scores of each world, photograph and caption."""
+    fewer, frames = settings.random_worlds, settings.request_frames
+    worlds = evaluate_worlds(evaluator, count=settings.worlds, random_count=fewer)
+    shown = evaluate_photos(evaluator, random_count=fewer, frames=frames)
+    said = evaluate_captions(evaluator, count=settings.captions, random_count=settings.random_captions, frames=frames)
     rows = [
         *world_rows(worlds),
         photo_row(shown),
         *caption_rows(said),
-        Row("same seed, same result", "yes", {"nano": float(repeats(jury.pipeline, frames))}, must=1),
+        Row("same seed, same result", "yes", {"nano": float(repeats(evaluator.pipeline, frames))}, must=1),
         Row(
             "a scene with its files and a 32-frame video, CPU seconds",
             "s",
-            {"nano": scene_cpu_s(jury.pipeline)},
+            {"nano": scene_cpu_s(evaluator.pipeline)},
             20,
             12,
         ),
     ]
     seeds = {
         "worlds": f"0-{settings.worlds - 1}",
-        "photos": f"{PHOTO_SEED}-{PHOTO_SEED + len(jury.pictures) - 1}",
+        "photos": f"{PHOTO_SEED}-{PHOTO_SEED + len(evaluator.pictures) - 1}",
         "captions": f"{FIRST_CAPTION_SEED}-{FIRST_CAPTION_SEED + max(settings.captions, 1) - 1}",
     }
     return rows, {
@@ -142,7 +150,7 @@ def evaluate(jury: Jury, settings: EvaluationSettings) -> tuple[list[Row], dict[
 
 
 def held_out_photos() -> dict[str, Image.Image]:
-    """The eight photographs never trained on.
+    """The eight held-out photographs.
 
     Raises:
         DependencyError: a package that holds one is not installed.
@@ -154,7 +162,7 @@ def held_out_photos() -> dict[str, Image.Image]:
 
 
 def repeats(pipeline: FlashWorldPipeline, frames: int | None) -> bool:
-    """Whether one request makes the same scene twice, to the last bit."""
+    """Whether two runs of the same request produce bit-identical scenes."""
     config = pipeline.networks.config
     first, second = (
         pipeline(build_request(text="a red ball on grass", seed=1, frames=frames, defaults=config)).scene
@@ -167,7 +175,7 @@ def repeats(pipeline: FlashWorldPipeline, frames: int | None) -> bool:
 
 
 def scene_cpu_s(pipeline: FlashWorldPipeline) -> float:
-    """CPU seconds from words to five files, one of them a video of 32 frames, at the model's own size."""
+    """CPU seconds from text to five output files, one of them a 32-frame video, at the model's native resolution."""
     request = build_request(
         text="a red ball on grass", seed=1, video=VideoSettings(fps=8, seconds=4.0), defaults=pipeline.networks.config
     )
@@ -178,7 +186,7 @@ def scene_cpu_s(pipeline: FlashWorldPipeline) -> float:
 
 
 def versions() -> dict[str, object]:
-    """What a run depends on."""
+    """Versions and hardware that a run depends on."""
     return {
         "flashworld": __version__,
         "python": platform.python_version(),

@@ -25,9 +25,9 @@ from flashworld.config import NANO_DIR, ModelConfig
 from flashworld.errors import CheckpointError, WriteError
 from flashworld.models.networks import Networks
 from flashworld.nano.package import CONFIG_NAME, MIN_INT8_VALUES, MORE_WEIGHTS_NAME, TOKENIZER_NAME, write_nano
-from flashworld.nano.training.contestants import generate, views_of
 from flashworld.nano.training.learner import Learner
 from flashworld.nano.training.measures import psnr
+from flashworld.nano.training.methods import generate, views_of
 from flashworld.nano.training.unseen import make_trial, unseen_atlas
 from flashworld.pipeline import FlashWorldPipeline
 

@@ -1,4 +1,4 @@
-"""The benchmark's table: one row a measure, one column a contestant, with the bars beside them. Markdown."""
+"""The benchmark's table: one row per measure, one column per method, and the thresholds. Markdown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 EXACT_DB = 99.0
-"""PSNR from here on is no difference at all."""
+"""PSNR from which two images count as identical, dB."""
 COLUMNS = ("nano", "billboard", "random weights", "truth")
 
 Unit = Literal["dB", "gain", "error", "%", "s", "yes"]
@@ -16,14 +16,15 @@ LOW_IS_GOOD: tuple[Unit, ...] = ("error", "s")
 
 @dataclass(frozen=True)
 class Row:
-    """One measure.
+    """One row of the table.
 
     Attributes:
-        name: What was measured, on how many.
-        unit: "dB", "gain" (dB more than another) and "%" are better high, "error" and "s" low, "yes" is a fact.
-        values: By contestant; missing: does not apply.
-        must: The least that is acceptable; None: shown for information.
-        aim: What was hoped for.
+        name: The measure, and the number of samples.
+        unit: "dB", "gain" (dB over a baseline) and "%": higher is better; "error" and "s": lower is better;
+            "yes": 1 or 0.
+        values: By method; absent where it does not apply.
+        must: Required threshold; None: for information only.
+        aim: Target threshold.
     """
 
     name: str
@@ -34,7 +35,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """Which bar nano meets: "aim", "must" or "missed"; empty where there is none."""
+        """The threshold that nano meets: "aim", "must" or "missed"; empty without a threshold."""
         if self.must is None or "nano" not in self.values:
             return ""
         sign = -1 if self.unit in LOW_IS_GOOD else 1

@@ -196,12 +196,12 @@ class Steps:
         output = run_step(model, given, self.state(model, given, truth_latents, step), step)
 
         chosen = torch.randperm(frames, generator=self.generator)[:2].tolist()
-        judged = sorted({index, *chosen}) + list(range(frames, batch.rgb.shape[1]))
-        cameras = Cameras.from_vectors(batch.all_vectors[:, judged].flatten(0, 1))
+        compared = sorted({index, *chosen}) + list(range(frames, batch.rgb.shape[1]))
+        cameras = Cameras.from_vectors(batch.all_vectors[:, compared].flatten(0, 1))
         height, width = batch.rgb.shape[-2:]
         rgb, alpha = self.rasterize(output.scenes, cameras, len(batch.rgb), height, width)
-        truth, first = batch.rgb[:, judged], judged.index(index)
-        things = batch.things[:, judged].flatten(0, 1)[:, None] & ~seeing.to(batch.rgb.device).any()
+        truth, first = batch.rgb[:, compared], compared.index(index)
+        things = batch.things[:, compared].flatten(0, 1)[:, None] & ~seeing.to(batch.rgb.device).any()
         parts = {
             "picture": picture_loss(rgb.flatten(0, 1), truth.flatten(0, 1), 1 + settings.THING_WEIGHT * things.float()),
             "edges": edge_loss(rgb.flatten(0, 1), truth.flatten(0, 1)),

@@ -1,4 +1,4 @@
-"""Who takes the benchmark: a model, or the photograph on a plane. Each turns a picture and a path into `Views`."""
+"""The benchmarked methods: a model, and the billboard baseline. Each maps an input image and a path to `Views`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from flashworld.pipeline import FlashWorldPipeline
 from flashworld.rendering import render
 from flashworld.result import SceneResult
 
-Contestant = Callable[[Trial], Views]
-"""A trial's views, of all its cameras."""
+Method = Callable[[Trial], Views]
+"""Maps a trial to its rendered views, one for each camera."""
 
 
 def generate(pipeline: FlashWorldPipeline, trial: Trial) -> SceneResult:
-    """A scene from the trial's picture and path; the seed is the world's."""
+    """Generate a scene from the trial's input image and path, with the world's seed."""
     height, width = trial.rgb.shape[1:3]
     request = build_request(
         image=trial.picture, trajectory=trial.cameras, frames=len(trial.cameras), height=height, width=width,
@@ -31,7 +31,7 @@ def generate(pipeline: FlashWorldPipeline, trial: Trial) -> SceneResult:
 
 
 def views_of(result: SceneResult, cameras: Cameras) -> Views:
-    """What cameras of the request's world see of a scene."""
+    """Render a scene from cameras given in the request's world frame."""
     norm, request = result.normalization, result.request
     placed = norm.to_scene_units(norm.apply(cameras))
     drawn = render(result.scene, placed, request.height, request.width, want_depth=True)
@@ -40,22 +40,23 @@ def views_of(result: SceneResult, cameras: Cameras) -> Views:
     return Views(drawn.rgb.clamp(0, 1), depth, drawn.alpha)
 
 
-def model(pipeline: FlashWorldPipeline) -> Contestant:
-    """A model as a contestant."""
+def model(pipeline: FlashWorldPipeline) -> Method:
+    """Wrap a pipeline as a benchmark method."""
     return lambda trial: views_of(generate(pipeline, trial), trial.all_cameras)
 
 
 def untrained(pipeline: FlashWorldPipeline) -> FlashWorldPipeline:
-    """The same model with seeded random weights."""
+    """The same architecture with seeded random weights."""
     networks = pipeline.networks
     other = random_networks(networks.config, 0, tokenizer=networks.text.tokenizer)
     return FlashWorldPipeline(other, name="random weights")
 
 
 def billboard(trial: Trial) -> Views:
-    """The photograph on a plane facing the first camera, at the median true depth of what that camera sees.
+    """The input image on a plane facing the first camera, at the median ground-truth depth of the first view.
 
-    The true depth is a gift: no one who has only the picture knows it. Beyond the photograph its edge pixels go on.
+    The baseline is given the ground-truth depth, which a method cannot know from the image alone. Outside the image its
+    edge pixels are repeated.
     """
     height, width = trial.rgb.shape[1:3]
     distance = float(trial.depth[0].nanmedian())

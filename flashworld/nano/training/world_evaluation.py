@@ -1,4 +1,4 @@
-"""The benchmark's first half: pictures of unseen worlds into scenes, and what they are worth along the path."""
+"""Evaluation on held-out worlds: scenes from one image each, compared with the ground truth along the path."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from flashworld.nano.training import contestants
-from flashworld.nano.training.jury import Jury
+from flashworld.nano.training import methods
+from flashworld.nano.training.evaluators import Evaluator
 from flashworld.nano.training.measures import Views, consistency, depth_errors, psnr
 from flashworld.nano.training.report import Row
 from flashworld.nano.training.unseen import Trial, make_trial
@@ -22,15 +22,15 @@ log = logging.getLogger(__name__)
 
 
 class WorldScores:
-    """What each contestant scored in each world; depth errors are kept pixel by pixel for their median."""
+    """Scores by method and world; per-pixel depth errors are kept to compute their median."""
 
     def __init__(self) -> None:
         self.each: list[dict[str, object]] = []
         self.values: dict[str, dict[str, list[float]]] = defaultdict(dict)
         self.errors: dict[str, list[torch.Tensor]] = defaultdict(list)
 
-    def add(self, trial: Trial, who: str, views: Views) -> dict[str, float]:
-        """Judge one contestant in one world."""
+    def add(self, trial: Trial, method: str, views: Views) -> dict[str, float]:
+        """Add the scores of one method in one world, and return them."""
         novel = [psnr(a, b) for a, b in zip(views.rgb[1:], trial.rgb[1:], strict=True)]
         errors, aligned = depth_errors(views, trial.depth)
         last = len(trial.all_cameras) - 1
@@ -46,55 +46,55 @@ class WorldScores:
             "consistency": agreement,
             "compared": share,
         }
-        if who == "truth":
+        if method == "truth":
             found = {name: found[name] for name in ("consistency", "compared")}
         else:
-            self.errors[who].append(errors)
+            self.errors[method].append(errors)
         for name, value in found.items():
-            self.values[who].setdefault(name, []).append(value)
+            self.values[method].setdefault(name, []).append(value)
         return found
 
     def join(self, other: WorldScores) -> None:
-        """Append those of other worlds."""
+        """Append the scores of other worlds."""
         self.each += other.each
-        for who, values in other.values.items():
+        for method, values in other.values.items():
             for name, numbers in values.items():
-                self.values[who].setdefault(name, []).extend(numbers)
-        for who, errors in other.errors.items():
-            self.errors[who] += errors
+                self.values[method].setdefault(name, []).extend(numbers)
+        for method, errors in other.errors.items():
+            self.errors[method] += errors
 
     def mean(self, name: str) -> dict[str, float]:
-        """Of each contestant that has it, over worlds."""
-        return {who: float(np.mean(values[name])) for who, values in self.values.items() if name in values}
+        """Mean of a measure over worlds, for each method that has it."""
+        return {method: float(np.mean(values[name])) for method, values in self.values.items() if name in values}
 
     def median_error(self) -> dict[str, float]:
-        """Depth error of the median pixel of all worlds, by contestant."""
-        return {who: float(torch.cat(parts).median()) for who, parts in self.errors.items()}
+        """Median depth error over the pixels of all worlds, by method."""
+        return {method: float(torch.cat(parts).median()) for method, parts in self.errors.items()}
 
 
 @dataclass(frozen=True)
-class WorldQuestion:
-    """One unseen world.
+class WorldTask:
+    """One held-out world.
 
     Attributes:
-        seed: Of the world.
-        also_random: Whether the random weights are asked, too.
+        seed: Seed of the world.
+        also_random: Whether to evaluate the random-weights baseline as well.
     """
 
     seed: int
     also_random: bool
 
 
-def judge_worlds(jury: Jury, *, count: int, random_count: int) -> WorldScores:
-    """Every contestant in every unseen world.
+def evaluate_worlds(evaluator: Evaluator, *, count: int, random_count: int) -> WorldScores:
+    """Evaluate every method on every held-out world.
 
     Args:
-        jury: The model, and the model with random weights.
-        count: Worlds, from seed 0.
-        random_count: Of them, for the random weights.
+        evaluator: The model and its random-weights baseline.
+        count: Number of worlds, with seeds from 0.
+        random_count: How many of them the random-weights baseline is also evaluated on.
     """
     scores = WorldScores()
-    for one in jury.judge(judge_world, [WorldQuestion(seed, seed < random_count) for seed in range(count)]):
+    for one in evaluator.map(evaluate_world, [WorldTask(seed, seed < random_count) for seed in range(count)]):
         scores.join(one)
         (entry,) = one.each
         nano: Mapping[str, float] = entry["nano"]  # type: ignore[assignment]
@@ -106,28 +106,30 @@ def judge_worlds(jury: Jury, *, count: int, random_count: int) -> WorldScores:
     return scores
 
 
-def judge_world(jury: Jury, question: WorldQuestion) -> WorldScores:
-    """The scores in one world."""
-    scores, config = WorldScores(), jury.pipeline.networks.config
-    trial = make_trial(question.seed, jury.atlas, frames=config.frames, height=config.height, width=config.width)
-    entry: dict[str, object] = {"seed": question.seed, "setting": trial.spec.setting, "path": trial.path}
-    for who, views in takers(jury.pipeline, jury.lost if question.also_random else None, trial):
-        entry[who] = {name: round(value, 4) for name, value in scores.add(trial, who, views).items()}
+def evaluate_world(evaluator: Evaluator, task: WorldTask) -> WorldScores:
+    """Evaluate every method on one world."""
+    scores, config = WorldScores(), evaluator.pipeline.networks.config
+    trial = make_trial(task.seed, evaluator.atlas, frames=config.frames, height=config.height, width=config.width)
+    entry: dict[str, object] = {"seed": task.seed, "setting": trial.spec.setting, "path": trial.path}
+    for method, views in views_by_method(evaluator.pipeline, evaluator.untrained if task.also_random else None, trial):
+        entry[method] = {name: round(value, 4) for name, value in scores.add(trial, method, views).items()}
     scores.each.append(entry)
     return scores
 
 
-def takers(pipeline: FlashWorldPipeline, lost: FlashWorldPipeline | None, trial: Trial) -> Iterator[tuple[str, Views]]:
-    """All who take a trial, with what they show."""
-    yield "nano", contestants.model(pipeline)(trial)
-    yield "billboard", contestants.billboard(trial)
-    if lost is not None:
-        yield "random weights", contestants.model(lost)(trial)
+def views_by_method(
+    pipeline: FlashWorldPipeline, untrained: FlashWorldPipeline | None, trial: Trial
+) -> Iterator[tuple[str, Views]]:
+    """All method take a trial, with what they show."""
+    yield "nano", methods.model(pipeline)(trial)
+    yield "billboard", methods.billboard(trial)
+    if untrained is not None:
+        yield "random weights", methods.model(untrained)(trial)
     yield "truth", Views(trial.rgb, trial.depth.nan_to_num(SKY_DISTANCE), torch.ones_like(trial.depth))
 
 
 def world_rows(scores: WorldScores) -> list[Row]:
-    """The table's part about worlds."""
+    """The rows for worlds."""
     count = f"{len(scores.each)} unseen worlds"
     rows = [
         Row(f"input view, {count}", "dB", scores.mean("input"), 29, 31),
@@ -145,9 +147,9 @@ def world_rows(scores: WorldScores) -> list[Row]:
         of_kind = [e for e in scores.each if e["setting"] == setting]
         if of_kind:
             values = {
-                who: float(np.mean([e[who]["novel"] for e in of_kind if who in e]))  # type: ignore[index]
-                for who in ("nano", "billboard", "random weights")
-                if any(who in e for e in of_kind)
+                method: float(np.mean([e[method]["novel"] for e in of_kind if method in e]))  # type: ignore[index]
+                for method in ("nano", "billboard", "random weights")
+                if any(method in e for e in of_kind)
             }
             rows.append(Row(f"novel views, {len(of_kind)} of setting {setting}", "dB", values))
             rows.append(gain_row("- above the billboard", values))
@@ -155,5 +157,5 @@ def world_rows(scores: WorldScores) -> list[Row]:
 
 
 def gain_row(name: str, values: Mapping[str, float]) -> Row:
-    """How much better nano's novel views are than the billboard's."""
+    """Improvement of nano's novel views over the billboard baseline."""
     return Row(name, "gain", {"nano": values["nano"] - values["billboard"]}, 2, 4)
