@@ -1,9 +1,9 @@
-"""Training data on the GPU: banks of worlds, paths and captions, and pools of rendered views that are drawn from.
+"""Training data on the GPU: banks of worlds, paths and captions, and pools of rendered views to sample batches from.
 
-A pool holds, for one picture size, every view of some hundred (world, path) pairs. Each training step draws a batch from
-it and re-renders a few entries, so that ray casting costs a bounded share of the step and no pair is seen many times.
+A pool holds, for one image size, every view of some hundred (world, path) pairs. Each training step samples a batch
+from it and re-renders a few entries, so that ray casting takes a bounded share of the step and no pair is repeated often.
 
-Numerics: pictures uint8, distances float16 (scene units, at most 12) in the pool; float32 in batches.
+Numerics: images uint8, distances float16 (scene units, at most 12) in the pool; float32 in batches.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ from flashworld.nano.training.worlds import WorldBatch
 
 log = logging.getLogger(__name__)
 EMPTY_PROMPT_EVERY = 50
-"""Under an exact layout, one world in so many is the default scene, with no words at all."""
+"""Under an exact layout, one world in this many is the default scene with an empty prompt."""
 CLEARANCE = 0.12
-"""A path that comes nearer to a surface than this is thrown away, scene units."""
+"""Minimum clearance between a path and any surface, scene units; other paths are rejected."""
 FOV_Y_DEG = (48.0, 68.0)
 SEEDS_TRAINING = 1_000_000
-"""Training worlds have seeds from here on; the benchmark's are below."""
+"""First seed of training worlds; the benchmark's seeds are smaller."""
 
 
 @dataclass(frozen=True)
 class WorldBank:
-    """Many worlds with their captions.
+    """A set of worlds with their captions.
 
     Attributes:
-        worlds: For the ray-caster.
-        tokens: Token ids of the world's sentence, 0 beyond the end; galleries have the empty one. (W, length)
+        worlds: Arrays for the ray caster.
+        tokens: Token ids of each world's sentence, zero-padded; galleries have the empty sentence. (W, length)
         captioned: Whether a world has captions. (W,)
     """
 
@@ -82,7 +82,7 @@ def build_bank(
     workers: int,
     layout: Layout,
 ) -> WorldBank:
-    """Worlds `first_seed` to `first_seed + count - 1`; call before CUDA is touched when `workers` > 1 (they fork)."""
+    """Worlds `first_seed` to `first_seed + count - 1`; call before CUDA is initialised if `workers` > 1 (they fork)."""
     chunk = max(1, min(256, count))
     jobs = [
         (
@@ -109,7 +109,7 @@ def build_bank(
 
 
 def _bank_part(job: tuple[int, int, int, int, float, float, int, Layout]) -> tuple[dict, np.ndarray, np.ndarray]:
-    """One worker's share, as numpy arrays (tensors would cross processes by file descriptor)."""
+    """One worker's share, as numpy arrays (tensors would be passed between processes by file descriptor)."""
     first, count, first_picture, pictures, gallery_share, extra_rooms, max_tokens, layout = job
     specs = [_spec_of(seed, gallery_share, extra_rooms, layout) for seed in range(first, first + count)]
     worlds = build_worlds(specs, first_picture, pictures, layout)
@@ -147,12 +147,12 @@ class Batch:
     Attributes:
         rgb: In [0, 1]. (B, N + E, 3, H, W)
         distance: Along the ray, model units. (B, N, H, W)
-        things: Where things of the caption are. Booleans (B, N + E, H, W)
+        things: Mask of the caption's things. Booleans (B, N + E, H, W)
         cameras: B x N normalised cameras, scene by scene.
         all_vectors: Cameras of all N + E views. (B, N + E, 11)
-        divisor: Scene units to a model unit. (B,)
-        tokens: Caption. (B, length)
-        captioned: Whether it says anything. (B,)
+        divisor: Scene units per model unit. (B,)
+        tokens: Token ids of the caption. (B, length)
+        captioned: Whether the caption is not empty. (B,)
     """
 
     rgb: torch.Tensor
@@ -166,22 +166,22 @@ class Batch:
 
 
 class ViewPool:
-    """Rendered views of `size` (world, path) pairs for one picture size.
+    """Rendered views of `size` (world, path) pairs for one image size.
 
     Args:
-        bank: Where worlds come from, on the device to render on.
-        paths: Where paths come from, same device.
+        bank: Worlds to sample, on the device to render on.
+        paths: Paths to sample, same device.
         atlas: Textures, same device.
-        height: Of the pictures.
-        width: Of the pictures.
-        size: Entries.
-        samples: Rays a pixel and side.
-        seed: Of the choice of worlds, paths and lenses.
+        height: Image height.
+        width: Image width.
+        size: Number of entries.
+        samples: Rays per pixel along each axis.
+        seed: Seed for the choice of worlds, paths and fields of view.
         solids: A compiled `raycast.hit_solids`, or None.
-        poses: Poses of a path that are rendered, spread over it, ends included.
-        fov_y_deg: Range of the lens.
-        entries_per_cast: Worlds rendered in one go; `size` is a multiple. One product of entries and poses for all
-            pools spares compiling again.
+        poses: Number of evenly spaced poses of a path that are rendered, ends included.
+        fov_y_deg: Range of the vertical field of view.
+        entries_per_cast: Worlds per ray-casting call; divides `size`. The same product of entries and poses in all
+            pools avoids recompilation.
     """
 
     def __init__(
@@ -205,7 +205,7 @@ class ViewPool:
         self.next = 0
 
     def fill(self, seconds: float = float("inf")) -> int:
-        """Render every entry once, as far as the time goes; how many were. Unrendered ones are never drawn."""
+        """Render every entry once within the time limit; returns how many. Unrendered entries are never sampled."""
         began, done = time.monotonic(), 0
         while done < self.size and (done == 0 or time.monotonic() - began < seconds):
             self.refresh(self.entries_per_cast)
@@ -216,7 +216,7 @@ class ViewPool:
 
     @torch.no_grad()
     def refresh(self, count: int) -> None:
-        """Replace at least `count` of the oldest entries by new pairs, without waiting for the device."""
+        """Replace at least `count` of the oldest entries with new pairs, without synchronising with the device."""
         device, part = self.world.device, self.entries_per_cast
         for _ in range(0, count, part):
             slots = torch.arange(part) + self.next
@@ -248,7 +248,7 @@ class ViewPool:
         return rgb, distance, things, vectors
 
     def world_cameras(self, pitch: torch.Tensor, paths: torch.Tensor, fov_y_deg: torch.Tensor) -> torch.Tensor:
-        """Paths set up in their worlds: first camera at the origin, pitched. (n, V, 11)"""
+        """Paths in world axes: the first camera at the origin, pitched. (n, V, 11)"""
         tilt, chosen = quat_from_axis_angle([1.0, 0.0, 0.0], pitch), (paths[:, None], torch.tensor(self.poses))
         quats = quat_multiply(tilt[:, None].expand(-1, len(self.poses), -1), self.paths.quats_wxyz[chosen])
         positions = torch.einsum("nij,nvj->nvi", quat_to_matrix(tilt), self.paths.positions[chosen])
@@ -258,15 +258,15 @@ class ViewPool:
         return torch.cat([quats, positions, lens], dim=-1)
 
     def draw(self, count: int, frames: int, between: int, generator: torch.Generator) -> Batch:
-        """A random batch. CPU `generator`.
+        """Sample a random batch.
 
         Args:
-            count: Scenes.
-            frames: Input frames a scene, spread over the path.
-            between: Other frames of the path (none are left when `frames` takes all).
-            generator: Of the choices.
+            count: Number of scenes.
+            frames: Input frames per scene, evenly spaced over the path.
+            between: Further frames of the path (none remain if `frames` takes all).
+            generator: CPU generator.
         """
-        weights = self.usable.float() + 1e-8  # never an empty choice, without waiting for the device
+        weights = self.usable.float() + 1e-8  # never an empty choice, without synchronising with the device
         seed = int(torch.randint(2**31 - 1, (1,), generator=generator))
         on_device = torch.Generator(weights.device).manual_seed(seed)
         slots = torch.multinomial(weights, count, replacement=True, generator=on_device)
@@ -288,12 +288,12 @@ class ViewPool:
 
 
 def spread(count: int, among: int) -> list[int]:
-    """`count` of `among` numbers, evenly spread, ends included."""
+    """`count` evenly spaced indices below `among`, ends included."""
     return [round(i * (among - 1) / (count - 1)) for i in range(count)]
 
 
 def spread_frames(frames: int, between: int, views: int, generator: torch.Generator) -> tuple[list[int], list[int]]:
-    """Which of a path's views are input frames (even spread, ends included) and which are judged in between."""
+    """Indices of a path's input frames (evenly spaced, ends included) and of a random choice of the others."""
     inputs = spread(frames, views)
     rest = [v for v in range(views) if v not in inputs]
     order = torch.randperm(len(rest), generator=generator)[:between].tolist()
@@ -301,14 +301,14 @@ def spread_frames(frames: int, between: int, views: int, generator: torch.Genera
 
 
 def normalize_batch(vectors: torch.Tensor, frames: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """`cameras.normalize` for B paths at once: only the first `frames` cameras decide the size.
+    """`cameras.normalize` for B paths at once: only the first `frames` cameras determine the scale.
 
     Args:
         vectors: World cameras. (B, V, 11)
-        frames: How many of them are input frames.
+        frames: Number of input frames.
 
     Returns:
-        Cameras in the model's frames, (B, V, 11), and what distances were divided by, (B,).
+        Cameras in the model's frames, (B, V, 11), and the divisor of distances, (B,).
     """
     c2w = compose(quat_to_matrix(vectors[..., :4]), vectors[..., 4:7])
     relative = invert_rigid(c2w[:, :1]) @ c2w

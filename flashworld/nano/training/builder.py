@@ -1,4 +1,4 @@
-"""From worlds in words to arrays for the ray-caster. Everything is a function of the spec, its seed and the layout."""
+"""Convert world descriptions to arrays for the ray caster. Deterministic in the spec, its seed and the layout."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ SKIES: dict[str, tuple[Vector, Vector, float]] = {
     "dawn": ((0.60, 0.62, 0.85), (0.97, 0.68, 0.74), 0.15),
     "night": ((0.02, 0.03, 0.10), (0.08, 0.10, 0.22), 0.0),
 }
-"""Zenith, horizon, amount of white cloud."""
+"""Colours of zenith and horizon, and cloud cover."""
 LIGHTS = {"bright": (0.62, 0.46), "dim": (0.42, 0.28)}
-"""Ambient, sun."""
+"""Intensities of ambient light and sun."""
 SUN_AZIMUTH = 2.2
-"""Radians from +x towards +z under an exact layout: behind the camera, at its left."""
+"""Sun azimuth under an exact layout, radians from +x towards +z: behind the camera, to its left."""
 EXACT_YAW = 0.3
-"""Things show a little of their side."""
+"""Yaw of things under an exact layout, so that one side is slightly visible."""
 STRIP_HALF_LENGTH = 5.0
 ON_GROUND = 0.004
-"""How far flat things lie above the ground."""
+"""Height of flat things above the ground, scene units."""
 
 
 def build_worlds(specs: Sequence[WorldSpec], first_picture: int, pictures: int, layout: Layout) -> WorldBatch:
-    """Pack worlds for the ray-caster.
+    """Pack worlds for the ray caster.
 
     Args:
-        specs: The worlds.
-        first_picture: Index of the atlas's first picture.
-        pictures: How many pictures it holds (at least 1 where a gallery is among the specs).
-        layout: Where things stand.
+        specs: Descriptions of the worlds.
+        first_picture: Index of the atlas's first image.
+        pictures: Number of images in the atlas (at least 1 if any spec is a gallery).
+        layout: Placement and size of things.
     """
     packed = [_Builder(spec, first_picture, pictures, layout).arrays() for spec in specs]
     return WorldBatch(*(torch.from_numpy(np.stack([p[f.name] for p in packed])) for f in fields(WorldBatch)))
 
 
 class _Builder:
-    """Writes one world into arrays."""
+    """Builds the arrays of one world."""
 
     def __init__(self, spec: WorldSpec, first_picture: int, pictures: int, layout: Layout) -> None:
         self.spec, self.first_picture, self.pictures, self.layout = spec, first_picture, pictures, layout
@@ -79,11 +79,11 @@ class _Builder:
         self.wall_distance = self.uniform(2.9, 3.8)
 
     def uniform(self, low: float, high: float) -> float:
-        """A draw; the middle under an exact layout."""
+        """A uniform random value; the midpoint under an exact layout."""
         return (low + high) / 2 if self.layout.exact else float(self.rng.uniform(low, high))
 
     def variant(self, count: int) -> int:
-        """One of `count`; the first under an exact layout."""
+        """A random index below `count`; 0 under an exact layout."""
         return 0 if self.layout.exact else int(self.rng.integers(count))
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -123,7 +123,7 @@ class _Builder:
         high = np.clip(base * self.uniform(0.92, 1.06) * shade + shift, 0.02, 0.97)
         contrast = m.contrast * (layout.contrast if natural else 1.0)
         self.a["texture"][surface] = pattern_index(m.pattern, self.variant(PATTERN_VARIANTS))
-        # masks darken: 0 is the named colour, 1 the darker shade (lighter for black, which cannot darken visibly)
+        # mask 0 is the named colour, 1 a darker shade (lighter for black, which cannot be darkened visibly)
         darker = high * (1 - contrast) if high.max() > 0.15 else high + 0.25 * contrast
         self.a["low"][surface], self.a["high"][surface] = high, darker
         self.a["tile"][surface] = m.tile * self.uniform(0.8, 1.25) * patch * (layout.patch if natural else 1.0)
@@ -151,12 +151,12 @@ class _Builder:
         self.plane(3, (1, 0, 0), -self.uniform(1.5, 2.3), yaw, wall, colour)
         self.plane(4, (-1, 0, 0), -self.uniform(1.5, 2.3), yaw, wall, colour)
         self.plane(5, (0, 0, -1), -self.uniform(1.2, 2.0), yaw, wall, colour)
-        for slot in (3, 4, 5):  # one room, one wallpaper
+        for slot in (3, 4, 5):  # one wallpaper per room
             for name in ("texture", "low", "high", "tile"):
                 self.a[name][slot] = self.a[name][2]
 
     def gallery(self) -> None:
-        """Pictures: one filling the view like a photograph on a wall, or a whole room of them."""
+        """Textured with images: a single image that fills the view, or a room covered in images."""
         yaw, distance = self.uniform(-0.5, 0.5), self.uniform(1.4, 3.2)
         self.plane(2, (0, self.uniform(-0.15, 0.15), 1), -distance, yaw, "plain", "grey")
         self.paint_picture(2, distance * self.uniform(0.9, 2.2))
@@ -188,7 +188,7 @@ class _Builder:
             self.paint_if(self.solid("cone", center, half), "rock")
 
     def strip(self, material: str, side: float, half_width: float) -> None:
-        """A road or a river: a flat band from under the camera to the distance."""
+        """A road or a river: a flat band from below the camera to the horizon."""
         x, yaw = side + self.uniform(-0.3, 0.3), self.uniform(-0.15, 0.15)
         center = (x, -self.eye, -STRIP_HALF_LENGTH * 0.75)
         half = (half_width * self.uniform(0.8, 1.2), ON_GROUND, STRIP_HALF_LENGTH)
@@ -197,7 +197,7 @@ class _Builder:
     def on_wall(
         self, along: float, up: float, out: float, half: tuple[float, float], material: str, colour: str | None = None
     ) -> int | None:
-        """A flat box on the back wall; its surface."""
+        """Add a flat box on the back wall; returns its surface index."""
         x, _, z = _turned((along, 0.0, -self.wall_distance + out), self.wall_yaw)
         surface = self.solid("box", (x, up, z), (*half, 0.02), self.wall_yaw)
         self.paint_if(surface, material, colour)
@@ -226,7 +226,7 @@ class _Builder:
         return list(COLOURS)[int(self.rng.integers(len(COLOURS)))]
 
     def solid(self, kind: str, center: Vector, half: Vector, yaw: float = 0.0) -> int | None:
-        """Add a solid; its surface number, or None when its kind is used up."""
+        """Add a solid; returns its surface index, or None if all slots of its kind are taken."""
         if self.used[kind] == SLOTS[kind]:
             return None
         slot = FIRST_SLOT[kind] + self.used[kind]
@@ -262,7 +262,7 @@ class _Builder:
 
 
 def _turned(v: Vector, yaw: float) -> Vector:
-    """A vector in a solid's axes to world axes."""
+    """Rotate a vector from a solid's axes to world axes."""
     c, s = math.cos(yaw), math.sin(yaw)
     return c * v[0] + s * v[2], v[1], -s * v[0] + c * v[2]
 

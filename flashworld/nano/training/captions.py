@@ -1,7 +1,7 @@
-"""Worlds in words to English captions as people put them: for the benchmark and for tests of the parser.
+"""Natural English captions of world descriptions, for the benchmark and for tests of the parser.
 
-Captions are paraphrased from a seed and say every choice of the scene that is not a default, so that `understood` reads
-back the very scene. Training does not use them: it reads the one sentence of a scene (`language.phrase`).
+Captions are paraphrased from a seed and state every choice of the scene that is not a default, so that `understood`
+recovers exactly that scene. Training does not use them: it reads the scene's canonical prompt (`language.phrase`).
 """
 
 from __future__ import annotations
@@ -72,11 +72,11 @@ Pick = Callable[[Sequence[str]], str]
 
 
 def caption(spec: WorldSpec, variant: int) -> str:
-    """One of many descriptions of a world; the same for the same variant.
+    """One of many paraphrased descriptions of a world; deterministic in the variant.
 
     Args:
-        spec: The world; a gallery has none and gives "".
-        variant: Which paraphrase.
+        spec: The world; a gallery has no caption and gives "".
+        variant: Index of the paraphrase.
     """
     if spec.setting == "gallery":
         return ""
@@ -107,13 +107,13 @@ def caption(spec: WorldSpec, variant: int) -> str:
 
 
 def wall_phrase(spec: WorldSpec, pick: Pick) -> str:
-    """The walls in words."""
+    """Describe the walls."""
     colour = pick(COLOUR_WORDS[spec.wall_colour]) if spec.wall_colour else ""
     return pick(WALL_WORDS[spec.wall or "plain"]).format(c=colour)
 
 
 def thing_phrase(thing: Thing, pick: Pick) -> str:
-    """One object in words: size, pattern, colour, shape, place."""
+    """Describe one thing: size, pattern, colour, shape, place."""
     choices = (
         SIZE_WORDS[thing.size], PATTERN_WORDS[thing.pattern], COLOUR_WORDS[thing.colour], SHAPE_WORDS[thing.shape],
         COLUMN_WORDS[thing.column], ROW_WORDS[thing.row],

@@ -1,9 +1,9 @@
 """Claims of a caption that a colour classifier can verify: ground, sky or walls, and the colour of each thing.
 
 A claim holds if its colour covers enough of its image region: the ground at the bottom, the sky at the top, walls above
-the middle, things in the third where the caption places them. A claim about a thing is made only if the ground-truth image
-shows it (it may be occluded) against a different colour. The regions of things extend a little beyond their thirds;
-whether a thing lies within its third is a separate claim.
+the middle, things in the third where the caption places them. A claim about a thing is made only if the ground-truth
+image shows it (it may be occluded) against a different colour. The regions of things extend a little beyond their
+thirds; whether a thing lies within its third is a separate claim.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""From a training checkpoint to the files that ship: `python -m flashworld.nano.training.export_weights --from DIR [--to DIR]`.
+"""Convert a training checkpoint to the packaged files: `python -m flashworld.nano.training.export_weights --from DIR [--to DIR]`.
 
-Takes the averaged weights, packs matrices and kernels to int8 (see `package`), keeps the Gaussian head, norms, biases,
-the convolutions at the latents and everything small in float16, and refuses files that are too large.
-Then it loads them back, says how long that took, and compares renders of both: unseen worlds, the real pipeline, CPU.
+Takes the exponential moving average (EMA) of the weights, packs matrices and kernels to int8 (see `package`), keeps the
+Gaussian head, norms, biases, the convolutions at the latents and all small tensors in float16, and refuses files that are
+too large. Then it loads them back, reports the loading time, and compares renders of both on held-out worlds, with the real pipeline on the CPU.
 
-Nothing in the target folder changes before the new files are complete, within their limits and have loaded.
+The target folder changes only after the new files are complete, within their size limits, and loaded successfully.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from flashworld.pipeline import FlashWorldPipeline
 log = logging.getLogger(__name__)
 MAX_WEIGHTS_BYTES = 9_500_000
 MAX_EXTRA_BYTES = 500_000
-"""Configuration and tokenizer together."""
+"""Maximum size of configuration and tokenizer together."""
 LOAD_SECONDS = 1.0
 FLOAT16_LAYERS = (
     "gaussian_decoder.gs_head.",
     "gaussian_decoder.post_quant_conv.",
     "vae_encoder.quant_conv.",
 )
-"""Matrices whose rounding shows most for their size."""
+"""Matrices whose quantisation costs the most quality for their size."""
 COMPARED_SEEDS = (0, 1, 2)
 
 
@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--from", dest="source", type=Path, required=True, help="checkpoint folder of a training run")
-    parser.add_argument("--to", type=Path, default=NANO_DIR, help="where the three files go")
+    parser.add_argument("--to", type=Path, default=NANO_DIR, help="output folder")
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     trained = averaged_networks(args.source)
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def averaged_networks(folder: Path) -> Networks:
-    """The running average of a checkpoint's weights, with its configuration.
+    """The EMA weights of a checkpoint, with their configuration.
 
     Raises:
         CheckpointError: the folder holds no checkpoint.
@@ -85,12 +85,12 @@ def export(networks: Networks, folder: Path) -> None:
         made = Path(name)
         write_nano(networks, made, eight_bit=eight_bit)
         check_sizes(made)
-        load_nano(made)  # imports what loading needs
+        load_nano(made)  # warm-up: imports what loading needs
         clock = time.process_time()
         load_nano(made)
         seconds = time.process_time() - clock
-        verdict = "as it must" if seconds <= LOAD_SECONDS else f"but must in {LOAD_SECONDS:g} s"
-        log.info("loads in %.2f s of CPU once libraries are imported, %s", seconds, verdict)
+        verdict = "within the limit" if seconds <= LOAD_SECONDS else f"above the limit of {LOAD_SECONDS:g} s"
+        log.info("loads in %.2f s of CPU time once libraries are imported, %s", seconds, verdict)
         (folder / MORE_WEIGHTS_NAME).unlink(missing_ok=True)
         for file in sorted(made.iterdir()):
             file.replace(folder / file.name)
@@ -102,7 +102,7 @@ def eight_bit(name: str, tensor: torch.Tensor) -> bool:
 
 
 def check_sizes(folder: Path) -> None:
-    """Say how large the files are.
+    """Log the file sizes.
 
     Raises:
         WriteError: they are too large to ship.
@@ -119,7 +119,7 @@ def check_sizes(folder: Path) -> None:
 
 
 def compare(trained: Networks, packed: Networks) -> list[float]:
-    """PSNR between what float and packed weights show along the path, world by world."""
+    """PSNR between renders of float and packed weights along the path, by world."""
     atlas, config, found = unseen_atlas({}), trained.config, []
     for seed in COMPARED_SEEDS:
         trial = make_trial(

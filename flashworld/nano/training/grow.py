@@ -1,10 +1,10 @@
-"""A deeper transformer from a trained one, which at first computes the same but for the words.
+"""Initialise a deeper transformer from a trained one; except for text, it initially computes the same function.
 
-1. Blocks are spread over the new depth; blocks in between start silent (their branches add nothing).
-2. A wider feed-forward part keeps its units; new ones are not heard yet.
-3. Words start anew: the text encoder, the embedding of its output, and cross-attention, which hardly speaks at first.
+1. Blocks are distributed over the new depth; the residual branches of blocks in between are zero-initialised.
+2. A wider feed-forward layer keeps its units; the output weights of new ones are zero.
+3. The text path is reinitialised: the text encoder, the embedding of its output, and cross-attention, scaled down.
 
-VAE encoder, Gaussian decoder and the statistics of the latents are taken as they are.
+VAE encoder, Gaussian decoder and the statistics of the latents are copied.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from flashworld.nano.package import nano_config, open_nano
 
 NEW_WORDS = re.compile(r"condition_embedder\.text_embedder\.|blocks\.\d+\.attn2\.")
 QUIET = 0.1
-"""Factor on the fresh cross-attention's output."""
+"""Scale of the reinitialised cross-attention's output."""
 
 
 @torch.no_grad()
 def grow(
     folder: Path, config: ModelConfig, fresh: Mapping[str, nn.Module]
 ) -> tuple[dict[str, torch.Tensor], ModelConfig]:
-    """Weights of every network for `config`, made from a nano folder.
+    """Weights of every network for `config`, initialised from a nano folder.
 
     Args:
         folder: In nano's format; its transformer has at most the layers and feed-forward width of `config`.
-        config: The sizes wanted.
-        fresh: Networks of those sizes with random weights, for what is new.
+        config: Target sizes.
+        fresh: Networks of those sizes with random weights, for the new parameters.
 
     Returns:
         Tensors named `<network>.<tensor>`, and the configuration with the folder's latent statistics.
 
     Raises:
-        CheckpointError: the folder's model differs in more than words, depth and feed-forward width.
+        CheckpointError: the folder's model differs in more than the text path, depth and feed-forward width.
     """
     old = nano_config(folder)
     vae = dataclasses.replace(config.vae, latents_mean=old.vae.latents_mean, latents_std=old.vae.latents_std)
@@ -54,7 +54,9 @@ def grow(
         config.transformer, num_layers=old.transformer.num_layers, ffn_dim=old.transformer.ffn_dim
     )
     if (old.transformer, old.vae, old.feature_dim) != (sizes, vae, config.feature_dim):
-        raise CheckpointError(f"nano: {str(folder)!r} differs in more than words and the transformer's depth and width")
+        raise CheckpointError(
+            f"nano: {str(folder)!r} differs in more than the text path and the transformer's depth and width"
+        )
     tensors = {
         f"{name}.{k}": p.detach().clone() for name, module in fresh.items() for k, p in module.named_parameters()
     }
@@ -87,19 +89,19 @@ def grow(
 def with_new_words(
     tensors: Mapping[str, torch.Tensor], old: ModelConfig, config: ModelConfig, fresh: Mapping[str, nn.Module]
 ) -> tuple[dict[str, torch.Tensor], ModelConfig]:
-    """A checkpoint whose text encoder starts anew where its sizes have changed.
+    """Reinitialise a checkpoint's text encoder where its sizes have changed.
 
     Args:
         tensors: Named `<network>.<tensor>`.
         old: Their configuration.
-        config: The sizes wanted.
+        config: Target sizes.
         fresh: Networks of those sizes with random weights.
 
     Returns:
         Tensors of the same names, and the configuration with the checkpoint's latent statistics.
 
     Raises:
-        CheckpointError: the checkpoint differs in more than words.
+        CheckpointError: the checkpoint differs in more than the text path.
     """
     vae = dataclasses.replace(config.vae, latents_mean=old.vae.latents_mean, latents_std=old.vae.latents_std)
     config = dataclasses.replace(config, vae=vae)
@@ -107,7 +109,7 @@ def with_new_words(
         return dict(tensors), config
     transformer = dataclasses.replace(old.transformer, text_dim=config.transformer.text_dim)
     if dataclasses.replace(old, text=config.text, transformer=transformer) != config:
-        raise CheckpointError("nano: the checkpoint differs in more than words")
+        raise CheckpointError("nano: the checkpoint differs in more than the text path")
     result = {}
     for network, module in fresh.items():
         for key, parameter in module.named_parameters():
@@ -120,7 +122,7 @@ def with_new_words(
 
 
 def _widened(value: torch.Tensor, fresh: torch.Tensor, name: str) -> torch.Tensor:
-    """An old tensor in its larger successor: new rows as drawn, new columns silent."""
+    """Copy a tensor into a larger one: new rows keep their random values, new columns are zero."""
     if value.shape == fresh.shape:
         return value
     wide = torch.zeros_like(fresh) if name.startswith("ffn.net.2.") else fresh.clone()

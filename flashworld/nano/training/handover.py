@@ -1,17 +1,17 @@
-"""Between the two training stages: the untrained transformer learns by construction to hand the picture's latents on.
+"""Initialisation between the two training stages: a transformer constructed to copy the input image's latents.
 
-Stage 1 leaves a VAE encoder and a Gaussian decoder that know pictures and depth; a transformer of random weights would
-bury that under noise for thousands of steps. Here its weights are set so that stage 2 starts from a useful guess:
+Stage 1 trains a VAE encoder and a Gaussian decoder for images and depth; a randomly initialised transformer would feed
+the decoder noise for thousands of steps. Its weights are set here so that stage 2 starts from a useful output:
 
-1. The patch embedding lays the condition latents of a token's four pixels side by side in the stream.
-2. The first block's self-attention looks at the same place in all frames (a constant query meets a constant key; the
-   rotary embedding's fastest spatial frequencies make nearness count), so that every frame receives the latents of the
-   one frame that has them.
-3. The output projection hands them out as the first features; all other branches start silent.
-4. The Gaussian decoder reads those features where it read latents before, and the latents not yet.
+1. The patch embedding copies the condition latents of a token's four pixels into the residual stream.
+2. The first block's self-attention attends to the same position in all frames (query and key are constant, so the
+   rotary embedding's highest spatial frequencies determine the weights), which copies the condition frame's latents to
+   every frame.
+3. The output projection writes them to the first features; all other branches are scaled close to zero.
+4. The Gaussian decoder reads those features in place of the latents, whose own input weights are zero.
 
-So at first every view shows the picture, standing still. What is learned from there is motion, depth and words.
-Everything set here is trained afterwards like any other weight.
+Initially every view therefore reproduces the input image without parallax; stage 2 learns camera motion, depth and
+text. All of these weights are trainable.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from flashworld.config import RAYMAP_CHANNELS, ModelConfig
 PATCH = ((0, 0), (0, 1), (1, 0), (1, 1))
 """Rows and columns of a token's latent pixels, in the order of the stream and of the output."""
 OTHER_INPUTS = 0.5
-"""Factor on the random weights that read noise, rays and fed-back channels."""
+"""Scale of the random input weights for noise, rays and fed-back channels."""
 STREAM_DEVIATION = 0.77
-"""Of a token that holds condition latents: what its last norm divides by."""
+"""Standard deviation of a token with condition latents at the final norm."""
 LOOK = 8.0
-"""Size of the constant query and key before their norm."""
+"""Magnitude of the constant query and key before normalisation."""
 SHARPNESS = 1.8
-"""Their norm's weight."""
+"""Weight of the query and key norms."""
 GAIN = 10.0
-"""Undoes the average over frames, of which one has the picture."""
+"""Compensates for attention averaging over frames, only one of which has the input image."""
 
 
 @torch.no_grad()
 def hand_over(modules: Mapping[str, Any], config: ModelConfig) -> None:
-    """Set the weights; `config` holds the latent statistics of stage 1."""
+    """Set the weights; `config` holds the latent statistics from stage 1."""
     transformer, latents = modules["transformer"], config.vae.z_dim
     held = len(PATCH) * latents
     _silence(transformer)
@@ -51,7 +51,7 @@ def hand_over(modules: Mapping[str, Any], config: ModelConfig) -> None:
 
 
 def _silence(transformer: Any) -> None:
-    """Residual branches add nothing, the clock hardly speaks."""
+    """Scale down the residual branches and the timestep modulation."""
     transformer.condition_embedder.time_embedder.linear_2.weight.mul_(0.05)
     for block in transformer.blocks:
         for layer in (block.attn1.to_out[0], block.attn2.to_out[0], block.ffn.net[2]):

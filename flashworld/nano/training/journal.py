@@ -1,4 +1,4 @@
-"""What a run reports while it goes: means of what steps say, as JSON lines, and the time that is left."""
+"""Logging of a training run: running means of step metrics as JSON lines, and the remaining time."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ log = logging.getLogger(__name__)
 
 
 class Clock:
-    """Wall time of a stage."""
+    """Wall-clock budget of a stage."""
 
     def __init__(self, minutes: float) -> None:
         self.start, self.seconds = time.monotonic(), minutes * 60
 
     @property
     def fraction(self) -> float:
-        """Share of the time used, 0 to 1."""
+        """Fraction of the budget used, 0 to 1."""
         return min(1.0, (time.monotonic() - self.start) / max(self.seconds, 1e-9))
 
 
 class Journal:
-    """Running means of what steps report, to the log and to a file of JSON lines."""
+    """Running means of step metrics, written to the log and to a JSON Lines file."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.since = path, time.monotonic()
@@ -36,13 +36,13 @@ class Journal:
         self.count: dict[str, int] = defaultdict(int)
 
     def add(self, values: dict[str, torch.Tensor]) -> None:
-        """Remember a step's values; nothing is read from the device yet."""
+        """Accumulate a step's values without synchronising with the device."""
         for name, value in values.items():
             self.sums[name] = self.sums[name] + value.detach()
             self.count[name] += 1
 
     def flush(self, stage: str, step: int, steps: int, **more: float) -> None:
-        """Write means since the last time."""
+        """Write the means since the last call."""
         means = {name: float(total) / self.count[name] for name, total in self.sums.items()}
         means |= {"ms": 1000 * (time.monotonic() - self.since) / max(steps, 1)} | more
         self.write({"stage": stage, "step": step} | means)
@@ -51,7 +51,7 @@ class Journal:
         self.since = time.monotonic()
 
     def write(self, values: Mapping[str, object]) -> None:
-        """One line."""
+        """Write one line."""
         rounded = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in values.items()}
         log.info("%s", " ".join(f"{k}={v}" for k, v in rounded.items()))
         with self.path.open("a") as file:

@@ -1,7 +1,7 @@
-"""Where things stand and how large they are: loosely, for worlds seen through pictures, or exactly, for worlds of words.
+"""Placement and size of things: randomised for image-conditioned worlds, exact for text-conditioned worlds.
 
-A caption means one scene. Under an exact layout every draw of a world is its middle, each place lies apart from the
-others in the picture, and the light comes over the left shoulder, so that the words fix every pixel.
+A caption describes exactly one scene. Under an exact layout every random value of a world is its midpoint, places do
+not overlap in the image, and the light comes from behind the camera on the left, so that the text determines every pixel.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ class Layout:
     """Positions and sizes.
 
     Attributes:
-        exact: Whether nothing is left to chance.
+        exact: Whether nothing is random.
         rows: Distance of each row, scene units.
-        directions: Of each place, sideways over ahead.
-        radii: Of each size, scene units.
+        directions: Lateral over forward distance of each place.
+        radii: Radius for each size, scene units.
         eye: Range of the camera's height.
-        pitch_down_deg: Range of its pitch.
-        patch: Factor on the size of the patterns of natural grounds; large ones can be learned.
-        contrast: Factor on their strength.
+        pitch_down_deg: Range of its downward pitch.
+        patch: Scale of the patterns of natural grounds; large patterns can be learned.
+        contrast: Scale of their contrast.
     """
 
     exact: bool
@@ -70,9 +70,9 @@ FREE = Layout(
     pitch_down_deg=(2.0, 12.0),
 )
 LANDSCAPE, PORTRAIT = _exact(1.0, 1.0), _exact(0.46, 0.65)
-"""For pictures wider than high, and the others, with a vertical field of view of about 60 degrees."""
+"""Layouts for landscape and for portrait images, with a vertical field of view of about 60 degrees."""
 
 
 def exact_layout(height: int, width: int) -> Layout:
-    """The layout of captions for a picture size."""
+    """The exact layout for an image size."""
     return LANDSCAPE if width > height else PORTRAIT

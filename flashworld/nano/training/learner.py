@@ -1,8 +1,8 @@
-"""Weights in training: their start values, their running average, their optimiser, and how they are kept on disk.
+"""Trainable weights: initialisation, exponential moving average (EMA), optimiser and checkpoints.
 
 A checkpoint is a folder: `progress.json` (configuration, history of commands) and `weights-<n>.safetensors`, float16, at
-most `SHARD_BYTES` each, with the averaged weights under `<network>.<tensor>`. A resumed run starts from the average and
-warms up again; neither raw weights nor the optimiser's moments are kept.
+most `SHARD_BYTES` each, with the EMA weights under `<network>.<tensor>`. A resumed run starts from the EMA and repeats
+the learning-rate warm-up; neither the raw weights nor the optimiser's moments are saved.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ CLIP_NORM = 1.0
 
 
 class Learner:
-    """Master weights, their average and the optimiser.
+    """Master weights, their EMA and the optimiser.
 
     Args:
         config: Sizes; its latent statistics are replaced after the first stage.
-        seed: Of the start values.
-        device: Where to train.
+        seed: Seed of the initialisation.
+        device: Training device.
     """
 
     def __init__(self, config: ModelConfig, seed: int, device: torch.device) -> None:
@@ -53,7 +53,7 @@ class Learner:
         self.averaged = 0
 
     def prepare(self, rates: dict[str, float]) -> None:
-        """A fresh optimiser for the named networks; the others stand still."""
+        """Create an optimiser for the named networks; the others are frozen."""
         groups = []
         for name, module in self.modules.items():
             module.requires_grad_(name in rates)
@@ -67,14 +67,14 @@ class Learner:
         self.averaged = 0
 
     def step(self, loss: torch.Tensor, factor: float) -> torch.Tensor:
-        """One update at `factor` times the rates; gradients are clipped, and dropped when not finite. The gradient's norm."""
+        """One update at `factor` times the learning rates; returns the norm of the gradients before clipping."""
         if self.optimizer is None:
             raise RuntimeError("learner: call prepare before step")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         parameters = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
         norm = nn.utils.clip_grad_norm_(parameters, CLIP_NORM, foreach=True)
-        for p in parameters:  # no read from the device: a bad step becomes a step of zeros
+        for p in parameters:  # no device synchronisation: non-finite gradients become zeros
             p.grad = torch.where(norm.isfinite(), p.grad, torch.zeros_like(p.grad)) if p.grad is not None else None
         for group in self.optimizer.param_groups:
             group["lr"] = group["rate"] * factor
@@ -92,7 +92,7 @@ class Learner:
             torch._foreach_lerp_(mine, theirs, 1 - decay)
 
     def hand_over(self) -> None:
-        """Go from stage 1 to stage 2: averaged weights become the weights, and the transformer starts as a copier."""
+        """Switch to stage 2: continue from the EMA weights, with a transformer initialised to copy the input image."""
         for name, module in self.modules.items():
             module.load_state_dict(self.ema[name].state_dict())
         hand_over(self.modules, self.config)
@@ -119,9 +119,9 @@ class Learner:
         (folder / "progress.json").write_text(text)
 
     def load(self, folder: Path) -> dict[str, object]:
-        """Take a checkpoint's weights and configuration; returns its progress.
+        """Load a checkpoint's weights and configuration; returns its progress.
 
-        A nano folder will do as well, also one of a smaller transformer, which is grown (see `grow`).
+        A nano folder is also accepted; a smaller transformer is grown (see `grow`).
         """
         path = folder / "progress.json"
         progress: dict[str, object] = {"history": []}
@@ -144,7 +144,7 @@ class Learner:
 
 @torch.no_grad()
 def set_start_values(modules: Mapping[str, Any]) -> None:
-    """From random weights to a quiet start: opaque small Gaussians at a middle distance, features not yet heard."""
+    """Adjust random weights: small opaque Gaussians at medium distance, and zero weights for features."""
     decoder, encoder = modules["gaussian_decoder"], modules["vae_encoder"]
     head = decoder.gs_head.gs_proj
     head.weight.mul_(0.1)
@@ -155,7 +155,7 @@ def set_start_values(modules: Mapping[str, Any]) -> None:
             if name.endswith(("conv2.weight", "proj.weight")) and "gs_proj" not in name:
                 parameter.mul_(0.5)
     channels = encoder.quant_conv.out_channels // 2
-    encoder.quant_conv.bias[channels:] = -4.0  # little noise at first
+    encoder.quant_conv.bias[channels:] = -4.0  # low posterior variance initially
     transformer = modules["transformer"]
     transformer.condition_embedder.time_proj.weight.mul_(0.1)
     for block in transformer.blocks:
@@ -164,7 +164,7 @@ def set_start_values(modules: Mapping[str, Any]) -> None:
 
 
 def head_bias() -> torch.Tensor:
-    """Biases of the Gaussian head for a quiet start. (76,)"""
+    """Initial biases of the Gaussian head. (76,)"""
     bias = torch.zeros(2, GAUSSIAN_HEAD_WIDTH)
     distance, opacity, scale, rotation = sum(FIELDS[:2]), sum(FIELDS[:3]), sum(FIELDS[:4]), sum(FIELDS[:5])
     bias[:, distance] = 1.4

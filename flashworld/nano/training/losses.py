@@ -1,4 +1,4 @@
-"""What training minimises. Pictures are RGB in [0, 1], channel first; every loss is a mean, float32."""
+"""Training losses. Images are RGB in [0, 1], channel first; every loss is a mean, float32."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from flashworld.models.gaussian_decoder import FIELDS, MAX_SCALE_PX
 SSIM_SIDE = 7
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
 OPEN_SCALE_PX = 3.0
-"""Gaussians may grow to this many pixels before it costs."""
+"""Size above which Gaussians are penalised, pixels."""
 
 
 def psnr(estimate: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Peak signal-to-noise ratio in dB of each picture. (...,) from (..., 3, H, W)"""
+    """Peak signal-to-noise ratio in dB of each image. (...,) from (..., 3, H, W)"""
     error = (estimate.clamp(0, 1) - truth).square().mean(dim=(-3, -2, -1))
     return -10 * torch.log10(error.clamp(min=1e-10))
 
 
 def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Structural similarity with a box window, mean over everything. (N, 3, H, W) each"""
+    """Structural similarity (SSIM) with a box window, averaged over all elements. (N, 3, H, W) each"""
 
     def local(x: torch.Tensor) -> torch.Tensor:
         return F.avg_pool2d(x, SSIM_SIDE, stride=2)
@@ -36,12 +36,12 @@ def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def picture_loss(estimate: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor | None = None) -> torch.Tensor:
-    """L1, squared error (what PSNR counts) and structural similarity. (N, 3, H, W) each
+    """L1, squared error (which determines PSNR) and structural similarity. (N, 3, H, W) each
 
     Args:
-        estimate: Pictures.
-        truth: What they should be.
-        weight: Of each pixel in L1 and squared error. (N, 1, H, W)
+        estimate: Rendered images.
+        truth: Ground truth.
+        weight: Weight of each pixel in L1 and squared error. (N, 1, H, W)
     """
     difference = estimate - truth
     error = difference.abs() + 2 * difference.square()
@@ -49,17 +49,17 @@ def picture_loss(estimate: torch.Tensor, truth: torch.Tensor, weight: torch.Tens
 
 
 def edge_loss(estimate: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """L1 of the differences between neighbouring pixels: soft edges cost. (N, 3, H, W) each"""
+    """L1 of image gradients, which penalises blurred edges. (N, 3, H, W) each"""
     difference = estimate - truth
     return difference.diff(dim=-1).abs().mean() + difference.diff(dim=-2).abs().mean()
 
 
 def depth_loss(maps: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:
-    """Log-distance error of the Gaussians themselves; visible ones count more.
+    """Log-distance error of the Gaussians, weighted by opacity.
 
     Args:
         maps: Head maps. (N, 76, rows, columns)
-        distance: True ray distances in the model's units at twice the size. (N, 2 rows, 2 columns)
+        distance: Ground-truth ray distances in model units at twice the resolution. (N, 2 rows, 2 columns)
     """
     points = maps.unflatten(1, (GAUSSIANS_PER_PIXEL, -1))
     log_distance, opacity = points[:, :, sum(FIELDS[:2])], points[:, :, sum(FIELDS[:3])].sigmoid().detach()
@@ -70,7 +70,7 @@ def depth_loss(maps: torch.Tensor, distance: torch.Tensor) -> torch.Tensor:
 
 
 def regularisers(maps: torch.Tensor, alpha: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Holes in the picture, needless opacity, oversized Gaussians."""
+    """Penalties on holes in the image, superfluous opacity and oversized Gaussians."""
     points = maps.unflatten(1, (GAUSSIANS_PER_PIXEL, -1))
     opacity = points[:, :, sum(FIELDS[:3])].sigmoid()
     start = sum(FIELDS[:4])
@@ -83,11 +83,11 @@ def regularisers(maps: torch.Tensor, alpha: torch.Tensor) -> dict[str, torch.Ten
 
 
 def kl_loss(mean: torch.Tensor, logvar: torch.Tensor) -> torch.Tensor:
-    """Divergence of the posterior from a standard normal, a mean over latent elements."""
+    """KL divergence of the posterior from a standard normal, averaged over latent elements."""
     return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
 
 
 def scale_bias(pixels: float) -> float:
-    """The raw scale that makes a Gaussian this many pixel sizes wide."""
+    """The raw scale of a Gaussian of this many pixels in size."""
     share = pixels / MAX_SCALE_PX
     return math.log(share / (1 - share))

@@ -120,7 +120,7 @@ def evaluate_world(evaluator: Evaluator, task: WorldTask) -> WorldScores:
 def views_by_method(
     pipeline: FlashWorldPipeline, untrained: FlashWorldPipeline | None, trial: Trial
 ) -> Iterator[tuple[str, Views]]:
-    """All method take a trial, with what they show."""
+    """Yield the views of each method, and the ground truth."""
     yield "nano", methods.model(pipeline)(trial)
     yield "billboard", methods.billboard(trial)
     if untrained is not None:
