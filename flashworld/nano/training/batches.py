@@ -1,7 +1,7 @@
 """Training data on the GPU: banks of worlds, paths and captions, and pools of rendered views to sample batches from.
 
 A pool holds, for one image size, every view of some hundred (world, path) pairs. Each training step samples a batch
-from it and re-renders a few entries, so that ray casting takes a bounded share of the step and no pair is repeated often.
+from it and re-renders a few entries, so that ray casting takes a bounded share of the step and no pair repeats often.
 
 Numerics: images uint8, distances float16 (scene units, at most 12) in the pool; float32 in batches.
 """

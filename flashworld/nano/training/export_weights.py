@@ -1,8 +1,9 @@
 """Convert a training checkpoint to the packaged files: `python -m flashworld.nano.training.export_weights --from DIR [--to DIR]`.
 
 Takes the exponential moving average (EMA) of the weights, packs matrices and kernels to int8 (see `package`), keeps the
-Gaussian head, norms, biases, the convolutions at the latents and all small tensors in float16, and refuses files that are
-too large. Then it loads them back, reports the loading time, and compares renders of both on held-out worlds, with the real pipeline on the CPU.
+Gaussian head, norms, biases, the convolutions at the latents and all small tensors in float16, and refuses files that
+are too large. Then it loads them back, reports the loading time, and compares renders of both on held-out worlds, with
+the real pipeline on the CPU.
 
 The target folder changes only after the new files are complete, within their size limits, and loaded successfully.
 """

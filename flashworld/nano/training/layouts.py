@@ -1,7 +1,8 @@
 """Placement and size of things: randomised for image-conditioned worlds, exact for text-conditioned worlds.
 
 A caption describes exactly one scene. Under an exact layout every random value of a world is its midpoint, places do
-not overlap in the image, and the light comes from behind the camera on the left, so that the text determines every pixel.
+not overlap in the image, and the light comes from behind the camera on the left, so that the text
+determines every pixel.
 """
 
 from __future__ import annotations

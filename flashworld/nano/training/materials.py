@@ -1,8 +1,8 @@
 """Colours, materials and the texture atlas of nano's procedural worlds.
 
 A surface's albedo is `low + texture * (high - low)` per channel: pattern textures are grey masks that mix two shades,
-pictures (photographs, dead leaves) are used as they are with low = 0 and high = 1. All textures are square, wrap by
-mirroring, and are kept as a flat mip pyramid so that a lookup is four gathers on any device.
+images (photographs, dead leaves) are used unchanged with low = 0 and high = 1. All textures are square, use mirrored
+repeat addressing, and are stored as a flat mip pyramid so that a lookup takes four gathers on any device.
 
 Numerics: float32 texels in [0, 1]; the atlas may be stored in float16.
 """
@@ -29,18 +29,18 @@ COLOURS: dict[str, tuple[float, float, float]] = {
     "white": (0.93, 0.93, 0.92),
     "grey": (0.50, 0.50, 0.51),
 }
-"""Named albedos; captions use the names and the text benchmark looks for them."""
+"""Named albedos; the names are used in captions and by the colour classifier."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """How a surface is painted.
+    """Appearance of a surface.
 
     Attributes:
         pattern: Name of the mask texture.
         contrast: Relative darkening where the mask is 1.
         tile: Scene units one texture covers.
-        colour: The colour it always has; None: takes the colour it is given.
+        colour: Fixed colour; None: variable.
     """
 
     pattern: str
@@ -85,8 +85,8 @@ class TextureAtlas:
         texels: RGB, level by level, texture by texture, row by row. (total, 3)
         count: Textures.
         size: Side of level 0 in texels, a power of two.
-        levels: Levels kept; the last one is `size >> (levels - 1)` wide.
-        first_picture: Textures from here on are pictures; below are the patterns, PATTERN_VARIANTS each.
+        levels: Mip levels stored; the last one is `size >> (levels - 1)` wide.
+        first_picture: Index of the first image texture; those before are patterns, PATTERN_VARIANTS of each.
     """
 
     texels: torch.Tensor
@@ -96,7 +96,7 @@ class TextureAtlas:
     first_picture: int
 
     def lookup(self, index: torch.Tensor, u: torch.Tensor, v: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-        """Bilinear samples; `u`, `v` in texture widths, any value; `level` any float. (..., 3)"""
+        """Bilinear lookup; `u`, `v` in texture widths, any value; `level` any float. (..., 3)"""
         level = level.round().clamp(0, self.levels - 1).long()
         side = torch.bitwise_right_shift(torch.full_like(level, self.size), level)
         # texels before level L: count * size^2 * (1 + 1/4 + ... ) = count * 4 (size^2 - side^2) / 3
@@ -116,7 +116,7 @@ class TextureAtlas:
 
 
 def mirror(x: torch.Tensor) -> torch.Tensor:
-    """Fold any number into [0, 1], back and forth."""
+    """Mirrored repeat of any number into [0, 1]."""
     folded = x - 2 * torch.floor(x / 2)
     return torch.where(folded > 1, 2 - folded, folded)
 
@@ -124,14 +124,14 @@ def mirror(x: torch.Tensor) -> torch.Tensor:
 def build_atlas(
     pictures: torch.Tensor, *, size: int, seed: int, device: torch.device | str, dtype: torch.dtype = torch.float16
 ) -> TextureAtlas:
-    """Pattern masks plus the given pictures as an atlas.
+    """Build an atlas of pattern masks and the given images.
 
     Args:
         pictures: RGB in [0, 1], side `size`. (count, 3, size, size)
         size: Power of two.
-        seed: Of the random patterns.
-        device: Where the texels live.
-        dtype: Of the texels.
+        seed: Seed of the random patterns.
+        device: Device of the texels.
+        dtype: Dtype of the texels.
     """
     generator = torch.Generator().manual_seed(seed)
     masks = [pattern(name, size, generator) for name in PATTERNS for _ in range(PATTERN_VARIANTS)]
@@ -145,19 +145,19 @@ def build_atlas(
 
 
 def pattern_index(name: str, variant: int) -> int:
-    """Place of a pattern's variant in the atlas."""
+    """Index of a pattern's variant in the atlas."""
     return PATTERNS.index(name) * PATTERN_VARIANTS + variant % PATTERN_VARIANTS
 
 
 def pattern(name: str, size: int, generator: torch.Generator) -> torch.Tensor:
-    """One mask in [0, 1]. (size, size)"""
+    """Generate one mask in [0, 1]. (size, size)"""
     axis = (torch.arange(size) + 0.5) / size
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     return _natural(name, x, y, size, generator) if name in NATURAL else _built(name, x, y, size, generator)
 
 
 def _natural(name: str, x: torch.Tensor, y: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
-    """Masks made of noise."""
+    """Noise-based masks."""
 
     def fractal(slope: float) -> torch.Tensor:
         return spectral_noise(1, size, slope, generator)[0, 0]
@@ -174,8 +174,8 @@ def _natural(name: str, x: torch.Tensor, y: torch.Tensor, size: int, generator: 
 
 
 def _built(name: str, x: torch.Tensor, y: torch.Tensor, size: int, generator: torch.Generator) -> torch.Tensor:
-    """Masks made of regular shapes."""
-    soft = 12.0  # edge steepness: about a texel at level 0
+    """Geometric masks."""
+    soft = 12.0  # edge width: about a texel at level 0
     if name == "stripes":
         return torch.sigmoid(soft * torch.sin(2 * math.pi * 3 * x))
     if name == "dots":
@@ -198,7 +198,7 @@ def _built(name: str, x: torch.Tensor, y: torch.Tensor, size: int, generator: to
 
 
 def _joints(along: torch.Tensor) -> torch.Tensor:
-    """A thin soft line at every whole number."""
+    """A thin anti-aliased line at every integer."""
     return torch.exp(-((((along + 0.5) % 1) - 0.5) ** 2) / 0.004) * 0.8
 
 

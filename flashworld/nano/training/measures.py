@@ -1,4 +1,4 @@
-"""What the benchmark measures: pictures, depth, and whether a scene agrees with itself. Float32; decibels are floats."""
+"""The benchmark's measures: image PSNR, depth error and view consistency. Float32; decibels are floats."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from flashworld.cameras import Cameras
 from flashworld.cameras.raymaps import ray_directions
 
 SMALLEST_ERROR = 1e-10
-"""Mean squared error that counts as none: 100 dB."""
+"""Lower limit of the mean squared error: 100 dB."""
 DRAWN_ALPHA = 0.05
-"""Where less is drawn there is no depth, and the error counts as 1."""
+"""Alpha below which a pixel has no depth and its depth error is 1."""
 SOLID_ALPHA = 0.5
 OCCLUSION = 0.05
-"""A point this much (relative) behind what the other camera sees is hidden from it."""
+"""Relative depth behind the other view's surface from which a point counts as occluded."""
 
 
 @dataclass(frozen=True)
 class Views:
-    """What is seen from V cameras.
+    """Rendered views of V cameras.
 
     Attributes:
         rgb: In [0, 1]. (V, H, W, 3)
-        depth: Along the optical axis, scene units; 0 where nothing is drawn. (V, H, W)
-        alpha: How much is drawn, 0 to 1. (V, H, W)
+        depth: Along the optical axis, scene units; 0 where nothing is rendered. (V, H, W)
+        alpha: Accumulated opacity, 0 to 1. (V, H, W)
     """
 
     rgb: torch.Tensor
@@ -36,26 +36,26 @@ class Views:
 
 
 def decibels(squared_error: float) -> float:
-    """PSNR of a mean squared error of values in [0, 1]."""
+    """Convert a mean squared error of values in [0, 1] to PSNR in dB."""
     return -10 * math.log10(max(squared_error, SMALLEST_ERROR))
 
 
 def psnr(estimate: torch.Tensor, truth: torch.Tensor) -> float:
-    """PSNR in dB of one picture, any equal shapes, values in [0, 1]."""
+    """PSNR in dB between two tensors of equal shape, values in [0, 1]."""
     return decibels(float((estimate.clamp(0, 1) - truth).square().mean()))
 
 
 def depth_errors(views: Views, truth: torch.Tensor, every: int = 4) -> tuple[torch.Tensor, torch.Tensor]:
-    """Relative errors |z / true z - 1| of every 4th pixel's every 4th row where the truth is a surface.
+    """Relative depth errors |z / true z - 1| on a subsampled grid, where the ground truth is a surface.
 
     Args:
-        views: What the scene shows.
-        truth: True depth, NaN for sky. (V, H, W)
-        every: Stride over rows and columns.
+        views: Rendered views.
+        truth: Ground-truth depth, NaN for sky. (V, H, W)
+        every: Stride in rows and columns.
 
     Returns:
-        Errors with the scene's scale as it is, and after multiplying the scene's depth by one number: the median of
-        true z / z. (n,) each
+        Errors at the scene's own scale, and after scale alignment by one factor per scene: the median of true z / z.
+        (n,) each
     """
     found, true = views.depth[:, ::every, ::every], truth[:, ::every, ::every]
     surface = ~true.isnan()
@@ -66,13 +66,13 @@ def depth_errors(views: Views, truth: torch.Tensor, every: int = 4) -> tuple[tor
 
 
 def consistency(views: Views, cameras: Cameras, pairs: list[tuple[int, int]]) -> tuple[float, float]:
-    """How well a scene's own pictures agree: view A's pixels, moved by A's depth into view B, against B's picture.
+    """View consistency: PSNR between view A's pixels, reprojected into view B by A's depth, and view B.
 
-    Pixels count where A is drawn and the moved point falls inside B and not behind what B sees by more than
-    `OCCLUSION`. Points before B's surface count: a scene that is seen through disagrees with itself.
+    Pixels count where A has depth and the reprojected point lies inside B and is not occluded there (see `OCCLUSION`).
+    Points in front of B's surface count: a surface that is transparent from B is an inconsistency.
 
     Returns:
-        Mean PSNR over the pairs in dB, and the mean share of A's pixels that counted.
+        Mean PSNR over the pairs in dB, and the mean fraction of A's pixels that counted.
     """
     found = [_agreement(views, cameras, a, b) for a, b in pairs]
     return tuple(sum(values) / len(values) for values in zip(*found, strict=True))  # type: ignore[return-value]
@@ -93,7 +93,7 @@ def _agreement(views: Views, cameras: Cameras, a: int, b: int) -> tuple[float, f
 
 
 def project(point: torch.Tensor, camera: Cameras) -> tuple[torch.Tensor, torch.Tensor]:
-    """Where points (..., 3) appear: columns and rows as shares of the picture, (..., 2), and depth, (...)."""
+    """Project points (..., 3): columns and rows as fractions of the image size, (..., 2), and depth, (...)."""
     w2c = camera.w2c[0]
     x, y, z = (point @ w2c[:3, :3].T + w2c[:3, 3]).unbind(-1)
     depth = -z
@@ -103,7 +103,7 @@ def project(point: torch.Tensor, camera: Cameras) -> tuple[torch.Tensor, torch.T
 
 
 def sample(picture: torch.Tensor, place: torch.Tensor, mode: str) -> torch.Tensor:
-    """Read a picture (H, W, C) at shares of its width and height (h, w, 2); beyond the edge its last pixels. (h, w, C)"""
+    """Sample an image (H, W, C) at fractions of its width and height (h, w, 2), clamped at edges. (h, w, C)"""
     grid = (place * 2 - 1)[None]
     return F.grid_sample(
         picture.movedim(-1, 0)[None], grid, mode=mode, padding_mode="border", align_corners=False

@@ -1,7 +1,7 @@
-"""Camera paths for training: the project's own presets with random parameters, and random smooth moves.
+"""Camera paths for training: the project's presets with random parameters, and random smooth curves.
 
-A bank holds Q paths of V poses each, relative to their first camera (the identity), so that drawing one is an index.
-Sizes follow the worlds: the nearest object is about 1 to 2 scene units ahead, moves are 0.2 to 0.6 units long.
+A bank holds Q paths of V poses each, relative to their first camera (the identity), so that sampling is indexing.
+Sizes follow the worlds: the nearest object is about 1 to 2 scene units ahead, translations are 0.2 to 0.6 units long.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from flashworld.cameras import Cameras, intrinsics_from_fov, quat_from_axis_angl
 from flashworld.trajectories import PRESETS, build_trajectory
 
 VIEWS = 15
-"""Poses a path. Eight input frames take every other one and leave seven in between to judge by."""
+"""Poses per path. Eight input frames use every other pose; the seven in between supervise novel views."""
 PARAMETERS = {
     "amplitude": (0.5, 0.5),
     "angle_deg": (10.0, 18.0),
@@ -24,19 +24,19 @@ PARAMETERS = {
     "advance": (0.5, 0.5),
     "factor": (1.1, 1.4),
 }
-"""Ranges of the presets' parameters in training, within each preset's limits. Sizes are fixed: paths reach the model with
-their length taken out, so that half a unit travelled, or two units to the point looked at, are what tells it how large
-the world is. An angle it can see."""
+"""Ranges of the presets' parameters in training, within each preset's limits. Lengths are fixed: paths are normalised
+before they reach the model, so a known travel distance (half a unit) or orbit radius (two units) is what determines the
+scale of the world. Angles are unaffected by normalisation."""
 WEIGHTS = {"full_orbit": 0.0, "roll": 0.3, "shake": 0.5, "spiral": 0.5, "zoom_in": 0.3, "zoom_out": 0.3}
 WEIGHTS |= {name: 0.4 for name in ("pan_left", "pan_right", "tilt_up", "tilt_down")}
 WEIGHTS |= {name: 3.0 for name in ("forward", "left", "right", "backward", "orbit_left", "orbit_right")}
-"""How often a preset is drawn; 1 for those not named."""
+"""Relative sampling frequency of presets; 1 for those not listed."""
 SMOOTH_SHARE = 0.2
 
 
 @dataclass(frozen=True)
 class PathBank:
-    """Q paths.
+    """A bank of Q paths.
 
     Attributes:
         quats_wxyz: Rotations relative to the first camera. (Q, V, 4)
@@ -57,7 +57,7 @@ class PathBank:
 
 
 def build_paths(count: int, seed: int, presets_only: bool = False) -> PathBank:
-    """A bank of `count` paths, a function of the seed."""
+    """Build a bank of `count` paths, deterministic in the seed."""
     rng = np.random.default_rng([seed, 3])
     names = [name for name in PRESETS if WEIGHTS.get(name, 1.0) > 0]
     weights = np.array([WEIGHTS.get(name, 1.0) for name in names])
@@ -76,7 +76,7 @@ def build_paths(count: int, seed: int, presets_only: bool = False) -> PathBank:
 
 
 def random_parameters(rng: np.random.Generator, name: str) -> dict[str, float]:
-    """Values for a preset's parameters within `PARAMETERS`; others keep their defaults."""
+    """Random values of a preset's parameters within `PARAMETERS`; others keep their defaults."""
     values = {}
     for param in PRESETS[name].params:
         if param.name in PARAMETERS:
@@ -86,7 +86,7 @@ def random_parameters(rng: np.random.Generator, name: str) -> dict[str, float]:
 
 
 def smooth_path(rng: np.random.Generator, lens: torch.Tensor) -> Cameras:
-    """A quadratic curve through space with slowly turning view, starting at the identity pose."""
+    """A quadratic curve with slow rotation, starting at the identity."""
     time = torch.linspace(0, 1, VIEWS)[:, None]
     extent = torch.tensor([0.4, 0.15, 0.45])
     end, bend = (torch.from_numpy(rng.uniform(-1, 1, size=3)).float() * extent for _ in range(2))

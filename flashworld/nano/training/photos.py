@@ -1,10 +1,10 @@
-"""Photographs with free licences that ship inside ordinary packages, packed into one small file for training.
+"""Freely licensed photographs from Python packages, packed into one small file for training.
 
 `python -m flashworld.nano.training.photos --out photos.npz` reads them from scikit-image and scikit-learn (whose wheels hold
-them) and stores them as JPEG bytes, because the training machine may lack those packages. `HELD_OUT` are never trained
-on: they are the benchmark's eight photographs.
+them) and stores them as JPEG bytes, because the training machine may lack those packages. `HELD_OUT` are the
+benchmark's eight held-out photographs.
 
-Only pictures whose licence the installed wheel itself states are listed: scikit-image in the docstrings of
+Only images whose licence the installed wheel itself states are listed: scikit-image in the docstrings of
 `skimage.data`, scikit-learn in `datasets/images/README.txt`.
 """
 
@@ -27,12 +27,12 @@ JPEG_QUALITY = 93
 
 @dataclass(frozen=True)
 class Photo:
-    """Where a photograph comes from.
+    """Source of a photograph.
 
     Attributes:
         package: Import name of the package that holds it.
-        path: Inside the package.
-        licence: As the package states it, with the author it names.
+        path: Path inside the package.
+        licence: Licence and author as stated by the package.
     """
 
     package: str
@@ -64,10 +64,10 @@ TRAINING: dict[str, Photo] = {
 
 
 def read_photo(photo: Photo) -> Image.Image:
-    """Open a photograph from the package that holds it, RGB.
+    """Open a photograph from its package, RGB.
 
     Raises:
-        FileNotFoundError: the package is not installed or lacks the file.
+        FileNotFoundError: the package is not installed or does not contain the file.
     """
     spec = importlib.util.find_spec(photo.package)
     if spec is None or spec.origin is None:
@@ -76,7 +76,7 @@ def read_photo(photo: Photo) -> Image.Image:
 
 
 def pack(path: Path) -> None:
-    """Write every photograph, at most `MAX_SIDE_PX` a side, as JPEG bytes into one .npz."""
+    """Write every photograph, with sides of at most `MAX_SIDE_PX`, as JPEG bytes into one .npz."""
     parts = {}
     for group, photos in (("held_out", HELD_OUT), ("training", TRAINING)):
         for name, photo in photos.items():
@@ -91,7 +91,7 @@ def pack(path: Path) -> None:
 
 
 def unpack(path: Path, group: str) -> dict[str, Image.Image]:
-    """Photographs of a group ("held_out" or "training") from `pack`'s file, RGB."""
+    """Read the photographs of a split ("held_out" or "training") from `pack`'s file, RGB."""
     with np.load(path) as data:
         names = [name for name in data.files if name.startswith(f"{group}.")]
         return {name.split(".", 1)[1]: Image.open(io.BytesIO(data[name].tobytes())).convert("RGB") for name in names}

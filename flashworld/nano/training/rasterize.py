@@ -1,7 +1,7 @@
 """Differentiable rendering of many scenes at once, for training on a GPU.
 
-The project's own `rendering` draws one scene; training draws B scenes from V cameras each, with gradients, through the
-same gsplat kernels and settings. `Rasterizer` is the interface, so that rehearsals on the CPU can pass a stand-in.
+The project's `rendering` renders one scene; training renders B scenes from V cameras each, with gradients, through the
+same gsplat kernels and settings. `Rasterizer` is the interface, so that CPU dry runs can pass a substitute.
 
 Numerics: float32.
 """
@@ -17,10 +17,10 @@ from flashworld.gaussians import Gaussians
 
 NEAR, FAR = 0.01, 1000.0
 GAUSSIANS_PER_CALL = 4_000_000
-"""Bounds the memory of one rasterization call."""
+"""Maximum size of one rasterization call, to bound its memory."""
 
 Rasterizer = Callable[[Gaussians, Cameras, int, int, int], tuple[torch.Tensor, torch.Tensor]]
-"""Scenes one after the other, all cameras scene by scene, number of scenes, height, width to RGB on white, not clamped,
+"""(concatenated scenes, cameras grouped by scene, number of scenes, height, width) to unclamped RGB on white,
 (B, V, 3, height, width), and alpha, (B, V, height, width)."""
 
 
@@ -43,6 +43,6 @@ def rasterize(
             means, quats, scales, opacities, sh, viewmats[part], pinholes[part], width, height,
             near_plane=NEAR, far_plane=FAR, sh_degree=scenes.sh_degree, packed=False,
         )  # fmt: skip
-        pictures.append(rgb + (1 - alpha))  # white behind
+        pictures.append(rgb + (1 - alpha))  # white background
         alphas.append(alpha[..., 0])
     return torch.cat(pictures).movedim(-1, 2), torch.cat(alphas)

@@ -1,8 +1,9 @@
-"""A batched ray-caster for `WorldBatch`: colour and ray distance of many views at once, on CPU or GPU.
+"""A batched ray caster for `WorldBatch`: colour and ray distance of many views at once, on CPU or GPU.
 
-Every solid is intersected in its own unit frame (turn, then divide by the half sizes; the ray parameter survives that),
-so a box, an ellipsoid, a cylinder and a cone are four short formulas. Shading: ambient light, one sun with hard shadows
-and Lambert's cosine, fog towards the horizon's colour. Anti-aliasing by `samples` x `samples` rays a pixel.
+Every solid is intersected in its own unit frame (rotate, then divide by the half sizes, which preserves the ray
+parameter), so a box, an ellipsoid, a cylinder and a cone are four short formulas. Shading: ambient light, one
+directional light with hard shadows and Lambertian reflection, fog towards the horizon's colour. Anti-aliasing by
+`samples` x `samples` rays per pixel.
 
 Numerics: float32. Distances are along the unit ray, scene units; the sky is at `SKY_DISTANCE`.
 """
@@ -22,7 +23,7 @@ FAR = 1e6
 NEAR = 1e-3
 SHADOW_BIAS = 2e-3
 HitSolids = Callable[..., torch.Tensor]
-"""`hit_solids`, or something compiled from it."""
+"""`hit_solids`, or a compiled version of it."""
 
 
 def cast(
@@ -35,20 +36,20 @@ def cast(
     samples: int = 1,
     solids: HitSolids | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """See the worlds: one view a world (index the worlds to get several).
+    """Render one view per world (index the worlds to get several).
 
     Args:
         worlds: C worlds.
         cameras: C cameras in world axes.
         atlas: Their textures.
-        height: Of the picture in pixels.
-        width: Of the picture in pixels.
-        samples: Rays a pixel and side.
-        solids: A compiled `hit_solids`, which takes most of the time; None: the plain one.
+        height: Image height in pixels.
+        width: Image width in pixels.
+        samples: Rays per pixel along each axis.
+        solids: A compiled `hit_solids`, which dominates the cost; None: run eagerly.
 
     Returns:
         RGB in [0, 1], (C, 3, height, width), the ray distance of the nearest sample, (C, height, width), and whether a
-        thing of the caption covers the pixel, if only in part, booleans (C, height, width).
+        thing of the caption covers the pixel at least partly, booleans (C, height, width).
     """  # fmt: skip
     rows, columns = height * samples, width * samples
     direction = ray_directions(cameras, rows, columns).flatten(1, 2)
@@ -69,7 +70,7 @@ def shade_rays(
     pixel_angle: torch.Tensor,
     solids: HitSolids,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Colour (C, R, 3), distance (C, R) and whether a thing is hit (C, R), of R rays a world.
+    """Colour (C, R, 3), distance (C, R) and whether a thing is hit (C, R), of R rays per world.
 
     Origin (C, 1, 3), direction (C, R, 3), unit.
     """
@@ -101,7 +102,7 @@ def shade_rays(
 
 
 def sky_colour(worlds: WorldBatch, atlas: TextureAtlas, direction: torch.Tensor) -> torch.Tensor:
-    """Gradient from the horizon to the zenith, with clouds. (C, R, 3)"""
+    """Sky colour: gradient from horizon to zenith, with clouds. (C, R, 3)"""
     zenith, horizon, rest = worlds.sky[:, None].unbind(2)
     up = direction[..., 1].clamp(min=0)
     colour = torch.lerp(horizon, zenith, (1 - torch.exp(-3 * up))[..., None])
@@ -115,7 +116,7 @@ def sky_colour(worlds: WorldBatch, atlas: TextureAtlas, direction: torch.Tensor)
 def nearest_hit(
     worlds: WorldBatch, origin: torch.Tensor, direction: torch.Tensor, solids: HitSolids
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Distance (C, R), surface number (C, R), outward normal (C, R, 3) and texture coordinates (C, R, 2) of first hits."""
+    """Distance (C, R), surface index (C, R), normal (C, R, 3) and texture coordinates (C, R, 2) of first hits."""
     plane_t, plane = hit_planes(worlds, origin, direction).min(dim=-1)
     solid_t, solid = solids(*solid_tables(worlds), origin, direction).min(dim=-1)
     on_plane = plane_t <= solid_t
@@ -134,7 +135,7 @@ def nearest_hit(
 
 
 def solid_tables(worlds: WorldBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What `hit_solids` reads of the worlds."""
+    """The tensors of the worlds that `hit_solids` takes."""
     return worlds.center, worlds.half, worlds.turn, worlds.active
 
 
@@ -155,8 +156,8 @@ def hit_solids(
         half: See `WorldBatch`. (C, SOLIDS, 3)
         turn: See `WorldBatch`. (C, SOLIDS, 2)
         active: See `WorldBatch`. (C, SOLIDS)
-        origin: Of the rays. (C, 1 or R, 3)
-        direction: Of the rays, any length. (C, R, 3)
+        origin: Ray origins. (C, 1 or R, 3)
+        direction: Ray directions, any length. (C, R, 3)
     """  # fmt: skip
     hits, first = [], 0
     for hit, count in ((hit_box, BOXES), (hit_sphere, ELLIPSOIDS), (hit_cylinder, CYLINDERS), (hit_cone, CONES)):
@@ -170,7 +171,7 @@ def hit_solids(
 
 
 def hit_planes(worlds: WorldBatch, origin: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
-    """Ray parameters of the planes seen from their front, FAR for none. (C, R, PLANES)"""
+    """Ray parameters of hits with the front of each plane, FAR for none. (C, R, PLANES)"""
     normal = worlds.plane_normal.transpose(1, 2)
     facing = direction @ normal
     height = worlds.plane_offset[:, None] - origin @ normal
@@ -195,7 +196,7 @@ def turn_back(normal: torch.Tensor, turn: torch.Tensor) -> torch.Tensor:
 
 
 def safe_inverse(x: torch.Tensor) -> torch.Tensor:
-    """1 / x, with zero taken as a tiny number."""
+    """1 / x, with zero replaced by a tiny number."""
     return 1 / torch.where(x.abs() < 1e-9, torch.full_like(x, 1e-9), x)
 
 
@@ -205,14 +206,14 @@ def first_of(near: torch.Tensor, far: torch.Tensor) -> torch.Tensor:
 
 
 def hit_box(o: torch.Tensor, d: torch.Tensor) -> torch.Tensor:
-    """The cube [-1, 1]^3 by slabs; rays that start inside see nothing. (...)"""
+    """The cube [-1, 1]^3 by the slab method; rays that start inside have no hit. (...)"""
     inverse = safe_inverse(d)
     a, b = (-1 - o) * inverse, (1 - o) * inverse
     return first_of(torch.minimum(a, b).amax(-1), torch.maximum(a, b).amin(-1))
 
 
 def roots(a: torch.Tensor, half_b: torch.Tensor, c: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Real roots of a t^2 + 2 half_b t + c in order, and whether there are any."""
+    """Real roots of a t^2 + 2 half_b t + c in ascending order, and whether they exist."""
     discriminant = half_b * half_b - a * c
     root = discriminant.clamp(min=0).sqrt()
     inverse = safe_inverse(a)
@@ -256,7 +257,7 @@ def hit_cone(o: torch.Tensor, d: torch.Tensor) -> torch.Tensor:
 
 
 def unit_normal(p: torch.Tensor, solid: torch.Tensor) -> torch.Tensor:
-    """Outward normal in the unit frame at a surface point of solid number `solid`. (C, R, 3)"""
+    """Outward normal in the unit frame at a surface point of the solid with index `solid`. (C, R, 3)"""
     x, y, z = p.unbind(-1)
     zero = torch.zeros_like(x)
     size = p.abs()
@@ -271,7 +272,7 @@ def unit_normal(p: torch.Tensor, solid: torch.Tensor) -> torch.Tensor:
 
 
 def box_mapping(p: torch.Tensor, normal: torch.Tensor) -> torch.Tensor:
-    """Texture coordinates of a local point: the two axes the normal does not follow, scene units. (C, R, 2)"""
+    """Texture coordinates of a local point: the axes other than the normal's dominant one, scene units. (C, R, 2)"""
     x, y, z = p.unbind(-1)
     axis = normal.abs().argmax(-1)
     return torch.stack([torch.where(axis == 0, z, x), torch.where(axis == 1, z, y)], dim=-1)

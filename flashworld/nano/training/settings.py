@@ -1,27 +1,27 @@
-"""Numbers of a training run that are not the model's: sizes, shares, rates and weights of losses."""
+"""Hyperparameters of training: sizes, sampling shares, learning rates and loss weights."""
 
 from __future__ import annotations
 
 import dataclasses
 
 STEP_KINDS = {"pictures": 0.3, "words": 0.4, "latents": 0.3}
-"""How often a step of stage 2 is of each kind, see `steps`. A latent step takes a fifth of the time of the others."""
+"""Relative frequency of each kind of stage-2 step, see `steps`. A latent step takes a fifth of the time of the others."""
 PICTURE_CONDITIONS = {"image": 0.65, "both": 0.35}
-"""Of scenes that see a picture: without and with their sentence."""
+"""Shares of image-conditioned scenes without and with their sentence."""
 PICTURE_FRAMES = {4: 0.15, 6: 0.15, 8: 0.55, 12: 0.15}
 SHORT_FRAMES, LONG_FRAMES = {4: 0.7, 5: 0.3}, {8: 0.7, 6: 0.15, 12: 0.15}
-"""Input frames of scenes of words from the pools of short and of long paths."""
+"""Input frames of text-conditioned scenes, from the pools of short and of long paths."""
 LONG_SHARE = 0.3
-"""Of word steps that take long paths, as at inference."""
+"""Share of word steps that use long paths, as at inference."""
 LATENT_FRAMES = 4
 STEP_SHARES = (0.34, 0.18, 0.18, 0.30)
-"""How often each of the four steps of the loop is trained; the last one makes the result."""
+"""Relative frequency with which each of the four sampling steps is trained; the last one produces the result."""
 FIRST_STEP_ONLY = 0.15
-"""Share of a first run that trains the first step alone: it costs no unrolling, and the later steps build on it."""
+"""Share of an initial run that trains only the first sampling step: it needs no unrolling, and later steps depend on it."""
 TRUE_LATENTS = 0.3
-"""Share of later steps that start from the true latents instead of what the steps before made of them."""
+"""Share of later steps that start from ground-truth latents instead of the previous steps' output."""
 AUTOENCODER_DIVISOR = 0.5
-"""Scene units to a model unit when there is no path: that of a path half a unit long."""
+"""Scene units per model unit without a path, as for a path half a unit long."""
 AUTOENCODER_RATES = {"vae_encoder": 1.2e-3, "gaussian_decoder": 1.2e-3}
 GENERATOR_RATES = {"text_encoder": 1.2e-3, "transformer": 8e-4, "gaussian_decoder": 5e-4, "vae_encoder": 4e-4}
 WARM_UP_STEPS = 80
@@ -31,31 +31,31 @@ WEIGHTS = {
 LOG_EVERY = 25
 SAVE_SECONDS, LOOK_SECONDS = 150.0, 75.0
 THING_WEIGHT = 6.0
-"""Weight of pixels that show a thing where words are trained, beside 1: things are few and small."""
+"""Loss weight of thing pixels in word steps, relative to 1: things are few and small."""
 REFRESH_SHARE = 0.2
-"""Of the time that goes into rendering new training views."""
+"""Share of time spent on rendering new training views."""
 FILL_SECONDS = 20.0
-"""Into rendering the first ones, for each pool."""
+"""Seconds for filling each pool at the start."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
-    """Sizes of a run that are not the model's.
+    """Sizes of a training run, apart from the model's.
 
     Attributes:
-        worlds: In the bank of worlds seen through pictures.
-        word_worlds: In each bank of worlds of words.
-        paths: In the bank.
-        pictures: In the atlas.
-        texture_size: Of the atlas.
-        pool: Entries of pictures for the main size; half of it for the turned one.
-        word_pool: Entries of words on short paths for the main size; a third of it for the turned one, and a fifth of it
-            on long paths.
-        frames_per_step: Input frames a generator step, over all scenes.
-        latent_scenes: Scenes of a latent step.
-        check_captions: Scenes of words whose colours are looked for during training.
-        views_per_step: Pictures an auto-encoder step.
-        samples: Rays a pixel and side.
+        worlds: Worlds in the bank for image conditioning.
+        word_worlds: Worlds in each bank for text conditioning.
+        paths: Paths in the bank.
+        pictures: Images in the atlas.
+        texture_size: Side of the atlas's textures, pixels.
+        pool: Image-conditioned pool entries for the main size; half as many for the transposed size.
+        word_pool: Text-conditioned pool entries on short paths for the main size; a third as many for the transposed
+            size, and a fifth as many on long paths.
+        frames_per_step: Input frames per generator step, over all scenes.
+        latent_scenes: Scenes per latent step.
+        check_captions: Captions in the validation of text conditioning.
+        views_per_step: Images per autoencoder step.
+        samples: Rays per pixel along each axis.
     """
 
     worlds: int = 16384

@@ -1,4 +1,4 @@
-"""Solids that things and extras are made of."""
+"""The solids that make up things and extras."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Part(NamedTuple):
 
     Attributes:
         kind: "box", "ellipsoid", "cylinder" or "cone".
-        offset: Of its centre from where the thing stands, in the thing's own axes.
+        offset: Offset of its centre from the thing's position, in the thing's axes.
         half: Half sizes.
-        material: What it is painted with.
-        colour: Name of its colour; None: the material's own.
-        own: Whether it carries the thing's colour.
+        material: Name of its material.
+        colour: Name of its colour; None: the material's fixed colour.
+        own: Whether it has the thing's colour.
     """
 
     kind: str
@@ -30,7 +30,7 @@ class Part(NamedTuple):
 
 
 def parts(thing: Thing, r: float) -> list[Part]:
-    """Solids of a thing of nominal radius r standing on the ground at its own origin, facing +z."""
+    """Solids of a thing of nominal radius r on the ground at its local origin, facing +z."""
     return [
         Part(
             kind,
@@ -45,12 +45,12 @@ def parts(thing: Thing, r: float) -> list[Part]:
 
 
 def part_kinds(thing: Thing) -> list[str]:
-    """Kinds of solids that a thing takes."""
+    """Kinds of the solids that a thing needs."""
     return [row[0] for row in _TABLE[thing.shape]]
 
 
 def extra_kinds(name: str) -> list[str]:
-    """Kinds of solids that an extra takes."""
+    """Kinds of the solids that an extra needs."""
     return list(_EXTRA_KINDS[name])
 
 

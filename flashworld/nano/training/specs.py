@@ -1,4 +1,4 @@
-"""Random scenes in words, a function of the seed."""
+"""Random scene descriptions, deterministic in the seed."""
 
 from __future__ import annotations
 
@@ -31,32 +31,32 @@ FLOOR_COLOURS = ("red", "green", "blue", "purple", "brown", "black", "white", "g
 WALL_COLOURS = ("red", "orange", "yellow", "green", "cyan", "blue", "purple", "pink", "brown", "white", "grey")
 PATTERN_DRAW = ("plain", "plain", "plain", "rough", "striped", "dotted", "checkered")
 THING_COUNTS = (0.05, 0.2, 0.25, 0.2, 0.15, 0.1, 0.05)
-"""How often a scene has 0, 1, ... 6 things."""
+"""Relative frequency of scenes with 0, 1, ... 6 things."""
 USUALLY_OUTDOORS = ("tree", "hut", "snowman", "house", "pine")
 USUALLY_INDOORS = ("sofa", "lamp", "chair")
 UNUSUAL_SHARE = 0.12
-"""How often a thing may be one that is usually found elsewhere."""
+"""Probability that a thing may be one that is unusual in the setting."""
 BACKDROP_SHARE, STRIP_SHARE, ROOM_EXTRA_SHARE = 0.5, 0.3, 0.35
 
 
 @dataclass(frozen=True)
 class WorldSpec(SceneWords):
-    """A scene in words; with `seed` it fixes every number of a world.
+    """A scene description; together with `seed` it determines every parameter of a world.
 
     Attributes:
-        seed: Of what words leave open.
+        seed: Seed of everything that the description leaves open.
     """
 
     seed: int = 0
 
 
 def sample_spec(seed: int, gallery_share: float = 0.2, extra_rooms: float = 0.0) -> WorldSpec:
-    """The world of a seed, in words.
+    """Sample a world description from a seed.
 
     Args:
-        seed: Of everything.
-        gallery_share: Of worlds that are galleries; the others are rooms and landscapes, half each.
-        extra_rooms: Share of the landscapes that are rooms instead.
+        seed: Random seed.
+        gallery_share: Share of galleries; the other worlds are rooms and landscapes in equal parts.
+        extra_rooms: Share of landscapes to replace with rooms.
     """
     rng = np.random.default_rng([seed, 1])
 
@@ -96,7 +96,7 @@ def empty_prompt_spec(seed: int) -> WorldSpec:
 
 
 def that_fit(things: Sequence[Thing], extras: Sequence[str]) -> tuple[Thing, ...]:
-    """Those things for whose solids there are slots beside the extras'."""
+    """The things whose solids fit into the slots that the extras leave."""
     used = Counter(kind for name in extras for kind in extra_kinds(name))
     kept = []
     for thing in things:

@@ -1,14 +1,14 @@
 """Losses of one training step.
 
-Stage 1, "autoencoder": single views through VAE encoder and Gaussian decoder, rendered back; depth is told.
+Stage 1, "autoencoder": single views through VAE encoder and Gaussian decoder, rendered again, with depth supervision.
 Stage 2 mixes three kinds of steps:
-- "pictures": worlds seen through a picture, some with their sentence; a random step of the four-step loop.
-- "words": exact worlds, the sentence alone; a random step of the loop.
-- "latents": exact worlds, the sentence alone, the first step, compared in latent space: no Gaussians, many scenes.
-  The Gaussian decoder lives on the features, hardly on the clean estimate, which at pure noise must first undo the noise;
-  so what is compared is what the features say of the latents (`measure_read_out`).
-A later step of the loop starts from what the earlier ones made, run without gradients exactly as at inference, or from
-the true latents.
+- "pictures": image-conditioned worlds, some also with their sentence; a random step of the four-step loop.
+- "words": exact worlds, text-conditioned only; a random step of the loop.
+- "latents": exact worlds, text-conditioned only; the first step, with a loss in latent space: no Gaussians, many scenes.
+  The Gaussian decoder relies on the features far more than on the clean estimate, which at pure noise must first cancel
+  the noise; the loss therefore compares latents predicted linearly from the features (`measure_read_out`).
+A later step of the loop starts from the output of the earlier ones, run without gradients exactly as at inference, or
+from ground-truth latents.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ from flashworld.nano.training.unroll import (
 from flashworld.sampling import STEP_SIGMAS, sample_posterior
 
 Losses = tuple[torch.Tensor, dict[str, torch.Tensor]]
-"""What to minimise, and what to report."""
+"""The loss, and the metrics to log."""
 
 
 @dataclass(frozen=True)
 class Pools:
-    """Rendered views to draw from.
+    """Pools of rendered views to sample from.
 
     Attributes:
-        pictures: Loose worlds, one pool a picture size.
-        words: Exact worlds on short paths, one pool a picture size.
-        long_words: Exact worlds on whole paths.
+        pictures: Worlds with a random layout, one pool per image size.
+        words: Worlds with an exact layout on short paths, one pool per image size.
+        long_words: Worlds with an exact layout on full paths.
     """
 
     pictures: tuple[ViewPool, ...]
@@ -63,14 +63,14 @@ class Pools:
 
 
 class Steps:
-    """Makes losses.
+    """Computes the losses.
 
     Args:
         pools: Training data.
-        sizes: Of the run.
+        sizes: Sizes of the run.
         rasterize: The differentiable renderer.
-        generator: Of all draws, on the CPU.
-        empty: Tokens of the empty prompt. (length,)
+        generator: CPU generator for all random choices.
+        empty: Token ids of the empty prompt. (length,)
     """
 
     def __init__(
@@ -86,12 +86,12 @@ class Steps:
         self.read_out: torch.Tensor | None = None
 
     def choose(self, shares: Mapping[int, float] | Mapping[str, float] | list[float]) -> int:
-        """A random index by shares."""
+        """A random index, weighted by shares."""
         values = list(shares.values()) if isinstance(shares, Mapping) else shares
         return int(torch.multinomial(torch.tensor(values, dtype=torch.float32), 1, generator=self.generator))
 
     def pick(self, pools: tuple[ViewPool, ...]) -> ViewPool:
-        """A picture size, by pool size."""
+        """A random image size, weighted by pool size."""
         return pools[self.choose([float(p.size) for p in pools])]
 
     def autoencoder(self, model: Computing) -> Losses:
@@ -117,7 +117,7 @@ class Steps:
         return weighted(parts), parts | {"psnr": psnr(rgb, truth).mean(), "posterior_std": (0.5 * logvar).exp().mean()}
 
     def pictures(self, model: Computing) -> Losses:
-        """Scenes that see one picture."""
+        """One step on image-conditioned scenes."""
         frames = list(settings.PICTURE_FRAMES)[self.choose(settings.PICTURE_FRAMES)]
         batch = self.draw(self.pick(self.pools.pictures), frames, 2)
         index = self.choose([1.0 + (frames - 1) * (i == 0) for i in range(frames)])
@@ -127,7 +127,7 @@ class Steps:
         return self.generated(model, batch, frames, index, torch.ones(count, dtype=torch.bool), tokens)
 
     def words(self, model: Computing) -> Losses:
-        """Scenes that see only their sentence."""
+        """One step on text-conditioned scenes."""
         long = bool(self.pools.long_words) and self.choose([1 - settings.LONG_SHARE, settings.LONG_SHARE]) == 1
         shares = settings.LONG_FRAMES if long else settings.SHORT_FRAMES
         frames = list(shares)[self.choose(shares)]
@@ -135,7 +135,7 @@ class Steps:
         return self.generated(model, batch, frames, 0, torch.zeros(len(batch.rgb), dtype=torch.bool), batch.tokens)
 
     def latents(self, model: Computing) -> Losses:
-        """The first step's features against the true latents, from the sentence alone."""
+        """Loss of the first step's features against ground-truth latents, text-conditioned only."""
         if self.read_out is None:
             raise RuntimeError("steps: call measure_read_out before latent steps")
         batch = self.pick(self.pools.words).draw(self.sizes.latent_scenes, settings.LATENT_FRAMES, 0, self.generator)
@@ -153,9 +153,9 @@ class Steps:
 
     @torch.no_grad()
     def measure_read_out(self, model: Computing, rounds: int = 6) -> float:
-        """Least squares from features of views whose picture is given to their latents; the share left unexplained.
+        """Fit latents to the features of image-conditioned views by least squares; returns the unexplained variance.
 
-        Fixed for a run, it also keeps what the features mean.
+        The fit is fixed for a run, which also anchors the meaning of the features.
         """
         rows: list[tuple[torch.Tensor, torch.Tensor]] = []
         for _ in range(rounds):
@@ -172,13 +172,13 @@ class Steps:
         return float((known @ solution - wanted).square().mean() / wanted.var(dim=0).mean())
 
     def draw(self, pool: ViewPool, frames: int, between: int) -> Batch:
-        """As many scenes as a step takes."""
+        """Sample a batch of the size of one step."""
         return pool.draw(max(1, self.sizes.frames_per_step // frames), frames, between, self.generator)
 
     def given(
         self, model: Computing, batch: Batch, frames: int, index: int, seeing: torch.Tensor, tokens: torch.Tensor
     ) -> Conditions:
-        """Conditions of a batch: who sees the picture of frame `index`, (B,), and what sentence each reads."""
+        """Conditions of a batch: which scenes get the image of frame `index`, (B,), and each scene's sentence."""
         device, text = batch.rgb.device, model.text(tokens)
         if not bool(seeing.any()):
             return blind_conditions(model, batch.cameras, text, *batch.rgb.shape[-2:])
@@ -189,7 +189,7 @@ class Steps:
     def generated(
         self, model: Computing, batch: Batch, frames: int, index: int, seeing: torch.Tensor, tokens: torch.Tensor
     ) -> Losses:
-        """One step of the loop, its scenes compared in pictures, depth and latents."""
+        """One step of the loop, with losses on images, depth and latents."""
         given = self.given(model, batch, frames, index, seeing, tokens)
         truth_latents = true_latents(model, batch, frames)
         step = 0 if self.first_step_only else self.choose(list(settings.STEP_SHARES))
@@ -218,14 +218,14 @@ class Steps:
         return weighted(parts), {f"words_{k}": v for k, v in parts.items()} | {f"text_view_{step}": decibels.mean()}
 
     def state(self, model: Computing, given: Conditions, truth: torch.Tensor, step: int) -> StepState:
-        """What a step starts from."""
+        """The state that a step starts from."""
         if step > 0 and self.choose([1 - settings.TRUE_LATENTS, settings.TRUE_LATENTS]) == 1:
             return from_truth(model, given, truth, step)
         return unroll(model, given, step, self.rasterize)
 
     @property
     def kinds(self) -> dict[str, Callable[[Computing], Losses]]:
-        """Stage 2, by kind."""
+        """The kinds of stage-2 steps."""
         return {"pictures": self.pictures, "words": self.words, "latents": self.latents}
 
 
@@ -240,18 +240,18 @@ def first_estimate(model: Computing, given: Conditions) -> tuple[torch.Tensor, t
 
 
 def with_one(x: torch.Tensor) -> torch.Tensor:
-    """A constant 1 appended, for the offset of a linear map. (..., C) -> (..., C + 1)"""
+    """Append a constant 1, for the bias of a linear map. (..., C) -> (..., C + 1)"""
     return torch.cat([x, torch.ones_like(x[..., :1])], dim=-1)
 
 
 def weighted(parts: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Sum of losses by `WEIGHTS`."""
+    """Sum of the losses, weighted by `WEIGHTS`."""
     return torch.stack([WEIGHTS.get(name, 1.0) * part for name, part in parts.items()]).sum()
 
 
 @torch.no_grad()
 def true_latents(model: Computing, batch: Batch, frames: int) -> torch.Tensor:
-    """Normalised latents of the true pictures of all input frames. (B, C, N, h, w)"""
+    """Normalised latents of the ground-truth images of all input frames. (B, C, N, h, w)"""
     views = batch.rgb[:, :frames].flatten(0, 1) * 2 - 1
     latents = model.scaled(model.encode(views)[0])
     return latents.unflatten(0, (-1, frames)).transpose(1, 2)

@@ -1,7 +1,7 @@
-"""Pictures for nano's texture atlas: crops of photographs, dead-leaves pictures and coloured noise.
+"""Images for nano's texture atlas: crops of photographs, dead-leaves images and coloured noise.
 
 Dead leaves (random opaque shapes lying over one another, sizes by a power law) share the edge statistics of natural
-photographs, so that a small auto-encoder trained on them also does well on photographs.
+images, so a small autoencoder trained on them also generalises to photographs.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from PIL import Image
 from flashworld.nano.training.materials import spectral_noise
 
 LEAVES = 500
-"""Shapes a picture."""
+"""Shapes per image."""
 
 
 def picture_bank(
     photos: dict[str, Image.Image], *, count: int, size: int, seed: int, device: torch.device | str
 ) -> torch.Tensor:
-    """A mixed set of square pictures in [0, 1]: 30 % photographs, 50 % dead leaves, 20 % noise. (count, 3, size, size)
+    """A mixed set of square images in [0, 1]: 30 % photographs, 50 % dead leaves, 20 % noise. (count, 3, size, size)
 
     Args:
-        photos: Sources of the crops; may be empty (then dead leaves take their share).
-        count: Pictures in all.
+        photos: Sources of the crops; may be empty (dead leaves then take their share).
+        count: Total number of images.
         size: Side in pixels.
-        seed: Of everything random.
-        device: Where dead leaves are painted and the result lives.
+        seed: Random seed.
+        device: Device on which dead leaves are rendered, and of the result.
     """
     generator = torch.Generator().manual_seed(seed)
     noisy = count // 5
@@ -45,7 +45,7 @@ def picture_bank(
 
 
 def random_crop(photo: np.ndarray, size: int, generator: torch.Generator) -> torch.Tensor:
-    """A crop of random scale, mirrored, turned and recoloured. (3, size, size)"""
+    """A crop of random scale, mirrored, rotated and recoloured. (3, size, size)"""
     height, width = photo.shape[:2]
     draw = torch.rand(4, generator=generator).tolist()
     side = int(min(height, width) * (0.35 + 0.65 * draw[0]))
@@ -57,7 +57,7 @@ def random_crop(photo: np.ndarray, size: int, generator: torch.Generator) -> tor
 
 
 def recolour(picture: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Mix channels, change contrast and brightness at random. (3, H, W)"""
+    """Randomly mix channels and change contrast and brightness. (3, H, W)"""
     mix = torch.eye(3) + torch.empty(3, 3).uniform_(-0.4, 0.4, generator=generator)
     mix = mix / mix.sum(dim=1, keepdim=True).clamp(min=0.3)
     contrast, brightness = torch.empty(2).uniform_(0.6, 1.2, generator=generator).tolist()
@@ -67,14 +67,14 @@ def recolour(picture: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 
 def muted_noise(count: int, size: int, slope: float, generator: torch.Generator) -> torch.Tensor:
-    """Noise whose channels mostly go together, as in photographs. (count, 3, size, size)"""
+    """Noise with correlated channels, as in photographs. (count, 3, size, size)"""
     grey = spectral_noise(count, size, slope, generator)
     colour = spectral_noise(count, size, slope, generator, channels=3)
     return 0.5 + 0.85 * (grey - 0.5) + 0.3 * (colour - 0.5)
 
 
 def dead_leaves(count: int, size: int, generator: torch.Generator, device: torch.device | str) -> torch.Tensor:
-    """Pictures painted with ellipses and boxes of gradients and grain, back to front. (count, 3, size, size)"""
+    """Dead-leaves images: ellipses and boxes with gradients and grain, drawn back to front. (count, 3, size, size)"""
     axis = (torch.arange(size, device=device) + 0.5) / size
     y, x = axis[None, :, None], axis[None, None, :]
     base = torch.rand(count, 3, 1, 1, generator=generator).to(device)

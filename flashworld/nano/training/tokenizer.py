@@ -1,4 +1,4 @@
-"""The tokenizer of nano's own sentences (`language.phrase`): whole words, nothing else."""
+"""The tokenizer of nano's own sentences (`language.phrase`): one token per word."""
 
 from __future__ import annotations
 
