@@ -64,4 +64,4 @@ TINY = ModelConfig(
     height=32,
     width=64,
 )
-"""For rehearsals."""
+"""Sizes for dry runs."""

@@ -1,7 +1,7 @@
-"""A scene as the words that nano's text encoder reads: fixed order, every choice said, each word meaning one thing alone.
+"""The canonical prompt of a scene for nano's text encoder: fixed order, every choice explicit, one meaning per token.
 
-A word names what it describes, e.g. `left_near_red` or `wall_brick`. In plain English "red" says nothing until it is
-bound to a noun and a place; a small network spends its training on learning that grammar, and the parser already knows it.
+A word names what it describes, e.g. `left_near_red` or `wall_brick`. In plain English "red" has no meaning until it is
+bound to a noun and a place; a small network would spend its training on that grammar, which the parser already handles.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ MIST = "mist"
 
 
 def nano_prompt(text: str) -> str:
-    """What nano's text encoder reads for a visitor's prompt; empty when no word of it is understood."""
+    """The canonical prompt of a user's prompt; empty if none of its words is understood."""
     found = understood(text)
     return phrase(found.scene) if found.phrases else ""
 
 
 def phrase(scene: SceneWords) -> str:
-    """The words of a scene; "" for a gallery, which has none. Different scenes have different words."""
+    """The canonical prompt of a scene; "" for a gallery. Different scenes have different prompts."""
     if scene.setting == "gallery":
         return ""
     words = [

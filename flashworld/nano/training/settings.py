@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 STEP_KINDS = {"pictures": 0.3, "words": 0.4, "latents": 0.3}
-"""Relative frequency of each kind of stage-2 step, see `steps`. A latent step takes a fifth of the time of the others."""
+"""Relative frequency of each kind of stage-2 step, see `steps`. A latent step takes a fifth of the others' time."""
 PICTURE_CONDITIONS = {"image": 0.65, "both": 0.35}
 """Shares of image-conditioned scenes without and with their sentence."""
 PICTURE_FRAMES = {4: 0.15, 6: 0.15, 8: 0.55, 12: 0.15}
@@ -17,7 +17,7 @@ LATENT_FRAMES = 4
 STEP_SHARES = (0.34, 0.18, 0.18, 0.30)
 """Relative frequency with which each of the four sampling steps is trained; the last one produces the result."""
 FIRST_STEP_ONLY = 0.15
-"""Share of an initial run that trains only the first sampling step: it needs no unrolling, and later steps depend on it."""
+"""Share of an initial run that trains only the first sampling step: it needs no unrolling, and others depend on it."""
 TRUE_LATENTS = 0.3
 """Share of later steps that start from ground-truth latents instead of the previous steps' output."""
 AUTOENCODER_DIVISOR = 0.5

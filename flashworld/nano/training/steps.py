@@ -4,7 +4,7 @@ Stage 1, "autoencoder": single views through VAE encoder and Gaussian decoder, r
 Stage 2 mixes three kinds of steps:
 - "pictures": image-conditioned worlds, some also with their sentence; a random step of the four-step loop.
 - "words": exact worlds, text-conditioned only; a random step of the loop.
-- "latents": exact worlds, text-conditioned only; the first step, with a loss in latent space: no Gaussians, many scenes.
+- "latents": exact worlds, text-conditioned only; the first step, with a loss on latents (no rendering, many scenes).
   The Gaussian decoder relies on the features far more than on the clean estimate, which at pure noise must first cancel
   the noise; the loss therefore compares latents predicted linearly from the features (`measure_read_out`).
 A later step of the loop starts from the output of the earlier ones, run without gradients exactly as at inference, or

@@ -1,7 +1,7 @@
 """Train the nano model: `python -m flashworld.nano.training.train --out DIR [--resume DIR] --minutes 9`.
 
-Sets up banks of worlds, paths and textures, runs the stages of `trainer` inside the time given (setting up and saving
-included), looks at unseen worlds and photographs, and leaves in DIR: `progress.json`, `weights-*.safetensors`,
+Builds banks of worlds, paths and textures, runs the stages of `trainer` within the time limit (set-up and saving
+included), validates on held-out worlds and photographs, and writes to DIR: `progress.json`, `weights-*.safetensors`,
 `log.jsonl` and contact sheets.
 """
 
@@ -39,20 +39,20 @@ log = logging.getLogger(__name__)
 SEEDS_VALIDATION = 100_000
 VALIDATION_WORLDS = 24
 GALLERY_SHARE, JUDGED_GALLERY_SHARE = 0.45, 0.3
-"""Of worlds with pictures on every surface, in training and in the validation."""
+"""Share of galleries, in training and validation."""
 EXTRA_ROOMS = 0.5
-"""Share of the landscapes seen through pictures that are rooms instead: three rooms to one landscape."""
+"""Share of image-conditioned landscapes replaced with rooms: three rooms to one landscape."""
 SHORT_POSES = 5
-"""Poses of a short path."""
+"""Number of poses of a short path."""
 WORD_LENS = (57.0, 63.0)
-"""Vertical field of view of scenes of words, degrees: about what the app assumes."""
+"""Vertical field of view of text-conditioned scenes, degrees: close to the app's default."""
 END_SECONDS = 22.0
-"""Kept back for the last look and for saving."""
+"""Time reserved for the final validation and for saving."""
 Banks = dict[str, WorldBank]
 
 
 def main(arguments: list[str] | None = None, renderer: Rasterizer = rasterize) -> Trainer:
-    """Command line; tests pass a renderer that needs no GPU."""
+    """Command line; tests pass a renderer that runs without a GPU."""
     began = time.monotonic()
     args = parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
@@ -100,7 +100,7 @@ def main(arguments: list[str] | None = None, renderer: Rasterizer = rasterize) -
         save()
     if args.stage in ("auto", "generator"):
         unexplained = steps.measure_read_out(trainer.computing(average=True))
-        log.info("features say all but %.1f %% of the latents", 100 * unexplained)
+        log.info("features explain all but %.1f %% of the variance of the latents", 100 * unexplained)
         look("start", sheets=False)
         trainer.train(
             "generator", left(), begin=args.begin, end=args.end, max_steps=args.max_steps, save=save, look=look.words
@@ -116,32 +116,43 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for weights, log and contact sheets")
     parser.add_argument("--resume", type=Path, help="folder of an earlier run, or a nano folder")
-    parser.add_argument("--minutes", type=float, default=9.0, help="wall time of the whole command")
+    parser.add_argument("--minutes", type=float, default=9.0, help="wall-clock limit of the whole command")
     parser.add_argument("--stage", choices=("auto", "autoencoder", "generator"), default="auto")
-    parser.add_argument("--autoencoder-minutes", type=float, default=3.0, help="share of stage 1 under --stage auto")
-    parser.add_argument("--begin", type=float, default=0.0, help="where on the learning rate's cosine stage 2 starts")
-    parser.add_argument("--end", type=float, default=1.0, help="where on it stage 2 ends")
+    parser.add_argument("--autoencoder-minutes", type=float, default=3.0, help="minutes of stage 1 with --stage auto")
+    parser.add_argument(
+        "--begin",
+        type=float,
+        default=0.0,
+        help="position on the cosine learning-rate schedule at which stage 2 starts, 0 to 1",
+    )
+    parser.add_argument("--end", type=float, default=1.0, help="position at which stage 2 ends, 0 to 1")
     parser.add_argument(
         "--shares", type=float, nargs=3, default=list(settings.STEP_KINDS.values()), metavar=("PICTURES", "WORDS", "LATENTS"),
-        help="how often a step of stage 2 is of each kind",
+        help="relative frequencies of the kinds of stage-2 steps",
     )  # fmt: skip
     parser.add_argument("--first-steps", type=float, default=settings.FIRST_STEP_ONLY,
-                        help="share of stage 2 that trains the loop's first step alone; 0 for resumed runs")  # fmt: skip
+                        help="share of stage 2 that trains only the first sampling step; 0 for resumed runs")  # fmt: skip
     parser.add_argument("--photos", type=Path, help="file made by flashworld.nano.training.photos")
-    parser.add_argument("--seed", type=int, default=0, help="also chooses the training worlds: use a new one to resume")
-    parser.add_argument("--max-steps", type=int, default=10**9, help="of each stage")
-    parser.add_argument("--fill-seconds", type=float, default=settings.FILL_SECONDS, help="for each pool, at the start")
     parser.add_argument(
-        "--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2), help="processes that make worlds"
+        "--seed", type=int, default=0, help="random seed; also selects the training worlds, so use a new one to resume"
     )
-    parser.add_argument("--no-compile", action="store_true", help="run the ray-caster uncompiled")
-    parser.add_argument("--profile", action="store_true", help="write profile.txt: where three steps of each kind go")
-    parser.add_argument("--tiny", action="store_true", help="tiny sizes, for rehearsals")
+    parser.add_argument("--max-steps", type=int, default=10**9, help="maximum steps per stage")
+    parser.add_argument(
+        "--fill-seconds", type=float, default=settings.FILL_SECONDS, help="seconds for filling each pool at the start"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2), help="processes that build worlds"
+    )
+    parser.add_argument("--no-compile", action="store_true", help="run the ray caster uncompiled")
+    parser.add_argument(
+        "--profile", action="store_true", help="write profile.txt, a kernel profile of three steps of each kind"
+    )
+    parser.add_argument("--tiny", action="store_true", help="tiny sizes, for dry runs")
     return parser.parse_args(arguments)
 
 
 def build_banks(sizes: TrainingSettings, max_tokens: int, seed: int, workers: int) -> Banks:
-    """Training and validation worlds; forks, so it comes before anything touches CUDA."""
+    """Build training and validation worlds; forks, so call it before CUDA is initialised."""
     first_picture = len(PATTERNS) * PATTERN_VARIANTS
 
     def bank(first: int, count: int, layout: Layout, gallery_share: float = 0.0, extra_rooms: float = 0.0) -> WorldBank:
@@ -162,7 +173,7 @@ def build_banks(sizes: TrainingSettings, max_tokens: int, seed: int, workers: in
 def build_pools(
     banks: Banks, sizes: TrainingSettings, args: argparse.Namespace, atlas: TextureAtlas, height: int, width: int
 ) -> tuple[Pools, ViewPool]:
-    """Empty pools for training, of the model's picture size and turned, and one for validation."""
+    """Empty pools for training, of the model's image size and transposed, and one for validation."""
     device = atlas.texels.device
     compiled = torch.compile(hit_solids, dynamic=False) if device.type == "cuda" and not args.no_compile else None
     paths = build_paths(sizes.paths, args.seed + 1).to(device)
@@ -202,11 +213,11 @@ def build_textures(path: Path | None, sizes: TrainingSettings, device: torch.dev
 
 
 def fill(pools: Pools, seconds: float) -> dict[ViewPool, float]:
-    """Render entries of every pool for at most so many seconds each; seconds an entry takes once things are warm."""
+    """Fill every pool for at most this many seconds; returns the seconds per entry after warm-up."""
     try:
         pools.pictures[0].refresh(1)
-    except Exception:  # compiling is an extra: whatever goes wrong there, the plain ray-caster does the same job
-        log.exception("ray-caster: compiling failed, running it uncompiled")
+    except Exception:  # compilation is optional: if it fails for any reason, the eager ray caster gives the same result
+        log.exception("ray caster: compilation failed, running it eagerly")
         for pool in pools:
             pool.solids = None
     synchronize()
@@ -219,13 +230,13 @@ def fill(pools: Pools, seconds: float) -> dict[ViewPool, float]:
 
 
 def synchronize() -> None:
-    """Wait for the GPU, if there is one."""
+    """Synchronise with the GPU, if there is one."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 class Look:
-    """The validation of a run, always on the same worlds, photographs and captions."""
+    """A run's validation, always on the same worlds, photographs and captions."""
 
     def __init__(
         self,
@@ -244,7 +255,7 @@ class Look:
         )  # fmt: skip
 
     def __call__(self, label: str, *, sheets: bool = True) -> None:
-        """Generate with the averaged weights, log the numbers, write contact sheets."""
+        """Validate the EMA weights: log the metrics, write contact sheets."""
         torch.manual_seed(12)
         model, config, steps = self.trainer.computing(average=True), self.trainer.learner.config, self.trainer.steps
         names = ("worlds.jpg", "photos.jpg", "words.jpg")
@@ -257,7 +268,7 @@ class Look:
         self.trainer.journal.write({"look": label} | numbers)
 
     def words(self) -> None:
-        """Only whether it obeys words."""
+        """Validate text conditioning only."""
         torch.manual_seed(12)
         found = self.obeys(self.trainer.computing(average=True), self.trainer.steps.rasterize)
         self.trainer.journal.write({"look": "words"} | found)

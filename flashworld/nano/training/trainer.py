@@ -1,6 +1,6 @@
-"""The loop of training steps; `steps` holds the losses, `train` is the command line.
+"""The training loop; `steps` holds the losses, `train` is the command line.
 
-Numerics: float32 master weights, average and optimiser; networks compute in bfloat16 on CUDA (float32 on CPU) with the
+Numerics: float32 master weights, EMA and optimiser; networks compute in bfloat16 on CUDA (float32 on CPU) with the
 same parts in float32 as at inference; rendering and losses in float32.
 """
 
@@ -28,7 +28,7 @@ PROFILE_ROWS = 25
 
 
 class Mark:
-    """A moment on the device, read without making it wait."""
+    """A timestamp on the device, recorded without synchronisation."""
 
     def __init__(self) -> None:
         self.event = torch.cuda.Event(enable_timing=True) if torch.cuda.is_available() else None
@@ -37,7 +37,7 @@ class Mark:
             self.event.record()
 
     def milliseconds(self, later: Mark) -> float:
-        """Until another; waits for that one."""
+        """Time until a later mark; waits for that one."""
         if self.event is None or later.event is None:
             return 1000 * (later.time - self.time)
         later.event.synchronize()
@@ -45,12 +45,12 @@ class Mark:
 
 
 class Trainer:
-    """Everything a run needs.
+    """The state of a training run.
 
     Args:
         learner: The weights.
         steps: The losses and their data.
-        journal: Where numbers go.
+        journal: Log of metrics.
     """
 
     def __init__(self, learner: Learner, steps: Steps, journal: Journal) -> None:
@@ -58,28 +58,28 @@ class Trainer:
         self.dtype = torch.bfloat16 if learner.device.type == "cuda" else torch.float32
         self.shares = dict(settings.STEP_KINDS)
         self.first_steps = settings.FIRST_STEP_ONLY
-        self.entry_seconds: dict[ViewPool, float] = {}  # of rendering one entry, measured while filling
+        self.entry_seconds: dict[ViewPool, float] = {}  # per rendered entry, measured while filling
         self.owed = 0.0
         self.profile: Path | None = None
         self.kind = "autoencoder"
         self.marks: list[tuple[str, Mark, Mark]] = []
 
     def computing(self, *, average: bool = False) -> Computing:
-        """Networks cast for one step."""
+        """The networks, cast for one step."""
         return Computing(self.learner.config, self.learner.ema if average else self.learner.modules, self.dtype)
 
     def train(
         self, stage: str, minutes: float, *, begin: float = 0.0, end: float = 1.0, max_steps: int = 10**9,
         save: Callable[[], None] | None = None, look: Callable[[], None] | None = None,
     ) -> int:  # fmt: skip
-        """Run a stage until its time or its steps are over; how many steps were made.
+        """Run a stage until its time or step limit is reached; returns the number of steps.
 
         Args:
             stage: "autoencoder" or "generator".
-            minutes: Wall time.
-            begin: Where on the cosine of the learning rate to start, 0 to 1.
-            end: Where on it to end.
-            max_steps: Stop after so many steps.
+            minutes: Wall-clock limit.
+            begin: Position on the cosine learning-rate schedule to start at, 0 to 1.
+            end: Position to end at.
+            max_steps: Maximum number of steps.
             save: Called every `SAVE_SECONDS`.
             look: Called every `LOOK_SECONDS` of stage 2.
         """
@@ -115,7 +115,7 @@ class Trainer:
         return step
 
     def losses(self, stage: str) -> Losses:
-        """One step's losses; stage 2 draws its kind."""
+        """The losses of one step; in stage 2 its kind is random."""
         if stage == "autoencoder":
             return self.steps.autoencoder(self.computing())
         self.kind = list(self.shares)[self.steps.choose(self.shares)]
@@ -130,7 +130,7 @@ class Trainer:
         return {name: sum(values) / len(values) for name, values in spent.items()}
 
     def write_profile(self, stage: str) -> None:
-        """Which kernels three steps of each kind spend their time in, appended to a file."""
+        """Append a kernel profile of three steps of each kind to a file."""
         kinds = [self.steps.autoencoder] if stage == "autoencoder" else list(self.steps.kinds.values())
         activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
         for make in kinds:
@@ -145,7 +145,7 @@ class Trainer:
                     file.write(f"{stage}, {make.__name__}, 3 steps\n{table}\n")
 
     def refresh(self, step_seconds: float) -> None:
-        """Render a few new entries, `REFRESH_SHARE` of the time; pools take turns by what an entry of theirs costs."""
+        """Render new entries for `REFRESH_SHARE` of the time; pools alternate by the cost of their entries."""
         self.owed = min(self.owed + settings.REFRESH_SHARE * step_seconds, 2.0)
         pools = list(self.entry_seconds)
         if not pools:
@@ -159,7 +159,7 @@ class Trainer:
 
     @torch.no_grad()
     def measure_latents(self, rounds: int = 8) -> None:
-        """Mean and deviation of each latent channel over many views, into the configuration."""
+        """Store each latent channel's mean and standard deviation over many views in the configuration."""
         model, found = self.computing(average=True), []
         for _ in range(rounds):
             for pool in self.steps.pools.pictures:
@@ -177,5 +177,5 @@ class Trainer:
 
 
 def memory_gb() -> float:
-    """Most GPU memory taken so far."""
+    """Peak GPU memory so far."""
     return torch.cuda.max_memory_allocated() / 1e9 if torch.cuda.is_available() else 0.0

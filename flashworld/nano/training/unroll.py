@@ -1,7 +1,7 @@
-"""The four-step loop of `flashworld.sampling` for a batch, in training: earlier steps without gradients, one step with.
+"""The four-step loop of `flashworld.sampling`, batched for training: only the last step has gradients.
 
-Same arithmetic as `sampling.sample` (a test compares the two): predict, decode, render, encode again, re-noise the
-rendered latents. Networks run through `Computing`, which casts float32 master weights to the compute dtype once a
+Same arithmetic as `sampling.sample` (a test compares the two): predict, decode, render, encode, re-noise the rendered
+latents. Networks run through `Computing`, which casts float32 master weights to the compute dtype once a
 training step and lets gradients flow back through the cast, so training sees inference's numerics.
 """
 
@@ -27,12 +27,12 @@ from flashworld.sampling import STEP_SIGMAS, STEP_TIMESTEPS, latent_statistics, 
 
 
 class Computing:
-    """Networks whose weights are cast for one training step.
+    """The networks with their weights cast for one training step.
 
     Args:
         config: Sizes and latent statistics.
         modules: Networks by name, float32 master weights.
-        dtype: What to compute in.
+        dtype: Compute dtype.
     """
 
     def __init__(self, config: ModelConfig, modules: Mapping[str, nn.Module], dtype: torch.dtype) -> None:
@@ -57,7 +57,7 @@ class Computing:
         return nn.functional.pad(hidden, (0, 0, 0, self.config.text.max_tokens - tokens.shape[1]))
 
     def encode(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Mean and log variance of raw latents of pictures in [-1, 1], (N, 3, H, W). (N, C, h, w) each"""
+        """Mean and log variance of raw latents of images in [-1, 1], (N, 3, H, W). (N, C, h, w) each"""
         return self._call("vae_encoder", images.to(self.dtype))  # type: ignore[return-value]
 
     def scaled(self, raw: torch.Tensor) -> torch.Tensor:
@@ -83,14 +83,14 @@ class Computing:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What stays fixed over the four steps.
+    """Inputs that are constant over the four steps.
 
     Attributes:
         cameras: B x N normalised cameras, scene by scene.
         fixed: Raymap and condition latents, compute dtype. (B, 6 + C, N, h, w)
         text: Embeddings. (B, tokens, text_dim)
-        height: Of the pictures.
-        width: Of the pictures.
+        height: Image height.
+        width: Image width.
     """
 
     cameras: Cameras
@@ -102,7 +102,7 @@ class Conditions:
 
 @dataclass(frozen=True)
 class StepState:
-    """What a step reads: noisy latents, fed-back features and fed-back rendered latents. (B, ., N, h, w) each"""
+    """Input of a step: noisy latents, fed-back features and fed-back rendered latents. (B, ., N, h, w) each"""
 
     noisy: torch.Tensor
     features: torch.Tensor
@@ -111,7 +111,7 @@ class StepState:
 
 @dataclass(frozen=True)
 class StepOutput:
-    """What a step makes: the clean estimate (B, C, N, h, w), features, head maps and B scenes one after the other."""
+    """Output of a step: the clean estimate (B, C, N, h, w), features, head maps and B concatenated scenes."""
 
     clean: torch.Tensor
     features: torch.Tensor
@@ -127,14 +127,14 @@ def conditions(
     has_image: torch.Tensor,
     text: torch.Tensor,
 ) -> Conditions:
-    """Encode the condition pictures and lay out the fixed channels.
+    """Encode the condition images and assemble the constant channels.
 
     Args:
         model: The networks.
         cameras: B x N normalised cameras.
-        images: One picture a scene, in [-1, 1]. (B, 3, H, W)
-        image_index: The frame it belongs to. (B,)
-        has_image: Whether the scene may see it. (B,)
+        images: One image per scene, in [-1, 1]. (B, 3, H, W)
+        image_index: Index of its frame. (B,)
+        has_image: Whether the scene is conditioned on it. (B,)
         text: Embeddings. (B, tokens, text_dim)
     """  # fmt: skip
     count, height, width = len(images), *images.shape[-2:]
@@ -148,7 +148,7 @@ def conditions(
 
 
 def blind_conditions(model: Computing, cameras: Cameras, text: torch.Tensor, height: int, width: int) -> Conditions:
-    """Conditions of scenes of which none sees a picture; see `conditions`."""
+    """Conditions of scenes without an input image; see `conditions`."""
     count, rows, columns = len(text), height // SPATIAL_FACTOR, width // SPATIAL_FACTOR
     rays = rearrange(raymap(cameras, rows, columns), "(b n) c h w -> b c n h w", b=count)
     nothing = rays.new_zeros((count, model.config.vae.z_dim, *rays.shape[2:]))
@@ -156,7 +156,7 @@ def blind_conditions(model: Computing, cameras: Cameras, text: torch.Tensor, hei
 
 
 def first_state(model: Computing, given: Conditions) -> StepState:
-    """Pure noise, nothing fed back."""
+    """The initial state: pure noise, and zero feedback."""
     batch, _, frames, rows, columns = given.fixed.shape
     shape = (batch, model.config.vae.z_dim, frames, rows, columns)
     noise = torch.randn(shape, device=given.fixed.device)
@@ -177,7 +177,7 @@ def run_step(model: Computing, given: Conditions, state: StepState, step: int) -
 
 
 def feed_back(model: Computing, given: Conditions, output: StepOutput, step: int, rasterize: Rasterizer) -> StepState:
-    """Render the scenes from their cameras, encode the pictures, re-noise: the next step's state."""
+    """Render the scenes from their cameras, encode the images, re-noise: the next step's state."""
     batch = output.clean.shape[0]
     rgb, _ = rasterize(output.scenes, given.cameras, batch, given.height, given.width)
     pictures = (rgb.flatten(0, 1) * 2 - 1).clamp(-1, 1)
@@ -189,7 +189,7 @@ def feed_back(model: Computing, given: Conditions, output: StepOutput, step: int
 
 
 def unroll(model: Computing, given: Conditions, step: int, rasterize: Rasterizer) -> StepState:
-    """The state that step number `step` starts from, without gradients."""
+    """The state at the start of step `step`, without gradients."""
     with torch.no_grad():
         state = first_state(model, given)
         for earlier in range(step):
@@ -198,12 +198,12 @@ def unroll(model: Computing, given: Conditions, step: int, rasterize: Rasterizer
 
 
 def from_truth(model: Computing, given: Conditions, truth: torch.Tensor, step: int) -> StepState:
-    """The state that step number `step` would start from, had the steps before it been right.
+    """The state at the start of step `step` if the previous steps had been exact.
 
     Args:
         model: The networks.
         given: The conditions.
-        truth: Normalised latents of the true pictures. (B, C, N, h, w)
+        truth: Normalised latents of the ground-truth images. (B, C, N, h, w)
         step: At least 1.
     """
     with torch.no_grad():

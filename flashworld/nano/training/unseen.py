@@ -1,10 +1,10 @@
-"""Worlds nobody trained on, as questions with known answers: a picture, a path, and the truth along it.
+"""Held-out worlds for evaluation: an input image, a camera path, and the ground truth along it.
 
-Seeds 0 to 9,999 are the benchmark's; training starts at 1,000,000. Textures are drawn anew as well, and galleries hang
-crops of the held-out photographs. Paths are the largest that the bars allow: orbits of 15 degrees about a point two
-units ahead, and moves of half a unit, filmed with the lens the app assumes.
+Seeds 0 to 9,999 are the benchmark's; training starts at 1,000,000. Textures are held out as well, and galleries show
+crops of the held-out photographs. Paths are the longest that the benchmark covers: orbits of 15 degrees about a point
+two units ahead, and translations of half a unit, with the app's default field of view.
 
-Numerics: float32. Pictures average 2 x 2 rays a pixel; depth is exact, along the optical axis, at pixel centres.
+Numerics: float32. Images average 2 x 2 rays per pixel; depth is exact, along the optical axis, at pixel centres.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from flashworld.nano.training.worlds import FIRST_SLOT, SKY_DISTANCE, SLOTS, Wor
 from flashworld.trajectories import build_trajectory, video_path
 
 SEEDS = range(0, 10_000)
-"""Never trained on."""
+"""Seeds of held-out worlds."""
 FIRST_CAPTION_SEED = 5_000
-"""Captions take their worlds from here on, pictures from 0."""
+"""First seed of the worlds for captions; those for images start at 0."""
 Parameters: TypeAlias = "dict[str, Any]"
-"""Of a preset."""
+"""Parameters of a preset."""
 ORBIT: Parameters = {"angle_deg": 15.0, "distance": 2.0}
 MOVE: Parameters = {"amplitude": 0.5}
 PATHS: tuple[tuple[str, Parameters], ...] = (
     ("orbit_right", ORBIT), ("left", MOVE), ("orbit_up", ORBIT), ("forward", MOVE),
     ("orbit_left", ORBIT), ("right", MOVE), ("up", MOVE), ("backward", MOVE),
 )  # fmt: skip
-"""World k takes path k modulo 8, or the next one that stays clear of everything."""
+"""World k uses path k modulo 8, or the next one without a collision."""
 FOV_Y_DEG = 60.0
 SAMPLES = 2
 TEXTURE_SEED = 77
@@ -52,15 +52,15 @@ RAYS_AT_ONCE = 65_536
 
 @dataclass(frozen=True)
 class Trial:
-    """One question and its answer, in the first camera's axes and scene units.
+    """One evaluation sample: input and ground truth, in the first camera's axes and scene units.
 
     Attributes:
-        spec: The world in words.
+        spec: Description of the world.
         path: Name of the preset.
         cameras: The views to generate. N
-        all_cameras: Those, with one more in the middle between any two: the even ones are `cameras`. V = 2 N - 1
-        rgb: What they see, in [0, 1]. (V, H, W, 3)
-        depth: Along the optical axis, scene units; NaN where there is sky. (V, H, W)
+        all_cameras: The same cameras, interleaved with the midpoints between them. V = 2 N - 1
+        rgb: Ground-truth views, in [0, 1]. (V, H, W, 3)
+        depth: Along the optical axis, scene units; NaN for sky. (V, H, W)
     """
 
     spec: WorldSpec
@@ -72,12 +72,12 @@ class Trial:
 
     @property
     def picture(self) -> np.ndarray:
-        """What the model is given: the first view, uint8 (H, W, 3)."""
+        """The input image: the first view, uint8 (H, W, 3)."""
         return (self.rgb[0] * 255).round().byte().numpy()
 
 
 def unseen_atlas(photos: dict[str, Image.Image]) -> TextureAtlas:
-    """Textures other than training's; pictures are crops of the given photographs, or noise without any."""
+    """Held-out textures; images are crops of the given photographs, or noise without any."""
     generator = torch.Generator().manual_seed(TEXTURE_SEED)
     sources = [np.asarray(photos[name]) for name in sorted(photos)]
     pictures = [
@@ -92,21 +92,21 @@ def unseen_atlas(photos: dict[str, Image.Image]) -> TextureAtlas:
 
 
 def build_world(spec: WorldSpec, layout: Layout = FREE) -> WorldBatch:
-    """A world on its own, with the pictures of `unseen_atlas`."""
+    """Build a single world with the images of `unseen_atlas`."""
     return build_worlds([spec], len(PATTERNS) * PATTERN_VARIANTS, PICTURES, layout)
 
 
 def make_trial(
     seed: int, atlas: TextureAtlas, *, frames: int, height: int, width: int, gallery_share: float = 0.2
 ) -> Trial:
-    """The trial of a seed.
+    """Build the trial of a seed.
 
     Args:
-        seed: Of the world, within `SEEDS`.
+        seed: Seed of the world, within `SEEDS`.
         atlas: From `unseen_atlas`.
         frames: Views to generate.
-        height: Rows of the pictures.
-        width: Columns of the pictures.
+        height: Image height.
+        width: Image width.
         gallery_share: As for `sample_spec`.
     """
     spec = sample_spec(seed, gallery_share)
@@ -133,17 +133,17 @@ def _is_clear(world: WorldBatch, path: tuple[str, Parameters], frames: int, lens
 
 
 def each(cameras: Cameras) -> list[Cameras]:
-    """Cameras one by one."""
+    """Iterate over single cameras."""
     return [cameras[i] for i in range(len(cameras))]
 
 
 def in_world(world: WorldBatch, name: str, parameters: Parameters, frames: int, lens: torch.Tensor) -> Cameras:
-    """A path in world axes: the first camera at the origin, pitched as the world asks."""
+    """A path in world axes: the first camera at the origin, with the world's pitch."""
     return build_trajectory(name, frames=frames, intrinsics=lens, start=first_camera(world, lens), **parameters)
 
 
 def first_camera(world: WorldBatch, lens: torch.Tensor) -> Cameras:
-    """Where a world is first seen from."""
+    """The first camera of a world."""
     tilt = quat_from_axis_angle([1.0, 0.0, 0.0], world.eye[:, 1])
     return Cameras(tilt, torch.zeros(1, 3), lens[None])
 
@@ -151,7 +151,7 @@ def first_camera(world: WorldBatch, lens: torch.Tensor) -> Cameras:
 def look(
     world: WorldBatch, camera: Cameras, atlas: TextureAtlas, height: int, width: int, samples: int = SAMPLES
 ) -> torch.Tensor:
-    """What one camera sees of one world, in [0, 1]. (H, W, 3)"""
+    """Render one view of one world, in [0, 1]. (H, W, 3)"""
     rays = ray_directions(camera, height * samples, width * samples).flatten(1, 2)
     angle = 1.0 / (camera.intrinsics[:, 1] * height)
     origin = camera.positions[:, None]
@@ -162,14 +162,14 @@ def look(
 
 
 def nearest(world: WorldBatch, camera: Cameras, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ray distance and surface number at pixel centres. (H, W) each"""
+    """Ray distance and surface index at pixel centres. (H, W) each"""
     rays = ray_directions(camera, height, width).flatten(1, 2)
     distance, surface, _, _ = raycast.nearest_hit(world, camera.positions[:, None], rays, hit_present)
     return distance.view(height, width), surface.view(height, width)
 
 
 def surfaces(world: WorldBatch, camera: Cameras, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Depth along the optical axis (NaN: sky) and surface number (-1: sky) at pixel centres. (H, W) each"""
+    """Depth along the optical axis (NaN: sky) and surface index (-1: sky) at pixel centres. (H, W) each"""
     distance, surface = nearest(world, camera, height, width)
     forward = -camera.c2w[0, :3, 2]
     depth = distance * (ray_directions(camera, height, width)[0] @ forward)
@@ -185,7 +185,7 @@ def hit_present(
     origin: torch.Tensor,
     direction: torch.Tensor,
 ) -> torch.Tensor:
-    """`raycast.hit_solids` of a single world, without the work for solids it does not have. (1, R, SOLIDS)"""
+    """`raycast.hit_solids` for a single world, skipping inactive solids. (1, R, SOLIDS)"""
     hits = direction.new_full((*direction.shape[:2], active.shape[1]), raycast.FAR)
     shapes = {
         "box": raycast.hit_box, "ellipsoid": raycast.hit_sphere, "cylinder": raycast.hit_cylinder, "cone": raycast.hit_cone,

@@ -1,6 +1,6 @@
-"""A look at the model while it trains: the whole four-step loop on worlds, photographs and captions it never trained on.
+"""Validation during training: the full four-step loop on held-out worlds, photographs and captions.
 
-Numbers are for steering; the benchmark proper is `evaluate`. Pictures go to one contact sheet.
+The metrics guide training; the benchmark is `evaluate`. Images go to one contact sheet.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def generate(
     tokens: torch.Tensor,
     rasterize: Rasterizer,
 ) -> StepOutput:
-    """Four steps for a batch: images (B, 3, H, W) in [0, 1], caption tokens (B, length)."""  # fmt: skip
+    """Run the four steps for a batch: images (B, 3, H, W) in [0, 1], caption tokens (B, length)."""  # fmt: skip
     index = torch.full((len(images),), image_index, device=images.device)
     given = conditions(model, cameras, images * 2 - 1, index, has_image, model.text(tokens))
     return run_step(model, given, unroll(model, given, STEPS - 1, rasterize), STEPS - 1)
@@ -83,7 +83,7 @@ def validate_photos(
     rasterize: Rasterizer,
     sheet: Path | None,
 ) -> dict[str, float]:
-    """Photographs at their input view; one default orbit for all."""
+    """Held-out photographs, evaluated at the input view; all use the same default orbit."""
     if not photos:
         return {}
     device = empty.device
@@ -104,7 +104,7 @@ def validate_photos(
 
 
 def fit_photo(photo: Image.Image, height: int, width: int) -> torch.Tensor:
-    """Cut to the aspect ratio around the centre and resize, as the model's input preparation does. (3, H, W) in [0, 1]"""
+    """Centre-crop to the aspect ratio and resize, like the model's preprocessing. (3, H, W) in [0, 1]"""
     scale = max(height / photo.height, width / photo.width)
     rows, columns = int(height / scale), int(width / scale)
     left, top = (photo.width - columns) // 2, (photo.height - rows) // 2
@@ -113,7 +113,7 @@ def fit_photo(photo: Image.Image, height: int, width: int) -> torch.Tensor:
 
 
 def save_sheet(path: Path, pictures: torch.Tensor) -> None:
-    """Pictures in [0, 1], rows x columns, as one JPEG. (R, C, 3, H, W)"""
+    """Write a grid of images in [0, 1] as one JPEG. (R, C, 3, H, W)"""
     rows, columns, _, height, width = pictures.shape
     grid = pictures.clamp(0, 1).permute(0, 3, 1, 4, 2).reshape(rows * height, columns * width, 3)
     path.parent.mkdir(parents=True, exist_ok=True)

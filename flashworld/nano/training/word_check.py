@@ -1,4 +1,4 @@
-"""Whether the model obeys words, measured while it trains: the benchmark's own claims and classifier, on other captions."""
+"""Validation of text conditioning during training: the benchmark's claims and classifier, on other captions."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from flashworld.nano.training.worlds import SKY_DISTANCE
 from flashworld.trajectories import build_trajectory
 
 AT_ONCE = 16
-"""Scenes generated together."""
+"""Batch size of generation."""
 CAST_AT_ONCE = 4
 SHEET_ROWS = 12
 
 
 class WordCheck:
-    """Captions with what they claim and the first view of their one scene.
+    """Captions with their claims and the ground-truth first view.
 
     Args:
-        first_seed: Of the captions' worlds.
-        count: Captions.
-        atlas: Textures; its pictures are not used.
-        height: Of the pictures.
-        width: Of the pictures.
+        first_seed: First seed of the captions' worlds.
+        count: Number of captions.
+        atlas: Textures; its images are not used.
+        height: Image height.
+        width: Image width.
         frames: Views to generate.
-        max_tokens: Of a sentence.
+        max_tokens: Maximum tokens of a sentence.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class WordCheck:
 
     @torch.no_grad()
     def __call__(self, model: Computing, rasterize: Rasterizer, sheet: Path | None = None) -> dict[str, float]:
-        """Shares of claims found, by kind, and PSNR of first views against the captions' scenes."""
+        """Shares of claims that hold, by kind, and PSNR of first views against the ground truth."""
         device, shown = self.truth.device, []
         for start in range(0, len(self.truth), AT_ONCE):
             tokens = self.tokens[start : start + AT_ONCE]
@@ -96,5 +96,5 @@ class WordCheck:
 
 
 def as_frames(picture: torch.Tensor) -> np.ndarray:
-    """[0, 1] (3, H, W) to uint8 (H, W, 3)."""
+    """Convert [0, 1] (3, H, W) to uint8 (H, W, 3)."""
     return (picture.clamp(0, 1) * 255).round().byte().movedim(0, -1).cpu().numpy()

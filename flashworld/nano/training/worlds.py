@@ -1,8 +1,8 @@
-"""Procedural worlds as arrays that a ray-caster can read (`WorldBatch`).
+"""Procedural worlds as arrays for the ray caster (`WorldBatch`).
 
 World axes are OpenGL (x right, y up), the first camera stands at the origin looking along -z, the ground lies one eye
-height below it. One scene unit is about the distance to the nearest object, so that a move of 0.5 or a 15 degree orbit
-of radius 1 shows clear parallax. `specs` draws worlds in words, `builder` makes arrays of them.
+height below it. One scene unit is about the distance to the nearest object, so that a translation of 0.5 or a 15 degree
+orbit of radius 1 produces clear parallax. `specs` samples descriptions of worlds, `builder` converts them to arrays.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SOLIDS = BOXES + ELLIPSOIDS + CYLINDERS + CONES
 FIRST_SLOT = {"box": 0, "ellipsoid": BOXES, "cylinder": BOXES + ELLIPSOIDS, "cone": BOXES + ELLIPSOIDS + CYLINDERS}
 SLOTS = {"box": BOXES, "ellipsoid": ELLIPSOIDS, "cylinder": CYLINDERS, "cone": CONES}
 SKY_DISTANCE = 12.0
-"""Where the sky is painted, scene units; nothing is farther."""
+"""Distance of the sky, scene units; no surface is farther."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class WorldBatch:
         half: Half sizes. (W, SOLIDS, 3)
         turn: Cosine and sine of the yaw. (W, SOLIDS, 2)
         active: 1 or 0. (W, SOLIDS)
-        owner: Which of the spec's things a solid carries the colour of; -1: none. (W, SOLIDS)
+        owner: Index of the spec's thing whose colour the solid has; -1: none. (W, SOLIDS)
         texture: Index in the atlas. (W, PLANES + SOLIDS)
         low: Albedo where the texture is 0. (W, PLANES + SOLIDS, 3)
         high: Albedo where it is 1. (W, PLANES + SOLIDS, 3)
-        tile: Scene units a texture. (W, PLANES + SOLIDS)
+        tile: Scene units per texture. (W, PLANES + SOLIDS)
         sky: Zenith, horizon, (cloud amount, cloud texture, fog density). (W, 3, 3)
         light: Direction to the light, its colour, (ambient, sun, unused). (W, 3, 3)
         eye: Height of the first camera above the ground, and its pitch in radians (down is negative). (W, 2)
