@@ -1,16 +1,16 @@
-"""A batch by several workers against one worker: python -m benchmarks.batch [--scenes 200] [--workers 2].
+"""Compare a batch with several workers and with one worker: python -m benchmarks.batch [--scenes 200] [--workers 2].
 
     python -m benchmarks.batch                                   nano, on shares of this machine's cores, through Ray
     python -m flashworld weights random --size full --out random
     python -m benchmarks.batch --model random --device cuda --workers 2 --without-ray --scenes 24
 
-Every row runs `python -m flashworld batch` on the same manifest with SPZ and preview and no film. With --device cuda a
-worker has one GPU, and one worker is compared with N; on the CPU N workers are compared with one core and with all cores.
+Every row runs `python -m flashworld batch` on the same manifest with SPZ and preview and no video. With --device cuda
+a worker has one GPU, and one worker is compared with N; on the CPU N workers are compared with one and with all cores.
 With --without-ray the workers are N such commands at once, each with every N-th row of the manifest; without it they are
 one command with --workers N. With --compiled they are `python -m aot batch`: run `python -m aot compile` before.
 
-A worker's rate counts from its first finished scene to its last, so that starting Python, Ray and the model is told
-apart; the rates of all workers are added. Give each worker ten scenes or more.
+A worker's rate counts from its first finished scene to its last, so that start-up of Python, Ray and the model
+is excluded; the rates of all workers are added. Give each worker ten scenes or more.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Batch:
     """One `flashworld batch` command.
 
     Attributes:
-        manifest: The scenes.
+        manifest: The manifest.
         more: Further arguments.
-        cores: Which cores it and its threads are held to; None: all.
-        gpu: The only GPU that it sees; None: all.
+        cores: CPU affinity; None: all cores.
+        gpu: The only visible GPU; None: all.
         program: "flashworld", or "aot" for workers with compiled graphs.
     """
 
@@ -70,7 +70,7 @@ class Batch:
 
 
 def write_manifests(folder: Path, scenes: int, parts: int) -> list[Path]:
-    """Scenes that differ in their words and seeds, divided among manifests."""
+    """Write scenes with different prompts and seeds, divided among manifests."""
     colours, things = ("red", "green", "blue", "yellow"), ("sphere", "cube", "cone", "cylinder", "torus")
     rows = [
         {"id": f"scene-{index:04}", "text": f"a room with a {colours[index % 4]} {things[index % 5]}"}
@@ -86,7 +86,7 @@ def measure(batches: list[Batch], out: Path) -> dict[str, float]:
     """Run commands at once and wait for all of them.
 
     Returns:
-        Scenes, scenes a minute, seconds to the first finished scene, and seconds in all.
+        Scenes, scenes per minute, seconds to the first finished scene, and total seconds.
     """
     out.mkdir()
     start = time.time()
@@ -122,14 +122,14 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=200)
     parser.add_argument("--model", default="nano")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cpu")
-    parser.add_argument("--workers", type=int, default=2, help="one a GPU, or N shares of the cores")
-    parser.add_argument("--without-ray", action="store_true", help="one command a worker instead of --workers N")
+    parser.add_argument("--workers", type=int, default=2, help="one per GPU, or N shares of the cores")
+    parser.add_argument("--without-ray", action="store_true", help="one command per worker instead of --workers N")
     parser.add_argument("--compiled", action="store_true", help="workers with compiled graphs")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     count, on_gpu = options.workers, options.device == "cuda"
     if options.scenes < 2 * count:
-        parser.error(f"--scenes must be at least 2 a worker, {2 * count}, got {options.scenes}")
+        parser.error(f"--scenes must be at least 2 per worker, {2 * count}, got {options.scenes}")
     allowed = tuple(sorted(os.sched_getaffinity(0)))
     share = max(1, len(allowed) // count)
     model = ("--model", options.model, "--device", options.device)

@@ -1,12 +1,12 @@
-"""One scene on several GPUs against one: python -m benchmarks.two_gpus [--model FOLDER] [--gpus 2] [--json].
+"""Compare one scene on several GPUs and on one: python -m benchmarks.two_gpus [--model FOLDER] [--gpus 2] [--json].
 
     python -m flashworld weights random --size full --out random
     python -m benchmarks.two_gpus --model random
 
-Three columns, each in a new process that loads the model once and makes the same scene again and again, without a film: one
-GPU as the app serves it (compiled graphs), one GPU eagerly, and the GPUs together, eagerly. Medians of the later scenes. The
+Three columns, each in a new process that loads the model once and makes the same scene repeatedly, without a video: one
+GPU as in the app (compiled graphs), one GPU eagerly, and the GPUs together, eagerly. Medians of the later scenes. The
 last figure is the largest difference between the scenes' centres, relative to the scene's size. With --device cpu the
-parts are processes of this machine's cores, which says that it runs and nothing about speed.
+parts are processes on this machine's cores, which only shows that it runs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ HOW = ("compiled", "eager", "together")
 
 
 def measure(options: argparse.Namespace, how: str, keep: Path) -> None:
-    """Time scenes in this process and write figures and the scene's centres."""
+    """Time scenes in this process and write figures and the Gaussians' centres."""
     from flashworld.device import choose_device
     from flashworld.inputs import VideoSettings, build_request
     from flashworld.pipeline import FlashWorldPipeline
@@ -66,12 +66,12 @@ def measure(options: argparse.Namespace, how: str, keep: Path) -> None:
 
 
 def main() -> None:
-    """Run each column in a process of its own and print them."""
+    """Run each column in a separate process and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="full")
     parser.add_argument("--device", choices=("cuda", "cpu"))
     parser.add_argument("--gpus", type=int, default=2)
-    parser.add_argument("--columns", default=",".join(HOW), help="which to measure; eager and together are compared")
+    parser.add_argument("--columns", default=",".join(HOW), help="columns to measure; eager and together are compared")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--part", choices=HOW, help=argparse.SUPPRESS)
     parser.add_argument("--keep", type=Path, help=argparse.SUPPRESS)

@@ -1,3 +1,3 @@
-"""Open our scene files in programs that are not ours, and compare their pictures with our own render."""
+"""Open our scene files in third-party viewers, and compare their images with our own render."""
 
 from __future__ import annotations

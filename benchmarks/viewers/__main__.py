@@ -1,4 +1,4 @@
-"""Whether our scene files open in programs that are not ours: upright, whole, and looking as we render them.
+"""Check that our scene files open in third-party viewers: upright, complete, and matching our own render.
 
     python -m benchmarks.viewers --out out/viewers [--only spark supersplat blender splat-transform]
     python -m docs.make_viewers out/viewers                                  # `make viewers` does both
@@ -32,7 +32,7 @@ from benchmarks.viewers.viewers import SPARK_FORMATS, SUPERSPLAT_FORMATS, spark,
 CACHE = Path(__file__).parents[2] / "build" / "viewers"
 NAMES = ("spark", "spark-defaults", "supersplat", "blender", "splat-transform")
 LEAST_DB = {"spark": 35.0, "spark-defaults": 35.0, "supersplat": 33.0, "blender": 18.0, "splat-transform": 20.0}
-"""Blender draws opaque spheres; splat-transform's .splat has lost its view dependence; both are compared with the full render."""
+"""Blender draws opaque spheres; splat-transform's .splat has no view dependence; both are compared with the full render."""
 PICTURE_OF = ".ply"
 """Whose picture is kept."""
 WEBP = {"quality": 80, "method": 6}
@@ -41,7 +41,7 @@ WEBP = {"quality": 80, "method": 6}
 def jobs(
     names: tuple[str, ...], subject: Subject, folder: Path, stack: ExitStack
 ) -> Iterator[tuple[str, str, Callable[[], Shown]]]:
-    """Each viewer and format with the call that shows it."""
+    """The function that opens each format in each viewer."""
     packages = npm_packages(CACHE)
     web = stack.enter_context(browser(packages, folder))
     if "spark" in names:

@@ -1,4 +1,4 @@
-"""Start Blender with a job and read what it answers."""
+"""Run a job in Blender and read its result."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
 
 The job holds: ply, picture, c2w (OpenGL axes of the request), fov_y_deg, height, width, samples. Blender's importer keeps
 every field of the PLY as an attribute of the points, so their sizes and colours come from `scale_*` and `f_dc_*`. The
-points are opaque spheres: this proves axes, scale and attributes, it is no splatting. Prints one JSON line.
+points are opaque spheres: this verifies axes, scale and attributes, not splatting. Prints one JSON line.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SH_C0 = 0.28209479177387814
 MIN_OPACITY = 0.3
 """Opaque spheres are drawn for Gaussians that cover at least this much."""
 UPRIGHT = Matrix(((1, 0, 0, 0), (0, 0, -1, 0), (0, 1, 0, 0), (0, 0, 0, 1)))
-"""From OpenGL axes (right, up, back) to Blender's (right, forward, up): a quarter turn about x."""
+"""From OpenGL axes (right, up, back) to Blender's (right, forward, up): a rotation of 90 degrees about x."""
 
 
 def values(mesh: bpy.types.Mesh, name: str) -> np.ndarray:

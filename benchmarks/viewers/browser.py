@@ -1,4 +1,4 @@
-"""A page in headless Chromium, served from this machine, and the picture it shows when it says `window.ready`."""
+"""A page in headless Chromium, served from this machine, and a screenshot once it sets `window.ready`."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ READY_MS = 90_000
 
 @dataclass(frozen=True)
 class Shown:
-    """What a viewer showed.
+    """The result of a viewer.
 
     Attributes:
         rgb: The picture, uint8. (H, W, 3)
-        count: Gaussians that the viewer says it has.
+        count: Number of Gaussians that the viewer reports.
     """
 
     rgb: np.ndarray

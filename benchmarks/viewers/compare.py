@@ -1,4 +1,4 @@
-"""How like two pictures are, and whether one shows the scene upright."""
+"""Similarity of two images, and whether one shows the scene upright."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ TURNS = {
     "mirrored": lambda rgb: rgb[:, ::-1],
 }
 MARGIN_DB = 3.0
-"""By how much a picture must be nearer to the upright one than to each of the wrong ones."""
+"""Minimum PSNR margin of the upright orientation over each wrong one, dB."""
 
 
 def psnr_db(first: np.ndarray, second: np.ndarray) -> float:
-    """PSNR of two uint8 pictures of one size. (H, W, 3)"""
+    """PSNR between two uint8 images of equal size. (H, W, 3)"""
     error = np.square(first.astype(np.float64) - second.astype(np.float64)).mean()
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
 
 
 def orientation(found: np.ndarray, expected: np.ndarray) -> str:
-    """`upright`, or the wrong way round that the picture is nearest to, or `unlike` if it is near to none."""
+    """`upright`, or the best-matching wrong orientation, or `unlike` if neither wins by the margin."""
     upright = psnr_db(found, expected)
     wrong = {name: psnr_db(found, turn(expected)) for name, turn in TURNS.items()}
     name, best = max(wrong.items(), key=lambda item: item[1])

@@ -42,7 +42,7 @@ def versions() -> dict[str, str]:
 
 
 def blender_python(cache: Path) -> Path:
-    """A Python that can `import bpy`, in an environment of its own.
+    """A Python that can `import bpy`, in a separate virtual environment.
 
     Raises:
         RuntimeError: this Python is not the one that Blender's wheel is for, or it cannot be downloaded.

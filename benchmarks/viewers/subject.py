@@ -1,4 +1,4 @@
-"""The scene that viewers are shown: its files in every format, one camera, and our render from there."""
+"""The test scene for viewers: its files in every format, one camera, and our render from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "coffee" / "result"
 ZOOM = 2
 """Pixels of the pictures per pixel of the example's."""
 PLACE = 0.25
-"""Which camera of the path: not the first, which looks along an axis, and not turned about the line of sight."""
+"""Which camera of the path: not the first, which looks along an axis, and has no roll."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Subject:
 
     @property
     def fov_y_deg(self) -> float:
-        """The camera's field of view from top to bottom."""
+        """The camera's vertical field of view."""
         return float(torch.rad2deg(2 * torch.atan(0.5 / self.camera.intrinsics[0, 1])))
 
 
@@ -69,7 +69,7 @@ def picture(scene: Gaussians, camera: Cameras, height: int, width: int) -> np.nd
 
 
 def write_files(subject: Subject, folder: Path) -> dict[str, Path]:
-    """The scene in every format, by the ending of its name; an unpacked SOG in a folder of its own."""
+    """The scene in every format, by file extension; an unpacked SOG in a separate folder."""
     files = {suffix: folder / f"scene{suffix}" for suffix in SCENE_SUFFIXES}
     files[UNPACKED] = folder / "sog" / UNPACKED
     files[UNPACKED].parent.mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
-"""The viewers that run here: each is shown a scene file and returns the picture and the count of Gaussians.
+"""The viewers that run here: each opens a scene file and returns the image and the number of Gaussians.
 
-Every viewer needs the scene turned into its axes. What is done here is what people are told to do in `docs/viewers.md`.
+Every viewer needs the scene turned into its axes. The steps here are those that `docs/viewers.md` gives users.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""A batch on Ray: one actor a GPU (or a share of the CPU's cores) holds the model, on this machine or on many.
+"""Run a batch on Ray: one actor per GPU (or per share of the CPU cores) holds the model, on one or more machines.
 
-Rows are checked by tasks that need no GPU, wherever there is room; requests go from there to an actor without passing
-through this process. Actors start when the first row has passed. One that dies, by a signal, for lack of memory or with
-its machine, is replaced, and its scenes are made by others: they were half-written at most.
+Rows are validated by tasks that need no GPU, on any node with free cores; requests go from there to an actor without
+passing through this process. Actors start when the first row is valid. An actor that terminates, through a signal, lack
+of memory or node failure, is replaced, and its unfinished scenes are reassigned: they were at most partially written.
 
-Pictures, the place and a converted model must be readable on every machine: addresses, or a shared folder.
+Input images, the output location and a converted model must be accessible from every machine: URLs or a shared folder.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ logger = logging.getLogger(__name__)
 
 NO_RAY = "--workers and --address need Ray: pip install -r requirements-cluster.txt"
 MAX_ATTEMPTS = 3
-"""Workers that one scene may cost: it may be the scene that kills them."""
+"""Maximum attempts per scene whose worker terminates, since the scene itself may be the cause."""
 MAX_FAILED_STARTS = 3
-"""Workers that may end one after the other before any has made a scene."""
+"""Maximum consecutive workers that terminate while loading the model, before any has made a scene."""
 CHECKED_AHEAD = 2
-"""Rows checked ahead for every scene in flight; each holds its picture at the model's size, 1 MB."""
+"""Validated rows queued per scene in flight; each holds its input image at the model's size, 1 MB."""
 POLL_S = 5.0
 CONNECT_S = 10.0
 
 
 class SceneActor:
-    """One worker's process.
+    """The actor of one worker.
 
     Args:
-        settings: Of the batch.
-        cores: What it may use of this machine's cores; None: all.
-        index: Which worker it is.
+        settings: Settings of the batch.
+        cores: Number of cores it may use; None: all.
+        index: Index of the worker.
     """
 
     def __init__(self, settings: BatchSettings, cores: int | None, index: int) -> None:
@@ -56,19 +56,19 @@ class SceneActor:
         self._maker: SceneMaker | None = None
 
     def load(self) -> None:
-        """Load the model; raises its errors here, where the caller sees them."""
+        """Load the model; a method of its own, so that its errors reach the caller."""
         self._maker = SceneMaker(self._settings)
 
     def make(self, row: Row, request: GenerationRequest) -> Outcome:
         """See `SceneMaker.make`."""
         if self._maker is None:
-            raise WorkerError("a worker was asked for a scene before it had its model")
+            raise WorkerError("the model must be loaded before a scene is requested")
         return self._maker.make(row, request)
 
 
 @dataclass
 class _Job:
-    """A row between its check and its outcome."""
+    """A row between validation and outcome."""
 
     row: Row
     request: Any = None
@@ -78,7 +78,7 @@ class _Job:
 
 @dataclass
 class _Slot:
-    """One worker: its actor, and the actor that replaces it."""
+    """One worker: its current actor, which is replaced if it terminates."""
 
     index: int
     actor: Any = None
@@ -90,9 +90,9 @@ class RayWorkers:
     """Workers on Ray.
 
     Args:
-        settings: Of the batch; its model's device decides what a worker needs.
-        workers: How many; None: one a GPU, or one a core.
-        address: Of a running cluster; None: a new one on this machine, gone with this process.
+        settings: Settings of the batch; the model's device determines a worker's resources.
+        workers: Number of workers; None: one per GPU or core.
+        address: Address of a running cluster; None: a local one, which ends with this process.
 
     Raises:
         DependencyError: Ray is not installed, the cluster cannot be reached, or it has no GPU where one is needed.
@@ -109,11 +109,11 @@ class RayWorkers:
         gpus = settings.model.gpus_per_scene
         options: dict[str, Any] = {"num_gpus": gpus, "num_cpus": 1} if on_gpu else {"num_cpus": cores}
         self._actor = ray.remote(max_concurrency=settings.threads, **options)(SceneActor)
-        self._check = ray.remote(num_cpus=0, num_returns=2)(check_row)  # actors hold the cores of a CPU batch
+        self._check = ray.remote(num_cpus=0, num_returns=2)(check_row)  # in a CPU batch the actors reserve the cores
         self._checks_at_once = max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._settings = ray.put(settings)
         self._cores = None if on_gpu else cores
-        self._per_worker = settings.threads + 1  # one more waits at the worker, so that it never does
+        self._per_worker = settings.threads + 1  # one more is queued at the worker, so that it is never idle
         self._slots = [_Slot(index) for index in range(count)]
         self._starts: dict[Any, _Slot] = {}
         self._failed_starts = 0
@@ -121,7 +121,7 @@ class RayWorkers:
         self.note = f"{count} workers on Ray, {share} each"
 
     def _sizes(self, on_gpu: bool, workers: int | None, address: str | None) -> tuple[int, int]:
-        """Workers, and cores of each."""
+        """Number of workers, and cores per worker."""
         there = self._ray.cluster_resources()
         where = f"the cluster at {address}" if address else "this machine"
         kind = "GPU" if on_gpu else "CPU"
@@ -137,11 +137,11 @@ class RayWorkers:
         return count, max(1, units // count)
 
     def outcomes(self, rows: Iterable[Row]) -> Iterator[Outcome]:
-        """Make every row's scene, each as soon as it is there.
+        """Make the scene of every row; yields outcomes as they finish.
 
         Raises:
-            PlaceError: the place takes no more scenes.
-            WorkerError: workers end before they have made anything.
+            PlaceError: the output location cannot be written.
+            WorkerError: workers terminate before they have made a scene.
             FlashWorldError: the model cannot be loaded.
         """
         rows = iter(rows)
@@ -161,7 +161,7 @@ class RayWorkers:
                 if not waited:
                     return
                 if self._ray.wait(waited, num_returns=1, timeout=POLL_S)[0]:
-                    ended, _ = self._ray.wait(waited, num_returns=len(waited), timeout=0)  # all that are there by now
+                    ended, _ = self._ray.wait(waited, num_returns=len(waited), timeout=0)  # all that are ready
                 else:
                     ended = []
                 for ref in ended:
@@ -175,19 +175,19 @@ class RayWorkers:
             self.close()
 
     def _checks_another(self, checking: int, ready: int) -> bool:
-        """Whether the next row is checked now: a core is free for it, and few others wait for a worker."""
+        """Whether to validate the next row now: a core is free, and the queue for workers is short."""
         ahead = CHECKED_AHEAD * len(self._slots) * self._per_worker
         return checking < self._checks_at_once and checking + ready < ahead
 
     def close(self) -> None:
-        """End every worker."""
+        """Terminate every worker."""
         for slot in self._slots:
             if slot.actor is not None:
                 self._ray.kill(slot.actor)
         self._ray.shutdown()
 
     def _hand_out(self, ready: list[_Job]) -> None:
-        """Give checked rows to the workers with the fewest scenes in flight; start workers for the rest."""
+        """Assign validated rows to the workers with the fewest scenes in flight; start workers for the rest."""
         for job in list(ready):
             free = [slot for slot in self._slots if self._takes(slot, job)]
             if not free:
@@ -202,7 +202,7 @@ class RayWorkers:
             self._starts[slot.actor.load.remote()] = slot
 
     def _takes(self, slot: _Slot, job: _Job) -> bool:
-        """Whether a worker gets a row now. One that was in flight when a worker died runs alone: it may be the reason."""
+        """Whether to assign a row to a worker now. A row in flight at a crash runs alone: it may be the cause."""
         if job.attempts:
             return slot.ready and not slot.jobs
         return (
@@ -213,7 +213,7 @@ class RayWorkers:
         try:
             failed = self._ray.get(verdict)
         except self._errors:
-            failed = Outcome(job.row.id, "failed", "the process that checked this row died")
+            failed = Outcome(job.row.id, "failed", "the process that validated this row terminated unexpectedly")
         if failed is None:
             ready.append(job)
         else:
@@ -226,11 +226,11 @@ class RayWorkers:
             slot.ready = True
         except self._errors as error:
             self._failed_starts += 1
-            logger.warning("a worker ended while it loaded the model: %s", error)
+            logger.warning("a worker terminated while loading the model: %s", error)
             if self._failed_starts >= MAX_FAILED_STARTS:
                 raise WorkerError(
-                    f"{self._failed_starts} workers ended one after the other while they loaded the model: is there "
-                    "memory for it? Ray's log says more"
+                    f"{self._failed_starts} consecutive workers terminated while loading the model: is there "
+                    "enough memory? See Ray's log"
                 ) from error
             slot.actor, slot.ready = None, False
 
@@ -240,21 +240,21 @@ class RayWorkers:
         try:
             outcome = self._get(ref)
         except (*self._errors, WorkerError) as error:
-            logger.warning("a worker ended while it made scene %s: %s", job.row.id, error)
-            if slot.actor is job.actor:  # else its successor has been started already
-                self._ray.kill(slot.actor)  # one whose group of GPUs has broken still runs
+            logger.warning("a worker terminated while making scene %s: %s", job.row.id, error)
+            if slot.actor is job.actor:  # otherwise its replacement has already been started
+                self._ray.kill(slot.actor)  # an actor whose GPU group has failed is still running
                 slot.actor, slot.ready = None, False
             if job.attempts < MAX_ATTEMPTS:
                 ready.insert(0, job)
                 return
-            sentence = f"{MAX_ATTEMPTS} workers ended while they made this scene: is there memory for it?"
+            sentence = f"{MAX_ATTEMPTS} workers terminated while making this scene: is there enough memory?"
             outcome = Outcome(job.row.id, "failed", sentence)
         else:
             self._failed_starts = 0
         yield outcome
 
-    def _get(self, ref: Any) -> Any:  # noqa: ANN401 - what a worker gives back
-        """A worker's answer; this project's errors come as they were raised."""
+    def _get(self, ref: Any) -> Any:  # noqa: ANN401 - any result of a worker
+        """A worker's result; errors of this project are re-raised unwrapped."""
         try:
             return self._ray.get(ref)
         except self._ray.exceptions.RayTaskError as error:
@@ -265,10 +265,10 @@ class RayWorkers:
 
 
 def import_ray() -> Any:  # noqa: ANN401 - optional
-    """Ray.
+    """Import Ray.
 
     Raises:
-        DependencyError: it is not installed.
+        DependencyError: Ray is not installed.
     """
     try:
         import ray
@@ -279,20 +279,20 @@ def import_ray() -> Any:  # noqa: ANN401 - optional
 
 
 def cluster_has_gpus(address: str | None, load: Loader) -> bool:
-    """Whether a cluster has GPUs; connects to it, with the code that `load` needs."""
+    """Connect to a cluster, with the code that `load` needs, and return whether it has GPUs."""
     ray = import_ray()
     _connect(ray, address, load)
     return ray.cluster_resources().get("GPU", 0) >= 1
 
 
 def _connect(ray: Any, address: str | None, load: Loader) -> None:  # noqa: ANN401 - optional
-    """Reach the cluster, or start one here."""
+    """Connect to the cluster, or start a local one."""
     if ray.is_initialized():
         return
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING}
     if address:
         _require_open_port(address)
-        # The code goes along; what it imports must be installed there.
+        # The code is uploaded; its dependencies must be installed on the cluster.
         names = sorted({module.partition(".")[0] for module in (__name__, load.__module__)})
         packages = [str(Path(str(sys.modules[name].__file__)).parent) for name in names]
         options |= {"address": address, "runtime_env": {"py_modules": packages}}
@@ -306,14 +306,14 @@ def _connect(ray: Any, address: str | None, load: Loader) -> None:  # noqa: ANN4
 
 
 def _require_open_port(address: str) -> None:
-    """Refuse at once an address where nothing listens: Ray itself tries for minutes.
+    """Reject an unreachable address immediately: Ray itself retries for minutes.
 
     Raises:
-        DependencyError: nothing does.
+        DependencyError: nothing listens there.
     """
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if not colon:
-        return  # "auto", "local": Ray knows at once
+        return  # "auto", "local": Ray fails fast
     try:
         socket.create_connection((host, int(port)), CONNECT_S).close()
     except (OSError, ValueError, OverflowError) as error:
@@ -322,7 +322,7 @@ def _require_open_port(address: str) -> None:
 
 
 def _lost_worker_errors(ray: Any) -> tuple[type[Exception], ...]:  # noqa: ANN401 - optional
-    """What Ray raises when a process or a machine has ended."""
+    """Ray's exceptions for a terminated process or machine."""
     errors = ray.exceptions
     return (
         errors.RayActorError, errors.WorkerCrashedError, errors.OutOfMemoryError, errors.NodeDiedError,

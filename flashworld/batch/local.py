@@ -1,4 +1,4 @@
-"""A batch on one device of this machine, without Ray."""
+"""Run a batch on one local device, without Ray."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from flashworld.pipeline import FlashWorldPipeline
 
 
 class LocalWorker:
-    """Checks rows and makes their scenes in this process; the model is loaded for the first row that is a request.
+    """Validates rows and makes their scenes in this process; the model is loaded at the first valid row.
 
     Args:
-        settings: Of the batch.
-        load: Makes the pipeline.
+        settings: Settings of the batch.
+        load: Loads the pipeline.
     """
 
     def __init__(self, settings: BatchSettings, load: Callable[[], FlashWorldPipeline] | None = None) -> None:
@@ -29,10 +29,10 @@ class LocalWorker:
         self._loading = threading.Lock()
 
     def outcomes(self, rows: Iterable[Row]) -> Iterator[Outcome]:
-        """Make every row's scene, in the order of the rows.
+        """Make the scene of every row, in order.
 
         Raises:
-            PlaceError: the place takes no more scenes.
+            PlaceError: the output location cannot be written.
             FlashWorldError: the model cannot be loaded.
         """
         rows = iter(rows)

@@ -1,8 +1,8 @@
-"""A manifest: which scenes a batch makes. A folder of requests, or a table as JSON lines, CSV or Parquet.
+"""A manifest lists the scenes of a batch: a folder of requests, or a table as JSON Lines, CSV or Parquet.
 
 Columns of a table are the fields of a request (see `flashworld.io.request_json`), each optional but for one of `image`
-and `text`, plus `id`, and `params` for the parameters of a preset. A JSON line may also be a whole request of either form.
-Other columns are left alone. Tables are read row by row, twice: ids and columns are checked before anything is made.
+and `text`, plus `id`, and `params` for the parameters of a preset. A JSON line may also be a complete request of either
+form. Other columns are ignored. Tables are streamed twice: ids and columns are validated before any scene is made.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ COLUMNS = ("id", "image", "text", "trajectory", "params", "seed", "image_index",
            "video")  # fmt: skip
 KNOWN = {*COLUMNS, *REQUEST_FIELDS, *ORIGINAL_FIELDS, "cameras"}
 WANTED = ("image", "text", "image_prompt", "text_prompt")
-"""A table without any of these describes no scene."""
+"""Columns of which a table needs at least one."""
 WHOLE_COLUMNS = ("seed", "image_index", "frames", "height", "width")
 JSON_COLUMNS = ("params", "video")
 PARQUET_ROWS = 64
-"""Rows read together: they may hold their pictures."""
+"""Rows per read; small, because rows may contain images."""
 Reader = Callable[[str], Iterator["dict[str, object] | str"]]
-"""From the manifest's place to its rows; a text in place of a row says why it cannot be read."""
+"""Maps the manifest's location to its rows; a string in place of a row is the reason why it cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Manifest:
     """An opened manifest.
 
     Attributes:
-        place: Where it is: a path or an address.
-        ids: Of every scene, in order.
-        ignored: Columns that mean nothing here.
+        place: Path or URL.
+        ids: Scene ids, in order.
+        ignored: Columns that are not used.
     """
 
     place: str
@@ -51,12 +51,12 @@ class Manifest:
     ignored: tuple[str, ...] = ()
 
     def rows(self) -> Iterator[Row]:
-        """The rows again, one at a time."""
+        """Iterate over the rows."""
         return _rows(self.place)
 
     @property
     def folder(self) -> str:
-        """What names of pictures and paths in the table are relative to."""
+        """Folder to which image and path names in the table are relative."""
         return self.place.rstrip("/").rpartition("/")[0] or ("/" if self.place.startswith("/") else ".")
 
 
@@ -64,14 +64,13 @@ def open_manifest(place: str) -> Manifest:
     """Read ids and columns.
 
     Args:
-        place: A folder of request files on this machine, or a `.jsonl`, `.ndjson`, `.csv` or `.parquet` file anywhere
+        place: A local folder of request files, or a `.jsonl`, `.ndjson`, `.csv` or `.parquet` file anywhere
             fsspec reads.
 
     Raises:
-        InputError: nothing is there, it is no manifest, it has no rows or too many, columns are missing, or an id
-            stands twice.
+        InputError: not found, not a manifest, no rows or too many, missing columns, or a duplicate id.
     """
-    place = place if "://" in place else str(Path(place).absolute())  # workers may live in other folders
+    place = place if "://" in place else str(Path(place).absolute())  # workers may have another working directory
     numbers: dict[str, int] = {}
     columns: dict[str, None] = {}
     name = _short(place)
@@ -127,7 +126,7 @@ def _requests(place: str) -> Iterator[Row]:
 
 
 def _read(place: str, reader: Reader) -> Iterator[dict[str, object] | str]:
-    """A reader's rows; whatever keeps it from reading is one sentence."""
+    """A reader's rows; read errors become one sentence."""
     try:
         yield from reader(place)
     except InputError:
@@ -170,7 +169,7 @@ def _csv(place: str) -> Iterator[dict[str, object] | str]:
 
 
 def _cell(column: str, text: str | None) -> object:
-    """What a CSV's text means in its column; a text that is no number stays one, and is refused later."""
+    """Parse a CSV cell by its column; text that is not a number is kept, and rejected later."""
     if text is None or not text.strip():
         return None
     try:
@@ -203,15 +202,15 @@ def _endings() -> str:
 
 
 def _short(place: str) -> str:
-    """The manifest's name for messages."""
+    """The manifest's name in messages."""
     return one_line(place.rstrip("/").rpartition("/")[2] or place, 80)
 
 
 def decoded(column: str, value: object) -> object:
-    """A cell that may hold JSON as text, as it does in CSV.
+    """Parse a cell that may contain JSON as text, as in CSV.
 
     Raises:
-        InputError: broken JSON.
+        InputError: invalid JSON.
     """
     is_text = isinstance(value, str) and value.lstrip()[:1] in ("{", "[")
     return read_json(value, column) if is_text else value  # pyright: ignore[reportArgumentType]

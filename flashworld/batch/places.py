@@ -1,11 +1,11 @@
-"""Where a batch's scenes go: a folder here, or anything that fsspec writes (s3://, gs://, hf://buckets/...).
+"""Output location of a batch: a local folder, or any fsspec URL (s3://, gs://, hf://buckets/...).
 
-    PLACE/results.parquet       one row a scene, written again and again while the batch runs
+    PLACE/results.parquet       one row per scene, rewritten periodically while the batch runs
     PLACE/<id>/scene.ply ...    the scene's files
-    PLACE/<id>/request.json     makes the same scene again
-    PLACE/<id>/result.json      the scene's row, written last: a folder without it is half-written and is made again
+    PLACE/<id>/request.json     reproduces the scene
+    PLACE/<id>/result.json      the scene's row, written last: without it the folder is incomplete, and is made again
 
-On this machine files are written under temporary names and moved; elsewhere they are made here and then copied.
+Local files are written under temporary names and moved; for remote locations they are written locally, then uploaded.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ MARK = "result.json"
 
 
 class Place:
-    """An open place.
+    """An open output location.
 
     Args:
-        url: A folder's path, or an address that fsspec understands.
+        url: A local path or an fsspec URL.
 
     Attributes:
-        url: The same, absolute; opens the place again in another process.
+        url: The absolute form, with which other processes open the same location.
 
     Raises:
-        InputError: an unknown kind of address.
-        DependencyError: the package that knows this kind is not installed.
+        InputError: an unknown protocol.
+        DependencyError: the package for this protocol is not installed.
     """
 
     def __init__(self, url: str) -> None:
@@ -50,8 +50,8 @@ class Place:
             self._fs, self._root = url_to_fs(url)
         except ImportError as error:
             raise DependencyError(f"{one_line(url, 80)}: {one_line(str(error), 200)}") from error
-        except Exception as error:  # clients of stores have error classes of their own
-            raise InputError(f"--out {one_line(url, 80)}: not a place to write to: {_reason(error)}") from error
+        except Exception as error:  # storage clients have their own error classes
+            raise InputError(f"--out {one_line(url, 80)}: cannot be opened for writing: {_reason(error)}") from error
         self.is_local = "file" in (self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,))
         self.url = self._root if self.is_local else url
 
@@ -70,13 +70,13 @@ class Place:
 
     @contextmanager
     def scene_folder(self, scene: str) -> Iterator[Path]:
-        """A folder of this machine to write a scene's files into; elsewhere they are copied when the block ends well.
+        """A local folder for a scene's files; for a remote location they are uploaded when the block succeeds.
 
         Raises:
-            PlaceError: a system's error on the way, inside the block too.
+            PlaceError: an I/O error, inside the block as well.
         """
         what = f"scene {scene} cannot be written"
-        with self._writing(what, OSError):  # what else ends the block is the scene's
+        with self._writing(what, OSError):  # other exceptions belong to the scene
             if self.is_local:
                 yield make_folder(Path(self._root) / scene)
                 return
@@ -88,7 +88,7 @@ class Place:
                         self._fs.put_file(str(file), self._path(f"{scene}/{file.name}"))
 
     def finish(self, outcome: Outcome) -> None:
-        """Mark a scene as finished: its files are all there.
+        """Mark a scene as finished, once all its files are written.
 
         Raises:
             PlaceError: the mark cannot be written.
@@ -96,7 +96,7 @@ class Place:
         self._write(f"{outcome.id}/{MARK}", json.dumps(outcome.to_row(), indent=1).encode())
 
     def forget(self, scene: str) -> None:
-        """Take a scene's mark away, before it is made anew from another row.
+        """Remove a scene's mark before it is made again from a changed row.
 
         Raises:
             PlaceError: it cannot be removed.
@@ -105,10 +105,10 @@ class Place:
             self._fs.rm_file(self._path(f"{scene}/{MARK}"))
 
     def finished(self) -> dict[str, Outcome]:
-        """Every finished scene by its id. Marks say which; rows come from the table where it has them.
+        """All finished scenes by id. The marks are authoritative; rows are read from the table where available.
 
         Raises:
-            PlaceError: the place cannot be listed or read.
+            PlaceError: the location cannot be listed or read.
         """
         with self._writing("it cannot be read"):
             self._fs.invalidate_cache()
@@ -151,11 +151,11 @@ class Place:
 
     @contextmanager
     def _writing(self, what: str, errors: type[Exception] = Exception) -> Iterator[None]:
-        """Turn errors of file systems into one sentence; a `WriteError` of the scene itself passes.
+        """Convert file-system errors to one sentence; a `WriteError` of the scene itself is passed on.
 
         Args:
-            what: What failed, for the message.
-            errors: Which to turn; by default all, because clients of stores have error classes of their own.
+            what: The failed operation, for the message.
+            errors: Classes to convert; by default all, because storage clients have their own error classes.
         """
         from flashworld.errors import FlashWorldError, WriteError
 

@@ -1,4 +1,4 @@
-"""How far a batch is, in one line now and then: scenes done, a minute, time left, failures."""
+"""Progress of a batch as one line at intervals: scenes done, scenes per minute, time left, failures."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Callable
 from flashworld.batch.results import Outcome
 
 EVERY_S = 10.0
-"""Between two lines."""
+"""Interval between two lines."""
 
 
 class BatchProgress:
-    """Counts outcomes and says a line when the first is there, every `EVERY_S`, and at the end.
+    """Counts outcomes and reports a line at the first, every `EVERY_S`, and at the end.
 
     Args:
-        total: Scenes of the manifest.
-        finished: Of them finished before.
-        say: Takes a line.
-        clock: Seconds.
+        total: Number of scenes in the manifest.
+        finished: Number of scenes finished before.
+        say: Receives each line.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class BatchProgress:
         self._said = -EVERY_S + self._start
 
     def count(self, outcome: Outcome) -> None:
-        """Take note of one outcome."""
+        """Count one outcome."""
         if outcome.state == "done":
             self.done += 1
         else:
@@ -43,18 +43,18 @@ class BatchProgress:
 
     @property
     def per_minute(self) -> float:
-        """Scenes finished a minute since the start, this model's loading included."""
+        """Scenes finished per minute since the start, including the model's loading."""
         return 60 * (self.done - self._earlier) / max(self._clock() - self._start, 1e-9)
 
     def line(self) -> str:
-        """How far it is."""
+        """The progress line."""
         left = self.total - self.done - self.failed
         time_left = f", {duration_text(60 * left / self.per_minute)} left" if left and self.per_minute else ""
         return f"{self.done} of {self.total} scenes, {self.per_minute:.1f} a minute{time_left}, {self.failed} failed"
 
 
 def duration_text(seconds: float) -> str:
-    """Seconds as people say them: 45 s, 12 min, 3 h 20 min."""
+    """Format a duration: 45 s, 12 min, 3 h 20 min."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -1,4 +1,4 @@
-"""A row of a manifest to a checked request: pictures and paths are read here, before any device is asked for."""
+"""Convert a manifest row to a validated request: images and paths are read here, before any device is used."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from flashworld.trajectories.files import PATH_SUFFIXES, read_path_file
 
 @dataclass(frozen=True)
 class RequestSettings:
-    """What every row of a batch shares.
+    """Settings shared by all rows of a batch.
 
     Attributes:
-        folder: Names of pictures and paths are relative to it.
-        defaults: The model's frames and size.
-        video: Fields of `VideoSettings` that win over the rows'.
+        folder: Folder to which image and path names are relative.
+        defaults: The model's frame count and size.
+        video: Fields of `VideoSettings` that override those of the rows.
     """
 
     folder: str
@@ -35,7 +35,7 @@ class RequestSettings:
 
 
 def request_of(row: Row, settings: RequestSettings) -> GenerationRequest:
-    """Read and check everything that a row names.
+    """Read and validate everything that a row refers to.
 
     Raises:
         InputError: or a subclass; one sentence.
@@ -70,7 +70,7 @@ def _from_columns(row: Row, settings: RequestSettings) -> GenerationRequest:
 
 
 def _picture(value: object, folder: str) -> Photo:
-    """A picture in a table: its bytes, as Hugging Face's data sets hold it, a data URL, a file name or an address."""
+    """Read an image cell: bytes, a Hugging Face datasets image, a data URL, a file name or a URL."""
     if isinstance(value, Mapping):
         value = value.get("bytes") or value.get("path")
     if isinstance(value, bytes):
@@ -89,13 +89,13 @@ def _fetch(place: str) -> bytes:
     try:
         with fsspec.open(place, "rb") as file:  # pyright: ignore[reportGeneralTypeIssues]
             return file.read(MAX_IMAGE_BYTES + 1)  # pyright: ignore[reportAttributeAccessIssue]
-    except Exception as error:  # clients of stores and of HTTP have error classes of their own
+    except Exception as error:  # storage and HTTP clients have their own error classes
         reason = getattr(error, "strerror", None) or one_line(str(error), 120) or type(error).__name__
         raise ImageError(f"picture {one_line(place.rpartition('/')[2], 80)!r} cannot be read: {reason}") from error
 
 
 def _trajectory(value: object, folder: str) -> tuple[Any, Mapping[str, object] | None]:
-    """What `build_request` takes as path and parameters: of a preset's name, JSON, or the name of a path's file."""
+    """Path and parameters for `build_request`, from a preset's name, JSON, or the name of a path file."""
     if value is None:
         return DEFAULT_TRAJECTORY, None
     value = decoded("trajectory", value)
@@ -107,5 +107,5 @@ def _trajectory(value: object, folder: str) -> tuple[Any, Mapping[str, object] |
 
 
 def joined(folder: str, name: str) -> str:
-    """A name beside a manifest; addresses and absolute paths stay as they are."""
+    """Resolve a name relative to the manifest; URLs and absolute paths are unchanged."""
     return name if "://" in name or name.startswith("/") else f"{folder.rstrip('/')}/{name}"

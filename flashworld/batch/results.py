@@ -1,4 +1,4 @@
-"""What became of each row: `Outcome`, and the table of them, as Parquet."""
+"""The `Outcome` of each row, and the table of outcomes as Parquet."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ class Outcome:
     """One row of the table of results.
 
     Attributes:
-        id: Of the scene.
-        state: "failed" rows are tried again when the batch is started again.
+        id: Scene id.
+        state: "failed" rows are retried when the batch is started again.
         error: One sentence; None when done.
-        seed: Of the noise; None when the request was refused.
-        seconds: From the checked request to the last file.
-        gaussians: In the files.
+        seed: Seed of the noise; None if the request was rejected.
+        seconds: Time from the validated request to the last file.
+        gaussians: Number of Gaussians in the files.
         model: Name of the model.
-        files: Paths relative to the place.
-        worker: host/process that made it.
-        digest: Of what it was made from; see `Row.digest`.
+        files: Paths relative to the output location.
+        worker: host/process that made the scene.
+        digest: Hash of its inputs; see `Row.digest`.
     """
 
     id: str
@@ -41,12 +41,12 @@ class Outcome:
     digest: str = ""
 
     def to_row(self) -> dict[str, Any]:
-        """As JSON and Parquet hold it."""
+        """The row as stored in JSON and Parquet."""
         return asdict(self) | {"files": list(self.files)}
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Outcome:
-        """Read back what `to_row` made; columns of other versions are left out."""
+        """Inverse of `to_row`; unknown columns are ignored."""
         names = {field.name for field in fields(cls)}
         known: dict[str, Any] = {name: value for name, value in row.items() if name in names}
         known["files"] = tuple(known.get("files") or ())
@@ -54,7 +54,7 @@ class Outcome:
 
     @classmethod
     def from_json(cls, data: bytes) -> Outcome | None:
-        """A scene's `result.json`; None if it is none."""
+        """Parse a scene's `result.json`; None if it is invalid."""
         try:
             return cls.from_row(json.loads(data))
         except (ValueError, TypeError, AttributeError):
@@ -62,7 +62,7 @@ class Outcome:
 
 
 def table_bytes(outcomes: list[Outcome]) -> bytes:
-    """The table as a Parquet file."""
+    """Serialise the table as Parquet."""
     import pyarrow as pa
     import pyarrow.parquet as parquet
 
@@ -77,7 +77,7 @@ def table_bytes(outcomes: list[Outcome]) -> bytes:
 
 
 def read_table(data: bytes) -> list[Outcome]:
-    """Read a table back.
+    """Parse a table.
 
     Raises:
         WriteError: it is damaged.

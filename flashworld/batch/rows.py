@@ -14,20 +14,20 @@ from flashworld.errors import InputError
 from flashworld.limits import MAX_ID_CHARS, MAX_SEED
 
 RESERVED_IDS = ("results.parquet",)
-"""The table of results lies beside the scenes' folders."""
+"""Reserved: the table of results is stored beside the scene folders."""
 _ID = re.compile(r"\w([\w .+@=-]*\w)?")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A requested scene, not checked yet.
+    """A requested scene, not validated yet.
 
     Attributes:
-        id: Of the scene and the name of its folder.
-        number: Where it stands in the manifest, from 1.
-        fields: What the row says, or nothing for a request file.
-        file: A request file of this machine; None for a row of a table.
-        problem: Why the row cannot be read at all; None if it can.
+        id: Scene id, and the name of its folder.
+        number: Row number in the manifest, from 1.
+        fields: Fields of the row; empty for a request file.
+        file: A local request file; None for a row of a table.
+        problem: Why the row cannot be read; None if it can.
     """
 
     id: str
@@ -38,13 +38,13 @@ class Row:
 
     @property
     def seed(self) -> int:
-        """The seed of a row that gives none: the same for the same id, on every machine."""
+        """The default seed of a row: deterministic in the id, on every machine."""
         return int.from_bytes(hashlib.sha256(f"flashworld seed {self.id}".encode()).digest()[:8]) % (MAX_SEED + 1)
 
     def digest(self, settings: str = "") -> str:
-        """SHA-256 of what decides what is made: the row or its request file, and the batch's settings as a text.
+        """SHA-256 of the scene's inputs: the row or its request file, and the batch's settings as text.
 
-        Pictures count by name.
+        Images are identified by name, not by content.
         """
         said = {"id": self.id, "fields": self.fields, "file": self.file and _file_digest(self.file)}
         text = json.dumps(said, sort_keys=True, ensure_ascii=True, default=_digestible)
@@ -52,7 +52,7 @@ class Row:
 
 
 def _file_digest(file: str) -> str:
-    """Of a request file's bytes; of its name where it cannot be read, which the request's check reports."""
+    """Digest of a request file's bytes, or of its name if it cannot be read, which validation reports."""
     try:
         return hashlib.sha256(Path(file).read_bytes()).hexdigest()
     except OSError:
@@ -60,17 +60,17 @@ def _file_digest(file: str) -> str:
 
 
 def default_id(number: int) -> str:
-    """The id of a row that has none."""
+    """The default id of a row."""
     return f"{number:06}"
 
 
 def broken_id(number: int) -> str:
-    """The id of a row that cannot be read: no id that a row can have."""
+    """The id of an unreadable row; not a valid id of any other row."""
     return f"#{number}"
 
 
 def checked_id(value: object) -> str:
-    """An id that can name a folder on every file system.
+    """Validate an id, which must be a valid folder name on every file system.
 
     Raises:
         InputError: empty, too long, or other characters than letters, digits, spaces and `_ . + @ = -`.
@@ -84,5 +84,5 @@ def checked_id(value: object) -> str:
 
 
 def _digestible(value: object) -> str:
-    """Bytes of pictures in Parquet files, and numbers and dates of other libraries."""
+    """JSON fallback for image bytes in Parquet files, and for other libraries' numbers and dates."""
     return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else repr(value)

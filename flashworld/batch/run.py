@@ -1,8 +1,8 @@
-"""A whole batch: manifest and place are checked, what is missing is made, the table is kept.
+"""Run a whole batch: make the missing scenes, and keep the table of results up to date.
 
-A batch may be killed at any moment and started again by the same command: finished scenes stay, half-written ones,
-failed ones and those whose row has changed are made. Whoever starts two batches into one place at a time makes scenes
-twice, but never a broken one.
+A batch may be killed at any time and resumed with the same command: finished scenes are kept; incomplete and failed
+ones and those whose row has changed are made again. Two concurrent batches with the same output location repeat work, but
+never corrupt a scene.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from flashworld.batch.scenes import BatchSettings
 from flashworld.errors import PlaceError
 
 TABLE_EVERY_S = 60.0
-"""How often the table is written while scenes are made; a full batch's takes a second."""
+"""Interval between writes of the table; writing that of a full batch takes a second."""
 Worker = Callable[[Iterable[Row]], Iterator[Outcome]]
-"""Makes scenes of rows; `local.LocalWorker.outcomes` or `cluster.RayWorkers.outcomes`."""
+"""Makes the scenes of rows; `local.LocalWorker.outcomes` or `cluster.RayWorkers.outcomes`."""
 
 
 @dataclass(frozen=True)
 class BatchSummary:
-    """What a batch came to.
+    """Summary of a batch.
 
     Attributes:
         total: Rows of the manifest.
-        earlier: Scenes finished before it started.
+        earlier: Scenes finished before the start.
         made: Scenes made.
-        changed: Scenes made anew, because their rows have changed since.
-        failed: Rows that failed, with their sentences.
-        seconds: From the first row to the table.
-        per_minute: Scenes made a minute.
+        changed: Scenes made again because their rows had changed.
+        failed: Rows that failed, with their error messages.
+        seconds: Time from the first row to the final table.
+        per_minute: Scenes made per minute.
     """
 
     total: int
@@ -51,18 +51,18 @@ class BatchSummary:
 def run_batch(
     manifest: Manifest, place: Place, settings: BatchSettings, work: Worker, say: Callable[[str], None]
 ) -> BatchSummary:
-    """Make every scene of the manifest that is not there yet.
+    """Make every scene of the manifest that is not finished.
 
     Args:
-        manifest: Opened, so its ids differ.
-        place: Checked for access.
-        settings: What the workers were told.
+        manifest: Opened, so its ids are unique.
+        place: Output location, already checked for write access.
+        settings: Settings of the workers.
         work: Makes scenes.
-        say: Takes lines of progress.
+        say: Receives progress lines.
 
     Raises:
-        PlaceError: the place takes no more; says how many scenes are finished.
-        FlashWorldError: the model cannot be loaded, or workers cannot be had.
+        PlaceError: the output location cannot be written; the message has the number of finished scenes.
+        FlashWorldError: the model cannot be loaded, or workers cannot be started.
     """
     start = time.monotonic()
     there = place.finished()
@@ -107,7 +107,7 @@ def run_batch(
 
 
 def _keep_table(place: Place, outcomes: list[Outcome], say: Callable[[str], None]) -> None:
-    """Write the table of an interrupted batch; what interrupted it is what is reported."""
+    """Write the table of an interrupted batch; the interruption itself is what is reported."""
     try:
         place.write_table(outcomes)
     except PlaceError as error:

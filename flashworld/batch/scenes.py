@@ -1,7 +1,8 @@
-"""From a row to a finished scene in its place: what each worker of a batch does, whether a loop or a Ray actor.
+"""From a row to a finished scene: the work of each batch worker, whether a local loop or a Ray actor.
 
-The device makes one scene at a time and films it; while its files are compressed and written, the next scene is made:
-writing a full scene takes longer than making it. So on a GPU several threads call `SceneMaker.make`.
+The device generates one scene at a time and renders its video; while its files are compressed and written, the next
+scene is generated: writing a full scene takes longer than generating it. On a GPU several threads therefore call
+`SceneMaker.make`.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ from flashworld.types import Frame
 logger = logging.getLogger(__name__)
 
 GPU_THREADS = 4
-"""Scenes in flight at once on a GPU: one is made, the others are written. Each holds about 1 GB of memory at full size."""
+"""Scenes in flight on a GPU: one is generated, the others are written. Each takes about 1 GB of memory at full size."""
 Loader = Callable[[ModelOptions], FlashWorldPipeline]
 SCENE_ERRORS = (FlashWorldError, MemoryError, torch.OutOfMemoryError, RuntimeError)
-"""What ends a scene and leaves the batch running."""
+"""Exceptions that fail one scene without stopping the batch."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,11 @@ class BatchSettings:
     """Settings of a batch, the same for every worker.
 
     Attributes:
-        model: Which model, and where.
-        place: Where scenes go; see `Place`.
-        outputs: Files of a scene.
-        requests: How rows are read.
-        load: Loads the model; a function of a module, which workers on Ray import.
+        model: Model and device.
+        place: Output location; see `Place`.
+        outputs: Output files of a scene.
+        requests: Settings for reading rows.
+        load: Loads the model; a module-level function, which Ray workers import.
     """
 
     model: ModelOptions
@@ -58,18 +59,18 @@ class BatchSettings:
     load: Loader = ModelOptions.load
 
     def digest_of(self, row: Row) -> str:
-        """What marks a scene as made from this row in this way."""
+        """The settings that a scene's digest covers."""
         return row.digest(f"{self.model.source} {' '.join(self.outputs)} {sorted(self.requests.video.items())}")
 
     @property
     def threads(self) -> int:
-        """Scenes that one worker has in flight at once."""
-        device = self.model.device or self.model.torch_device.type  # named for workers of other machines
+        """Scenes in flight per worker."""
+        device = self.model.device or self.model.torch_device.type  # by name, for workers on other machines
         return GPU_THREADS if device == "cuda" else 1
 
 
 def check_row(row: Row, settings: BatchSettings) -> tuple[Outcome | None, GenerationRequest | None]:
-    """A row's request, or the outcome of a row that is not a valid one."""
+    """A row's validated request, or the failed outcome of an invalid row."""
     try:
         return None, request_of(row, settings.requests)
     except (InputError, MemoryError) as error:
@@ -77,11 +78,11 @@ def check_row(row: Row, settings: BatchSettings) -> tuple[Outcome | None, Genera
 
 
 class SceneMaker:
-    """A loaded model that makes scenes and writes them to the place. `make` may be called by several threads.
+    """A loaded model that makes scenes and writes their files. `make` is thread-safe.
 
     Args:
-        settings: Of the batch.
-        load: Makes the pipeline; by default from the settings.
+        settings: Settings of the batch.
+        load: Loads the pipeline; by default from the settings.
 
     Raises:
         FlashWorldError: the model cannot be loaded.
@@ -97,10 +98,10 @@ class SceneMaker:
         """Make one scene.
 
         Returns:
-            Its outcome; "failed" if the scene is at fault.
+            Its outcome; "failed" for an error of the scene itself.
 
         Raises:
-            PlaceError: the place is at fault: every other scene would fail as well.
+            PlaceError: an error of the output location, which would affect every scene.
         """
         start = time.perf_counter()
         known = Outcome(
@@ -127,7 +128,7 @@ class SceneMaker:
         except SCENE_ERRORS as error:
             logger.warning("scene %s failed", row.id, exc_info=not isinstance(error, InputError))
             failed = replace(known, error=_sentence(error))
-        # Outside the handler: the error's traceback holds on to the tensors that filled the memory.
+        # Outside the handler: the exception's traceback keeps references to the tensors that filled the memory.
         if self._pipeline.networks.device.type == "cuda":
             torch.cuda.empty_cache()
         return failed
@@ -135,7 +136,7 @@ class SceneMaker:
     def _on_device(
         self, request: GenerationRequest, folder: Path
     ) -> tuple[SceneResult, list[Frame] | None, dict[OutputKind, Path]]:
-        """What needs the device: the scene, its film, and the files that are rendered."""
+        """The part that needs the device: the scene, its video, and other rendered files."""
         with self._device:
             result = self._pipeline(request)
             rendered: list[OutputKind] = [kind for kind in self._settings.outputs if kind in ("preview", "depth")]
@@ -146,10 +147,10 @@ class SceneMaker:
 
 
 def worker_name() -> str:
-    """This machine and process."""
+    """Host name and process id."""
     return f"{socket.gethostname()}/{os.getpid()}"
 
 
 def _sentence(error: Exception) -> str:
-    """For the table. The reader owns the machine, so an error of this project keeps its own message."""
+    """Error message for the table. Its reader owns the machine, so this project's errors keep their messages."""
     return str(error) if isinstance(error, FlashWorldError) else sentence_for(error)

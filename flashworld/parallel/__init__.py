@@ -1,4 +1,4 @@
-"""One scene on several GPUs: a process a GPU, the sequence of the DiT and the views of everything else divided."""
+"""One scene on several GPUs, one process each: the DiT is sequence-parallel, all else is divided by views."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process that shares the leader's scenes: python -m flashworld.parallel.follower FD OPTIONS, started by `launch`."""
+"""A follower of the leader's process: python -m flashworld.parallel.follower FD OPTIONS, started by `launch`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flashworld.serving.pool_worker import end_with_the_app
 
 
 def main() -> None:
-    """Load, meet the others, follow."""
+    """Load the model, join the group, and follow the leader."""
     leader, told = Channel(int(sys.argv[1])), json.loads(sys.argv[2])
     logging.basicConfig(level=logging.WARNING, format=f"%(levelname)s part {told['rank']}: %(name)s: %(message)s")
     threading.Thread(target=end_with_the_app, daemon=True).start()
@@ -30,7 +30,7 @@ def main() -> None:
         return
     leader.send(LOADED)
     try:
-        leader.receive()  # JOIN, when everybody has the model
+        leader.receive()  # JOIN, once every process has loaded the model
     except GONE:
         return
     group = GpuGroup.join(told["rank"], told["size"], told["store"], choose_device(options.device, options.source))

@@ -1,4 +1,4 @@
-"""The processes that share a scene: which part is whose, and putting parts together again."""
+"""The process group of a scene: partitioning work, and gathering results."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ import torch.distributed as dist
 from flashworld.errors import WorkerError
 
 TIMEOUT = timedelta(seconds=60)
-"""How long a process waits for the others within a scene; a step takes a second. Then the call fails."""
+"""Timeout of a collective call within a scene; a step takes a second."""
 
 
 LEAVING_S = 10.0
 BACKENDS = {"cuda": "cpu:gloo,cuda:nccl", "cpu": "cpu:gloo"}
-"""Diffusers exchanges lengths of odd sequences between CPUs where the name says that it can."""
+"""Diffusers exchanges uneven sequence lengths on the CPU if the backend name supports it."""
 
 
 @dataclass(frozen=True)
 class GpuGroup:
-    """This process among those that share a scene.
+    """A process's membership of the group.
 
     Attributes:
-        rank: 0 leads: it has the request and keeps the result.
-        size: Processes.
+        rank: Rank; 0 is the leader, which has the request and keeps the result.
+        size: Number of processes.
     """
 
     rank: int
@@ -35,16 +35,16 @@ class GpuGroup:
 
     @classmethod
     def join(cls, rank: int, size: int, store: str, device: torch.device) -> GpuGroup:
-        """Meet the others; returns when all are there.
+        """Join the group; returns when all processes have joined.
 
         Args:
-            rank: Of this process.
-            size: Of the group.
-            store: A file that all processes see, to find each other by.
-            device: Where this process runs: NCCL between GPUs, gloo between CPUs.
+            rank: Rank of this process.
+            size: Size of the group.
+            store: A file visible to all processes, for the rendezvous.
+            device: Device of this process: NCCL between GPUs, gloo between CPUs.
 
         Raises:
-            WorkerError: another process did not come.
+            WorkerError: another process did not join in time.
         """
         try:
             dist.init_process_group(
@@ -52,15 +52,15 @@ class GpuGroup:
                 timeout=TIMEOUT,
             )  # fmt: skip
         except RuntimeError as error:
-            raise WorkerError(f"the {size} processes that share a scene did not meet, see the log") from error
+            raise WorkerError(f"the {size} processes of a scene could not form a group; see the log") from error
         return cls(rank, size)
 
     @staticmethod
     def leave() -> None:
-        """End the group before the process ends; all leave at about the same time.
+        """Destroy the group before the process exits; all processes leave at about the same time.
 
-        Destroying NCCL's communicators at the interpreter's end, when the others are gone, waits for them. Gives up after
-        `LEAVING_S`.
+        At interpreter exit, destroying NCCL's communicators would wait for processes that have already exited. Gives up
+        after `LEAVING_S`.
         """
         if not dist.is_initialized():
             return
@@ -69,11 +69,11 @@ class GpuGroup:
         leaving.join(LEAVING_S)
 
     def part(self, count: int) -> slice:
-        """This process's part of `count` things in order; parts differ by one at the most."""
+        """This process's contiguous part of `count` items; part sizes differ by at most one."""
         return self.parts(count)[self.rank]
 
     def parts(self, count: int) -> list[slice]:
-        """Everybody's parts, in order."""
+        """The parts of all processes, in order."""
         least, more = divmod(count, self.size)
         ends = [0]
         for rank in range(self.size):
@@ -81,7 +81,7 @@ class GpuGroup:
         return [slice(start, end) for start, end in pairwise(ends)]
 
     def gather(self, own: torch.Tensor, count: int) -> torch.Tensor:
-        """Everybody's parts, put together in order.
+        """Gather the parts of all processes, concatenated in order.
 
         Args:
             own: This process's part: `part(count)` groups of equally many rows. (n, ...)

@@ -1,4 +1,4 @@
-"""Start the processes that share a scene, and load the model in each."""
+"""Start the processes of a group, and load the model in each."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
     from flashworld.serving.options import ModelOptions
 
 MAX_GPUS_PER_SCENE = 8
-"""GPUs of one host; the DiT's 24 heads are divided among them."""
+"""Maximum GPUs of one host; the DiT's 24 heads are divided among them."""
 LOADED = "loaded"
 JOIN = "join"
 
 
 def require_gpus(options: ModelOptions, *, here: bool = True) -> None:
-    """Refuse what cannot be divided before anything is loaded.
+    """Reject invalid parallel options before anything is loaded.
 
     Args:
-        options: Of the model.
-        here: It will run on this machine, whose GPUs are counted.
+        options: Model options.
+        here: Whether it runs on this machine, whose GPUs are then counted.
 
     Raises:
-        InputError: more GPUs than there are, or networks that do not stay on them.
+        InputError: more GPUs than available, or combined with offloading.
     """
     wanted = options.gpus_per_scene
     if not 1 <= wanted <= MAX_GPUS_PER_SCENE:
@@ -49,7 +49,7 @@ def require_gpus(options: ModelOptions, *, here: bool = True) -> None:
     if wanted == 1:
         return
     if options.offload:
-        raise InputError("--gpus-per-scene and --offload exclude each other: divided networks stay on their GPUs")
+        raise InputError("--gpus-per-scene and --offload exclude each other: parallel networks cannot be offloaded")
     if not here:
         return
     there = torch.cuda.device_count()
@@ -58,7 +58,7 @@ def require_gpus(options: ModelOptions, *, here: bool = True) -> None:
 
 
 def load_split(options: ModelOptions, on_progress: Callable[[str, int, int], None] | None = None) -> SplitPipeline:
-    """The leader's pipeline; the followers are processes that end with this one.
+    """Start the followers, which end with this process, and return the leader's pipeline.
 
     Args:
         options: With `gpus_per_scene` above 1.
@@ -70,7 +70,7 @@ def load_split(options: ModelOptions, on_progress: Callable[[str, int, int], Non
     require_gpus(options)
     size, device = options.gpus_per_scene, choose_device(options.device, options.source)
     folder = tempfile.mkdtemp(prefix="flashworld-group-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # groups within the group look there later
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # needed later by subgroups
     store = str(Path(folder) / "store")
     followers = [_start(rank, size, store, options, device) for rank in range(1, size)]
     whole = replace(options, gpus_per_scene=1).load(on_progress)
@@ -78,11 +78,11 @@ def load_split(options: ModelOptions, on_progress: Callable[[str, int, int], Non
         try:
             said = follower.receive()
         except GONE as error:
-            raise WorkerError("a process that shares the scene ended while it loaded the model") from error
+            raise WorkerError("a parallel process terminated while loading the model") from error
         if said != LOADED:
-            raise WorkerError(f"a process that shares the scene cannot load the model: {said}")
+            raise WorkerError(f"a parallel process cannot load the model: {said}")
     for follower in followers:
-        follower.send(JOIN)  # together: who waits for the others gives up after a while
+        follower.send(JOIN)  # in parallel: waiting for the others times out
     group = GpuGroup.join(0, size, store, device)
     atexit.register(_end, followers, group)
     return SplitPipeline(whole.networks, group, name=whole.name, followers=followers)
@@ -90,7 +90,7 @@ def load_split(options: ModelOptions, on_progress: Callable[[str, int, int], Non
 
 def _end(followers: list[Channel], group: GpuGroup) -> None:
     for follower in followers:
-        follower.close()  # it leaves the group, too
+        follower.close()  # it leaves the group as well
     group.leave()
 
 

@@ -1,10 +1,10 @@
-"""Networks of which each process does its part and has the whole answer.
+"""Networks of which each process computes a part and receives the whole result.
 
 1. The DiT's tokens are divided; self-attention exchanges heads for tokens (Ulysses), by diffusers' context parallelism.
-2. Gaussian decoder, renderer and VAE encoder work on this process's views; Gaussians, pictures and latents are gathered.
-3. Text, cameras, noise and the arithmetic between the networks are the same everywhere and are done everywhere.
+2. Gaussian decoder, renderer and VAE encoder work on this process's views; Gaussians, images and latents are gathered.
+3. Text encoding, cameras, noise and the arithmetic between the networks are replicated on every process.
 
-Numerics: the same operations on the same numbers, in other shapes: rounding differs as it does between batch sizes.
+Numerics: the same operations with other shapes, so rounding differs as it does between batch sizes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from flashworld.types import Images, Latents
 
 
 def split_networks(networks: Networks, group: GpuGroup) -> Networks:
-    """The same model with its work divided; the argument stays as it is."""
+    """The same model with its work divided; the argument is not modified."""
     return replace(
         networks,
         transformer=split_transformer(networks.transformer, group),
@@ -47,15 +47,15 @@ def split_transformer(transformer: nn.Module, group: GpuGroup) -> nn.Module:
 
     device = next(transformer.parameters()).device
     config = ContextParallelConfig(ulysses_degree=group.size)
-    # Not `enable_parallelism`: it wants an accelerator, and changes processors that other copies share.
+    # Not `enable_parallelism`: it requires an accelerator, and modifies processors that other copies share.
     mesh = init_device_mesh(device.type, config.mesh_shape, mesh_dim_names=config.mesh_dim_names)
     config.setup(group.rank, group.size, device, mesh)
     twin: Any = shallow_copy(transformer)
     for block in twin.blocks:
         block.attn1.processor = copy.copy(block.attn1.processor)
         block.attn1.processor._parallel_config = ParallelConfig(context_parallel_config=config)
-    # Without "": the model's time steps are one a scene, not one a token. Without the last gathering: of parts of
-    # different lengths it asks what only NCCL can do.
+    # Without "": the model's timesteps are per scene, not per token. Without the last gather: for parts of
+    # different lengths it needs operations that only NCCL has.
     plan = {name: part for name, part in twin._cp_plan.items() if name not in ("", "proj_out")}
     apply_context_parallel(twin, config, plan)
     twin.proj_out = GatheredOutput(twin.proj_out, group)
@@ -63,7 +63,7 @@ def split_transformer(transformer: nn.Module, group: GpuGroup) -> nn.Module:
 
 
 class GatheredOutput(nn.Module):
-    """The last linear layer on this process's tokens; everybody's outputs come out."""
+    """The last linear layer on this process's tokens; gathers the outputs of all processes."""
 
     def __init__(self, linear: nn.Module, group: GpuGroup) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class GatheredOutput(nn.Module):
 
 
 class SplitTransformer(nn.Module):
-    """A transformer whose sequence is divided; exchanging lengths costs time and is done only where parts differ."""
+    """A transformer whose sequence is divided; lengths are exchanged only if parts differ, to save time."""
 
     def __init__(self, transformer: Any, config: Any) -> None:  # noqa: ANN401 - diffusers' own types
         super().__init__()
@@ -92,7 +92,7 @@ class SplitTransformer(nn.Module):
 
 
 class SplitDecoder(nn.Module):
-    """A Gaussian decoder that decodes its process's views and gathers everybody's Gaussians."""
+    """A Gaussian decoder that decodes its process's views and gathers the Gaussians of all."""
 
     def __init__(self, decoder: GaussianDecoder, group: GpuGroup) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class SplitDecoder(nn.Module):
 
 
 class SplitEncoder(nn.Module):
-    """A VAE encoder that encodes its process's pictures and gathers everybody's latents."""
+    """A VAE encoder that encodes its process's images and gathers the latents of all."""
 
     def __init__(self, encoder: StillFrameEncoder, group: GpuGroup) -> None:
         super().__init__()
@@ -135,7 +135,7 @@ class SplitEncoder(nn.Module):
 
 
 def split_renderer(render: Renderer, group: GpuGroup) -> Renderer:
-    """A renderer that draws its process's views and gathers everybody's pictures."""
+    """A renderer that renders its process's views and gathers the images of all."""
 
     def draw(scene: Gaussians, cameras: Cameras, height: int, width: int) -> Images:
         count = len(cameras)

@@ -1,4 +1,4 @@
-"""The pipeline whose scenes several processes make in step: one leads, the others follow it stage by stage."""
+"""A pipeline that several processes run in lockstep: one leads, the others follow stage by stage."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ logger = logging.getLogger(__name__)
 GO, STOP = "go", "stop"
 """Before every stage: whether the leader continues."""
 SAME_EVERYWHERE = (NumericalError, GeneratorExit)
-"""Exceptions that every process of the group raises at the same stage: they stay in step."""
+"""Exceptions that every process of the group raises at the same stage, so that they stay synchronised."""
 
 
 class SplitPipeline(FlashWorldPipeline):
-    """What `FlashWorldPipeline` is, in each process of a group.
+    """The counterpart of `FlashWorldPipeline` in each process of a group.
 
     Args:
-        networks: Whole, as loaded.
-        group: This process and the others.
+        networks: The complete networks, as loaded.
+        group: The process group.
         name: See `FlashWorldPipeline`.
         followers: The leader's channels to the others; empty for a follower.
     """
@@ -40,10 +40,10 @@ class SplitPipeline(FlashWorldPipeline):
         self._followers = list(followers)
 
     def stages(self, request: GenerationRequest) -> Iterator[Progress | SceneResult]:
-        """As `FlashWorldPipeline.stages`, the others in step.
+        """As `FlashWorldPipeline.stages`, synchronised with the other processes.
 
         Raises:
-            WorkerError: a process of the group has ended, now or in an earlier call.
+            WorkerError: a process of the group has terminated, now or in an earlier call.
         """
         self._tell(request)
         inner, in_step = super().stages(request), False
@@ -66,7 +66,7 @@ class SplitPipeline(FlashWorldPipeline):
             self.broken = self.broken or not in_step
 
     def follow(self, leader: Channel) -> None:
-        """Compute this process's part of every scene of the leader, and discard the result, until the leader has ended."""
+        """Compute this process's part of every scene of the leader, and discard the result, until the leader exits."""
         try:
             while True:
                 inner = super().stages(leader.receive())
@@ -82,10 +82,10 @@ class SplitPipeline(FlashWorldPipeline):
 
     def _tell(self, what: object) -> None:
         if self.broken:
-            raise WorkerError("the processes that share a scene are no longer in step: start the program again")
+            raise WorkerError("the parallel processes are out of sync: restart the program")
         try:
             for follower in self._followers:
                 follower.send(what)
         except GONE as error:
             self.broken = True
-            raise WorkerError("a process that shared the scene has ended: start the program again") from error
+            raise WorkerError("a parallel process has terminated: restart the program") from error

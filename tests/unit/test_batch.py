@@ -180,7 +180,7 @@ def test_a_full_disk_ends_the_batch_in_one_sentence_and_keeps_what_is_there(batc
     [
         ("/proc/nowhere/out", PlaceError, "nothing can be written there"),
         ("/dev/null/out", PlaceError, "nothing can be written there"),
-        ("s4://bucket/out", InputError, "not a place to write to"),
+        ("s4://bucket/out", InputError, "cannot be opened for writing"),
     ],
 )
 def test_places_that_cannot_be_written_are_refused_first(place, error, sentence):

@@ -99,7 +99,7 @@ def test_a_follower_that_dies_breaks_the_pipeline_with_a_sentence(split):
     assert split.broken
     *_, last = generation(lambda: split, a_request(), 0.0)
     assert last == Failed(WORKER_DIED, fatal=True)
-    with pytest.raises(WorkerError, match="start the program again"):
+    with pytest.raises(WorkerError, match="restart the program"):
         split(a_request())
 
 
