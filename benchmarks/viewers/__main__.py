@@ -4,7 +4,7 @@
     python -m docs.make_viewers out/viewers                                  # `make viewers` does both
 
 Downloads three.js with Spark, SuperSplat's viewer and splat-transform from npm and Blender from PyPI, versions pinned,
-into `build/viewers` (1.2 GB). Chromium renders on the CPU. Each picture is compared with our own render from the same
+into `build/viewers` (1.2 GB). Chromium renders on the CPU. Each image is compared with our own render from the same
 camera. The exit code is 1 if a viewer shows a file in the wrong orientation, has another number of Gaussians, or differs
 by more than is stated in LEAST_DB.
 """
@@ -34,7 +34,7 @@ NAMES = ("spark", "spark-defaults", "supersplat", "blender", "splat-transform")
 LEAST_DB = {"spark": 35.0, "spark-defaults": 35.0, "supersplat": 33.0, "blender": 18.0, "splat-transform": 20.0}
 """Blender draws opaque spheres; splat-transform's .splat has no view dependence; both are compared with the full render."""
 PICTURE_OF = ".ply"
-"""Whose picture is kept."""
+"""Whose image is kept."""
 WEBP = {"quality": 80, "method": 6}
 
 
@@ -84,7 +84,7 @@ def converted(subject: Subject, files: dict[str, Path]) -> Iterator[dict[str, An
 
 
 def main() -> int:
-    """Run the viewers and write figures and pictures."""
+    """Run the viewers and write figures and images."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("out/viewers"))
     parser.add_argument("--only", nargs="+", choices=NAMES, default=list(NAMES))

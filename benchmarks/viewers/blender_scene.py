@@ -75,7 +75,7 @@ def add_looks(points: bpy.types.Object) -> None:
 
 
 def render(job: dict) -> None:
-    """One picture from the job's camera over white."""
+    """One image from the job's camera over white."""
     scene = bpy.context.scene
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
     camera.data.sensor_fit, camera.data.angle = "VERTICAL", np.radians(job["fov_y_deg"])

@@ -33,7 +33,7 @@ class Shown:
     """The result of a viewer.
 
     Attributes:
-        rgb: The picture, uint8. (H, W, 3)
+        rgb: The image, uint8. (H, W, 3)
         count: Number of Gaussians that the viewer reports.
     """
 

@@ -17,7 +17,7 @@ from flashworld.trajectories.json_forms import parse_trajectory
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "coffee" / "result"
 ZOOM = 2
-"""Pixels of the pictures per pixel of the example's."""
+"""Pixels of the images per pixel of the example's."""
 PLACE = 0.25
 """Which camera of the path: not the first, which looks along an axis, and has no roll."""
 
@@ -29,7 +29,7 @@ class Subject:
     Attributes:
         scene: OpenGL axes.
         camera: One camera, OpenGL axes.
-        height: Rows of the pictures.
+        height: Rows of the images.
         width: Columns.
         rgb: Our render over white, uint8. (H, W, 3)
         plain_rgb: The same without view dependence, for formats that do not keep it.

@@ -72,7 +72,7 @@ def is_named(picture: np.ndarray, name: str) -> np.ndarray:
 
 
 def to_hsv(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Hue in degrees, saturation and value of an RGB picture in [0, 1]. (H, W) each"""
+    """Hue in degrees, saturation and value of an RGB image in [0, 1]. (H, W) each"""
     red, green, blue = (picture[..., i].astype(np.float32) for i in range(3))
     value, least = picture.max(-1), picture.min(-1)
     spread = np.maximum(value - least, 1e-6)
