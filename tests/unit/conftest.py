@@ -1,4 +1,4 @@
-"""Small random scenes, and spherical harmonics written out once more, for the tests of files and scenes."""
+"""Small random scenes and an independent evaluation of spherical harmonics, for the tests of files and scenes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def small_disk(tmp_path):
 
 @pytest.fixture(scope="session")
 def make_scene():
-    """A function (count, degree, seed) -> Gaussians with unit quaternions and values that every format can hold."""
+    """A function (count, degree, seed) -> Gaussians with unit quaternions and values that every format can represent."""
 
     def make(count: int = 200, degree: int = 2, seed: int = 0) -> Gaussians:
         generator = torch.Generator().manual_seed(seed)
@@ -72,7 +72,7 @@ def evaluate_sh():
 
 @pytest.fixture(scope="session")
 def gsply() -> ModuleType:
-    """An independent reader and writer, with its C++ side: compiling its other side takes ten seconds a run."""
+    """An independent reader and writer with its C++ backend, since compiling the other one takes ten seconds a run."""
     import gsply
 
     gsply.use_backend("auto")

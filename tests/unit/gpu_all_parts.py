@@ -1,4 +1,4 @@
-"""Parts for the tests of `benchmarks.gpu_all`: they end badly, each in its own way."""
+"""Parts for the tests of `benchmarks.gpu_all`: most fail, each in a different way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Our CUDA kernels as plain C++, so that they can be run where there is no GPU."""
+"""The CUDA kernels compiled as plain C++, so that they run without a GPU."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHIM = Path(__file__).with_name("cuda_on_cpu.hpp")
 
 
 class CpuProgram:
-    """Kernels built by g++, with the launch of `CudaProgram`."""
+    """Kernels built by g++, with the `launch` interface of `CudaProgram`."""
 
     def __init__(self, folder: Path) -> None:
         cases = "\n".join(

@@ -1,4 +1,4 @@
-"""A Hub on localhost, as much of its protocol as huggingface_hub needs to push and pull small files by revision."""
+"""A Hub on localhost with the part of its protocol that huggingface_hub needs to push and pull small files by revision."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 
 class StandInHub:
-    """Repositories in memory, of any kind: branch -> path -> content. A branch's newest commit can also be asked for by its hash."""
+    """Repositories in memory, of any kind: branch -> path -> content. A branch's latest commit can also be requested by its hash."""
 
     def __init__(self) -> None:
         self.repos: dict[str, dict[str, dict[str, bytes]]] = {}

@@ -1,4 +1,4 @@
-"""Which C++ compiler makes the graphs: one whose code does not kill the process that loads it."""
+"""Choice of the C++ compiler for graphs: one whose libraries do not crash the process that loads them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ WRONG = "int device_index(const char *text) { return 3; }"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_remembered():
+def _clear_cached_choice():
     compiler._choose.cache_clear()
     yield
     compiler._choose.cache_clear()
 
 
 def fake_compiler(folder: Path, name: str, source: str | None) -> str:
-    """A program that is called like a compiler: what it makes of any source is this C, or nothing."""
+    """A program with a compiler's command line: it compiles `source` whatever it is given, or produces nothing."""
     program = folder / name
     make = (
         f"echo '{source}' | gcc -x c -shared -fPIC -o \"$out\" -" if source else "echo 'no such language' >&2; exit 1"
@@ -45,7 +45,7 @@ def fake_compiler(folder: Path, name: str, source: str | None) -> str:
 
 
 @needs_gcc
-def test_compiler_of_this_system_is_taken(monkeypatch):
+def test_system_compiler_is_chosen(monkeypatch):
     monkeypatch.delenv("CXX", raising=False)
     chosen = choose_compiler()
     assert Path(chosen.path).name in ("g++", "c++", "clang++")
@@ -54,8 +54,8 @@ def test_compiler_of_this_system_is_taken(monkeypatch):
 
 
 @needs_gcc
-def test_compiler_whose_code_crashes_is_passed_over(monkeypatch, tmp_path, caplog):
-    """As where CXX names one that is newer than the C++ library of the process."""
+def test_compiler_whose_library_crashes_is_skipped(monkeypatch, tmp_path, caplog):
+    """For example, CXX names a compiler newer than the C++ standard library of the process."""
     newer = fake_compiler(tmp_path, "g++-99", CRASH)
     monkeypatch.setenv("CXX", newer)
     assert choose_compiler().path != newer
@@ -67,11 +67,11 @@ def test_compiler_whose_code_crashes_is_passed_over(monkeypatch, tmp_path, caplo
     ("source", "words"),
     [(CRASH, "crashes with SIGSEGV"), (WRONG, "does not work: 3"), (None, "does not compile C++20: no such language")],
 )
-def test_faults_are_named(tmp_path, source, words):
+def test_compiler_faults_are_named(tmp_path, source, words):
     assert words in fault_of(fake_compiler(tmp_path, "g++-99", source))
 
 
-def test_program_that_is_none_is_named(tmp_path):
+def test_program_that_is_not_a_compiler_is_named(tmp_path):
     (tmp_path / "g++").write_text("text")
     (tmp_path / "g++").chmod(0o755)
     assert "it cannot be run" in fault_of(str(tmp_path / "g++"))

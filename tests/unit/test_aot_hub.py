@@ -50,7 +50,7 @@ def test_what_is_pushed_can_be_pulled_elsewhere(place, store, tmp_path):
     assert sorted(p.name for p in other.root.iterdir()) == sorted([GRAPH.slug, WHEEL.slug])
 
 
-def test_revisions_are_apart(place, store, tmp_path):
+def test_revisions_are_separate(place, store, tmp_path):
     push(store, place("v2"), GRAPH)
     assert place("v2").slugs() == [GRAPH.slug]
     assert place("main").slugs() == []
@@ -74,7 +74,7 @@ def test_damaged_entry_is_never_pushed(place, store):
     assert place().slugs() == []
 
 
-def test_damaged_entry_is_not_let_in(store, tmp_path):
+def test_damaged_entry_is_not_pulled(store, tmp_path):
     place = FolderPlace(tmp_path / "shared", "main")
     push(store, place, GRAPH)
     (place.store.root / GRAPH.slug / PACKAGE_NAME).write_bytes(b"evil code!!!")
@@ -84,7 +84,7 @@ def test_damaged_entry_is_not_let_in(store, tmp_path):
     assert not other.root.exists() or list(other.root.iterdir()) == []
 
 
-def test_entry_under_a_false_name_is_not_let_in(store, tmp_path):
+def test_entry_under_a_wrong_name_is_not_pulled(store, tmp_path):
     place = FolderPlace(tmp_path / "shared", "main")
     push(store, place, GRAPH)
     wrong = replace(GRAPH, arch="sm_90")
@@ -93,7 +93,7 @@ def test_entry_under_a_false_name_is_not_let_in(store, tmp_path):
         pull(ArtifactStore(tmp_path / "other"), place, wrong)
 
 
-def test_hub_faults_are_one_sentence(store, tmp_path):
+def test_hub_errors_are_one_sentence(store, tmp_path):
     with standin_hub() as hub:
         hub.create("someone/graphs", "main")
         for repo, revision in (("someone/else", "main"), ("someone/graphs", "v9")):
@@ -108,7 +108,7 @@ def test_hub_faults_are_one_sentence(store, tmp_path):
         pull(ArtifactStore(tmp_path / "other"), gone, GRAPH)
 
 
-def test_places_are_told_apart_by_how_they_are_written(tmp_path):
+def test_folders_and_hub_repositories_are_distinguished_by_syntax(tmp_path):
     assert isinstance(open_place("owner/name"), HubPlace)
     assert open_place("file:///a%20b/c") == FolderPlace(Path("/a b/c"), "main")
     for text in (str(tmp_path), "./here", "../there", "~/graphs"):

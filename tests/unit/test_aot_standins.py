@@ -1,4 +1,4 @@
-"""Networks that graphs are tried on: of the real layout, in a fraction of the memory."""
+"""Stand-in networks for verifying graphs: the real layout in a fraction of the memory."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ VARIANTS = (Variant(), Variant(fused=False, sub_pixel=False), Variant(text_int8=
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_graph_cannot_tell_stand_ins_from_the_real_networks(variant, dtype):
+def test_stand_ins_have_the_same_keys_as_the_real_networks(variant, dtype):
     """The key holds a hash of every weight's name, shape, type and strides."""
     recipe = Recipe(DEEP, variant, "cpu", dtype)
     real, stand_ins = recipe.networks(), recipe.stand_ins()
@@ -70,7 +70,7 @@ def test_blank_networks_take_the_memory_of_one():
 
 
 @pytest.mark.parametrize(("cores", "gib", "wanted"), [(16, 48, True), (4, 48, False), (16, 8, False)])
-def test_networks_are_compiled_at_once_where_cores_and_memory_allow(monkeypatch, cores, gib, wanted):
+def test_networks_are_compiled_in_parallel_where_cores_and_memory_allow(monkeypatch, cores, gib, wanted):
     monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(cores)), raising=False)
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (gib * 2**30, 80 * 2**30))
     recipe = Recipe(DEEP, Variant(), "cuda", torch.bfloat16)
@@ -86,7 +86,7 @@ def test_recipes_and_jobs_survive_json():
     assert Job.from_json(job.to_json()) == job
 
 
-def test_trials_are_different_sizes_that_the_graph_serves():
+def test_trials_are_distinct_sizes_within_the_graphs_range():
     networks = Recipe(DEEP, Variant(), "cpu", torch.float32).stand_ins()
     for sizes in (EVERY_SIZE, SizeRange((2, 4), (64, 128), (64, 128)), SizeRange.exactly(3, 64, 96)):
         for name in BLOCKS:
@@ -102,7 +102,7 @@ def test_trials_are_different_sizes_that_the_graph_serves():
 
 
 @pytest.mark.parametrize("precision", MAX_RELATIVE_ERROR)
-def test_what_is_no_number_or_beyond_the_bound_does_not_hold(precision):
+def test_non_finite_errors_and_errors_above_the_bound_fail(precision):
     row = Comparison("vae_encoder", precision, "3x64x96", MAX_RELATIVE_ERROR[precision], 1.0, 1.0)
     assert row.holds
     for error in (1.01 * MAX_RELATIVE_ERROR[precision], float("nan"), float("inf")):

@@ -1,4 +1,4 @@
-"""Finding, pulling, making and doing without graphs; the graphs here are never called, so they hold no code."""
+"""Finding, pulling, compiling and running without graphs; the graphs here are never called, so they hold no code."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def networks():
 
 
 def empty_graph(networks, name: str, sizes: SizeRange = EVERY_SIZE) -> CompiledPackage:
-    """What compiling would give, without the code."""
+    """The result of compiling, without the code."""
     plan = plan_block(networks, name, sizes)
     arguments = capture(plan.module, plan.example)
     spec = call_spec(arguments, plan.axes, budget=plan.budget, budget_limit=plan.sizes.max_pixels)
@@ -65,7 +65,7 @@ def refuse(_function):
 
 
 def makes(networks, but: tuple[str, ...] = ()):
-    """A GPU call that compiles what is missing, but for some networks, and finds everything in order."""
+    """A GPU call that compiles the missing graphs, except those of some networks, and verifies everything."""
 
     def on_gpu(_function):
         def run(task):
@@ -88,7 +88,7 @@ def test_verified_graphs_in_the_store_are_used_without_asking_the_gpu(networks, 
     assert all(isinstance(module_of(networks, name).forward, install.Dispatcher) for name in BLOCKS)
 
 
-def test_pulled_graphs_prove_themselves_here_once(networks, tmp_path):
+def test_pulled_graphs_are_verified_once_on_this_machine(networks, tmp_path):
     place = FolderPlace(tmp_path / "shared", "v1")
     for name in BLOCKS:
         place.push(verified_graph(tmp_path / "made", networks, name))  # a verification on another machine is not shared
@@ -107,7 +107,7 @@ def test_pulled_graphs_prove_themselves_here_once(networks, tmp_path):
     assert not any(report.active for report in prepare(networks, other))
 
 
-def test_missing_graphs_are_made_in_one_call_and_kept(networks, tmp_path):
+def test_missing_graphs_are_compiled_in_one_call_and_stored(networks, tmp_path):
     verified_graph(tmp_path, networks, "transformer")
     tasks = []
 
@@ -140,8 +140,8 @@ def replaced_digest(artifact: Artifact) -> dict:
 
 
 @pytest.mark.parametrize("death", [None, RuntimeError("GPU task aborted")])
-def test_worker_whose_children_see_no_gpu_tries_graphs_itself(networks, tmp_path, monkeypatch, death):
-    """On ZeroGPU a worker may die without the app: the next GPU call tries the graph in it."""
+def test_worker_whose_children_see_no_gpu_verifies_graphs_itself(networks, tmp_path, monkeypatch, death):
+    """On ZeroGPU a worker may die without the app: the next GPU call verifies the graph in the worker itself."""
     artifact = empty_graph(networks, "vae_encoder").save(ArtifactStore(tmp_path))
     monkeypatch.setattr("aot.startup.device_is_emulated", lambda _device: True)
     asked = []
@@ -163,7 +163,7 @@ def test_worker_whose_children_see_no_gpu_tries_graphs_itself(networks, tmp_path
     assert not artifact.path.exists()
 
 
-def test_graph_that_cannot_be_tried_waits_and_does_not_serve(networks, tmp_path):
+def test_graph_that_cannot_be_verified_is_kept_but_not_used(networks, tmp_path):
     artifact = empty_graph(networks, "vae_encoder").save(ArtifactStore(tmp_path))
     settings = GraphSettings(root=tmp_path, blocks=("vae_encoder",))
 
@@ -199,7 +199,7 @@ def test_failing_to_compile_does_not_stop_the_app(networks, tmp_path, error):
     assert all(type(error).__name__ in report.reason for report in reports)
 
 
-def test_one_network_that_fails_leaves_the_others_their_graphs(networks, tmp_path):
+def test_one_failing_network_does_not_affect_the_others(networks, tmp_path):
     reports = prepare(networks, GraphSettings(root=tmp_path), on_gpu=makes(networks, but=("gaussian_decoder",)))
     active = {report.block: report for report in reports}
     assert not active["gaussian_decoder"].active
@@ -217,7 +217,7 @@ def test_network_that_cannot_be_compiled_is_left_out(networks):
     assert "compiling it failed" in failures["vae_encoder", SMALL]
 
 
-def test_network_that_the_gpu_has_no_room_to_compile_is_left_out(networks, monkeypatch):
+def test_network_too_large_to_compile_on_the_gpu_is_left_out(networks, monkeypatch):
     def compile_first_only(plan, _options, _compiler):
         if plan.name == "transformer":
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore lines")
@@ -239,7 +239,7 @@ def test_store_that_cannot_be_written_does_not_stop_the_app(networks, tmp_path):
     assert all("expected to write" in report.reason for report in reports)
 
 
-def test_damaged_graph_is_set_aside_and_made_again(networks, tmp_path):
+def test_damaged_graph_is_set_aside_and_recompiled(networks, tmp_path):
     for name in BLOCKS:
         verified_graph(tmp_path, networks, name)
     victim = key_for(plan_block(networks, "transformer", EVERY_SIZE), OPTIONS).slug
@@ -256,7 +256,7 @@ def test_several_sizes_give_several_graphs_in_order(networks, tmp_path):
     assert [label.split()[-1] for label in report.graphs] == ["f3_h64_w96", "f3_h96_w64"]
 
 
-def test_keys_tell_variants_and_options_apart(networks):
+def test_keys_differ_by_variant_and_options(networks):
     plain = random_networks(networks.config)
     keys = {
         key_for(plan_block(n, "transformer", size), options).slug
@@ -275,7 +275,7 @@ def test_settings_come_from_the_environment(monkeypatch):
     assert (settings.place, settings.revision, settings.options.inductor) == ("someone/graphs", "abc", "tuned")
 
 
-def test_resident_networks_say_where_their_weights_are(networks):
+def test_resident_networks_report_where_their_weights_are(networks):
     assert resident(replace(networks, device=torch.device("cuda"))).device == torch.device("cpu")
 
 
@@ -293,7 +293,7 @@ def test_rearranged_networks_compute_the_same(networks):
     torch.testing.assert_close(results[0], results[1], rtol=1e-3, atol=1e-4)
 
 
-def test_precision_is_asked_on_the_gpu_and_defaults_to_none():
+def test_precision_is_queried_on_the_gpu_and_defaults_to_none():
     def killed(_function):
         def run():
             raise RuntimeError("GPU task aborted")
@@ -365,7 +365,7 @@ def test_verify_without_a_graph_fails_and_says_what_is_missing(tmp_path, capsys,
     assert "--shapes" in err
 
 
-def test_configuration_that_is_none_is_an_error(tmp_path, capsys):
+def test_invalid_configuration_is_an_error(tmp_path, capsys):
     (tmp_path / "config.json").write_text("{}")
     code, _, err = run(capsys, "verify", "--model", str(tmp_path / "config.json"))
     assert code == 1

@@ -44,11 +44,11 @@ def test_saving_again_replaces_and_leaves_nothing_else(store):
         replace(KEY, source="fedcba9876543210"),
     ],
 )
-def test_another_key_finds_nothing_and_says_what_there_is(store, other):
+def test_another_key_finds_nothing_and_lists_what_exists(store, other):
     store.save(KEY, {PACKAGE_NAME: b"x"}, {})
     with pytest.raises(CompiledBlockError, match="one has"):
         store.load(other)
-    assert store.load(KEY)  # and the other one's miss harms nothing
+    assert store.load(KEY)  # the failed lookup damages nothing
 
 
 def truncate(artifact: Artifact) -> None:
@@ -109,7 +109,7 @@ def test_file_names_in_metadata_cannot_leave_the_folder(store, tmp_path):
         store.load(KEY)
 
 
-def test_entries_lists_good_and_bad_ones(store):
+def test_entries_lists_valid_and_damaged_artifacts(store):
     store.save(KEY, {PACKAGE_NAME: b"x"}, {})
     corrupt(store.save(replace(KEY, block="vae_encoder"), {PACKAGE_NAME: b"long enough"}, {}))
     kinds = [type(entry) for entry in store.entries()]
@@ -139,7 +139,7 @@ class Small(nn.Module):
         self.register_buffer("table", torch.zeros(3), persistent=False)
 
 
-def test_source_hash_sees_layout_and_options_but_not_values():
+def test_source_hash_depends_on_layout_and_options_but_not_values():
     one, two = Small(), Small()
     assert source_hash(one) == source_hash(two)
     assert source_hash(one) != source_hash(one, ["max_autotune"])
@@ -154,7 +154,7 @@ def test_source_hash_ignores_comments_and_docstrings():
     assert meaningful_source(code) == 'x = 1\ndef f():\n    return "kept"  # kept'
 
 
-def test_precision_is_fp8_as_soon_as_one_weight_is():
+def test_precision_is_fp8_if_any_weight_is():
     module = Small().to(torch.bfloat16)
     assert precision_of(module) == "bf16"
     assert precision_of(Small()) == "fp32"

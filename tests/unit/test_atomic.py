@@ -1,4 +1,4 @@
-"""Whole files or none, for every writer."""
+"""Atomic writes: every writer leaves a complete file or none."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_new_file_has_ordinary_permissions(tmp_path):
     assert (tmp_path / "a.bin").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_impossible_places_are_export_errors(tmp_path):
+def test_impossible_paths_are_export_errors(tmp_path):
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").write_bytes(b"")
     for path in (tmp_path / "none" / "a.bin", tmp_path / "file" / "a.bin", tmp_path / "folder"):
@@ -87,7 +87,7 @@ print(json.dumps(errors))
 """
 
 
-def test_full_disk_leaves_the_old_files_and_says_so(tmp_path):
+def test_full_disk_leaves_the_old_files_and_is_reported(tmp_path):
     pytest.importorskip("resource")
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
@@ -103,7 +103,7 @@ def test_full_disk_leaves_the_old_files_and_says_so(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "/", "a\0b", "\ud800"])
-def test_what_is_no_name_of_a_file_is_an_export_error(name):
+def test_invalid_file_name_is_an_export_error(name):
     with pytest.raises(WriteError, match="expected the name of a file to write, got "), replacing(name):
         pass
 
@@ -116,14 +116,14 @@ def test_long_and_hostile_names_give_one_sentence(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_library_that_writes_by_itself_fails_with_the_same_words(tmp_path):
+def test_write_errors_of_a_library_give_the_same_message(tmp_path):
     with pytest.raises(WriteError, match=r"^a\.png: the file cannot be written: No such file"):
         write_jpeg(np.zeros((8, 8, 3), np.uint8), tmp_path / "none" / "a.png")
     with pytest.raises(WriteError, match=r"^a\.json: the file cannot be written: No such file"):
         write_text("{}", tmp_path / "none" / "a.json")
 
 
-def test_a_link_is_replaced_and_what_it_points_to_is_left_alone(tmp_path):
+def test_a_symlink_is_replaced_and_its_target_left_alone(tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_text("precious")
@@ -139,7 +139,7 @@ def test_a_link_is_replaced_and_what_it_points_to_is_left_alone(tmp_path):
     assert (outside / "precious").read_text() == "precious"
 
 
-def test_a_folder_in_the_place_of_a_file_stays(tmp_path):
+def test_a_folder_where_a_file_should_go_is_kept(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "a.json").symlink_to("real")
     (tmp_path / "b.json").mkdir()

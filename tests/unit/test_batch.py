@@ -1,4 +1,4 @@
-"""A batch makes what is missing and nothing twice, wherever it writes and whatever ends it."""
+"""A batch makes each missing scene once, wherever it writes and however it is interrupted."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def rows(count):
 
 @pytest.fixture
 def batch(tmp_path, tiny_config, tiny_networks):
-    """A function (rows, place, outputs) that runs a batch with the tiny network; gives summary, table and lines."""
+    """A function (rows, place, outputs) that runs a batch with the tiny network; returns summary, table and log lines."""
     pipeline = FlashWorldPipeline(tiny_networks, name="tiny")
 
     def run(table, place=tmp_path / "out", outputs=("ply", "request")):
@@ -74,7 +74,7 @@ def test_every_scene_has_files_a_request_and_a_row(batch, tmp_path, tiny_config)
     assert table["s0"].seed != table["s1"].seed
 
 
-def test_a_broken_row_stops_nobody(batch, tmp_path):
+def test_an_invalid_row_does_not_stop_the_batch(batch, tmp_path):
     summary, table, said = batch([rows(1)[0], {"id": "bad", "image": "none.jpg"}, {"id": "last", "text": "x", **SIZES}])
     assert [row.state for row in table.values()] == ["done", "failed", "done"]
     assert table["bad"].error == "picture 'none.jpg' is not a file on this machine"
@@ -82,7 +82,7 @@ def test_a_broken_row_stops_nobody(batch, tmp_path):
     assert not (tmp_path / "out" / "bad").exists()
 
 
-def test_started_again_it_makes_only_what_is_missing_half_written_or_changed(batch, tmp_path):
+def test_restarting_makes_only_missing_incomplete_or_changed_scenes(batch, tmp_path):
     batch(rows(4))
     out = tmp_path / "out"
     (out / "s1" / "result.json").unlink()  # what a killed batch leaves of a scene
@@ -96,14 +96,14 @@ def test_started_again_it_makes_only_what_is_missing_half_written_or_changed(bat
     assert set(results) == {f"s{i}" for i in range(5)} and {row.state for row in results.values()} == {"done"}
 
 
-def test_rows_survive_the_table_of_results(batch, tmp_path):
+def test_rows_round_trip_through_the_results_table(batch, tmp_path):
     _, before, _ = batch(rows(2))
     (tmp_path / "out" / "results.parquet").unlink()
     summary, after, _ = batch(rows(2))
     assert summary.made == 0 and after == before
 
 
-def test_places_may_be_elsewhere(batch):
+def test_outputs_may_go_to_a_remote_file_system(batch):
     url = "memory://batch-test/out"
     batch(rows(1), url)
     summary, table, _ = batch(rows(2), url)
@@ -116,7 +116,7 @@ def test_places_may_be_elsewhere(batch):
 
 
 class StoreError(Exception):
-    """An error of a store's own library, such as botocore's: no OSError."""
+    """An error class of a storage library, such as botocore's, that is not an OSError."""
 
 
 class ClosedStore(MemoryFileSystem):
@@ -142,14 +142,14 @@ for _name in ("pipe_file", "rm_file", "glob", "cat_file", "put_file", "makedirs"
 
 
 @pytest.mark.parametrize("refused", ["pipe_file", "rm_file", "glob", "put_file", "makedirs"])
-def test_errors_of_a_stores_own_library_are_one_sentence(batch, monkeypatch, refused):
+def test_storage_library_errors_are_one_sentence(batch, monkeypatch, refused):
     fsspec.register_implementation("closed", ClosedStore, clobber=True)
     monkeypatch.setattr(ClosedStore, "refused", refused)
     with pytest.raises(PlaceError, match=f"^--out closed://batch/out: .*: {refused}: Access Denied"):
         batch(rows(1), "closed://batch/out")
 
 
-def test_an_error_of_a_scene_is_the_scenes_wherever_it_goes(tmp_path):
+def test_scene_errors_are_not_reported_as_storage_errors(tmp_path):
     for url in (str(tmp_path), "memory://batch-test/errors"):
         with pytest.raises(RuntimeError, match="of the scene"), Place(url).scene_folder("s0"):
             raise RuntimeError("of the scene")
@@ -162,7 +162,7 @@ def test_same_ids_give_the_same_scenes(batch, tmp_path):
     assert one["s0"].seed == two["s0"].seed
 
 
-def test_a_full_disk_ends_the_batch_in_one_sentence_and_keeps_what_is_there(batch, small_disk):
+def test_a_full_disk_ends_the_batch_in_one_sentence_and_keeps_finished_scenes(batch, small_disk):
     filler = small_disk / "filler"
     filler.write_bytes(b"x" * 200 * 1024)
     with pytest.raises(PlaceError, match=r"No space left on device; (\d+) of 12 scenes are finished") as refused:
@@ -183,19 +183,19 @@ def test_a_full_disk_ends_the_batch_in_one_sentence_and_keeps_what_is_there(batc
         ("s4://bucket/out", InputError, "cannot be opened for writing"),
     ],
 )
-def test_places_that_cannot_be_written_are_refused_first(place, error, sentence):
+def test_unwritable_outputs_are_refused_first(place, error, sentence):
     with pytest.raises(error, match=sentence):
         Place(place).require_access()
 
 
-def test_a_damaged_mark_is_an_unfinished_scene(batch, tmp_path):
+def test_a_damaged_completion_marker_means_an_unfinished_scene(batch, tmp_path):
     batch(rows(2))
     (tmp_path / "out/s0/result.json").write_text("{")
     (tmp_path / "out/results.parquet").unlink()
     assert batch(rows(2))[0].made == 1
 
 
-def test_workers_load_the_model_as_the_settings_say(tmp_path, tiny_config, tiny_networks):
+def test_workers_load_the_model_as_configured(tmp_path, tiny_config, tiny_networks):
     asked = []
 
     def load(options):
@@ -214,7 +214,7 @@ def test_a_batch_with_compiled_graphs_takes_the_same_options():
     assert vars(one) | {"run": None} == vars(two) | {"run": None}
 
 
-def test_progress_counts_and_says_how_long_it_takes():
+def test_progress_reports_counts_and_remaining_time():
     now, said = [0.0], []
     progress = BatchProgress(10, 2, said.append, lambda: now[0])
     for state in ("done", "failed", "done", "done"):
@@ -227,7 +227,7 @@ def test_progress_counts_and_says_how_long_it_takes():
 
 
 @pytest.mark.parametrize("words", [["--workers", "2"], ["--address", "127.0.0.1:1"]])
-def test_without_ray_its_options_are_one_sentence(monkeypatch, tmp_path, capsys, words):
+def test_ray_options_without_ray_are_refused_in_one_sentence(monkeypatch, tmp_path, capsys, words):
     monkeypatch.setitem(sys.modules, "ray", None)
     (tmp_path / "m.jsonl").write_text('{"text": "x"}')
     assert main(["batch", str(tmp_path / "m.jsonl"), "--out", str(tmp_path / "o"), "--model", "nano", *words]) == 1
@@ -236,13 +236,13 @@ def test_without_ray_its_options_are_one_sentence(monkeypatch, tmp_path, capsys,
     assert not (tmp_path / "o").exists()
 
 
-def test_an_address_where_nobody_listens_is_refused_at_once():
+def test_an_unreachable_address_is_refused_at_once():
     with pytest.raises(DependencyError, match="Connection refused"):
         cluster._require_open_port("ray://127.0.0.1:1")
 
 
 @pytest.mark.slow
-def test_killed_in_the_middle_and_started_again_nothing_is_lost_and_nothing_made_twice(tmp_path):
+def test_killed_and_restarted_batch_loses_nothing_and_repeats_nothing(tmp_path):
     """The command itself, killed by SIGKILL after its second scene."""
     (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows(5)))
     out = tmp_path / "out"

@@ -1,4 +1,4 @@
-"""Manifests: every form gives the same rows; what is wrong with one is told before, or in its row alone."""
+"""Manifests: every format gives the same rows; errors are reported before the run, or only in the row concerned."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def requests_of(manifest):
     return [request_of(row, settings) for row in manifest.rows()]
 
 
-def test_json_lines_csv_and_parquet_say_the_same(tmp_path, photo):
+def test_json_lines_csv_and_parquet_give_the_same_rows(tmp_path, photo):
     params = {"angle_deg": 10}
     table = [
         {"id": "a", "image": "photo.png", "text": None, "trajectory": "forward", "params": None, "seed": 3, **SIZES},
@@ -59,7 +59,7 @@ def test_json_lines_csv_and_parquet_say_the_same(tmp_path, photo):
         assert second.seed == Row("b", 2, {}).seed
 
 
-def test_pictures_may_be_bytes_as_data_sets_hold_them(tmp_path, photo):
+def test_pictures_may_be_bytes_as_in_data_sets(tmp_path, photo):
     rows = [{"image": {"bytes": photo.read_bytes(), "path": None}, **SIZES}]
     parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "m.parquet")
     (request,) = requests_of(open_manifest(str(tmp_path / "m.parquet")))
@@ -92,13 +92,13 @@ def test_a_folder_of_requests_is_a_manifest(tmp_path):
     assert [r.seed for r in requests_of(manifest)] == [Row("one", 1, {}).seed, Row("two", 2, {}).seed]
 
 
-def test_seeds_follow_from_ids_alone():
+def test_seeds_depend_on_ids_alone():
     seeds = [Row(f"{i}", i, {"text": str(i)}).seed for i in range(1000)]
     assert len(set(seeds)) == 1000 and all(0 <= seed <= MAX_SEED for seed in seeds)
     assert Row("a", 1, {}).seed == Row("a", 9, {"text": "other"}).seed == 1617913763
 
 
-def test_digests_change_with_what_is_made_and_not_with_the_order():
+def test_digests_depend_on_content_but_not_on_order():
     row = Row("a", 1, {"text": "x", "seed": 1})
     assert row.digest() == Row("a", 7, {"seed": 1, "text": "x"}).digest()
     others = [
@@ -135,7 +135,7 @@ def test_ids_may_be_names_and_numbers():
         ("m.txt", "x", "must be a folder of requests or end in .jsonl"),
     ],
 )  # fmt: skip
-def test_wrong_manifests_are_one_sentence(tmp_path, name, text, sentence):
+def test_invalid_manifests_are_refused_in_one_sentence(tmp_path, name, text, sentence):
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=sentence) as refused:
         open_manifest(str(tmp_path / name))
@@ -143,7 +143,7 @@ def test_wrong_manifests_are_one_sentence(tmp_path, name, text, sentence):
 
 
 @pytest.mark.parametrize("place", ["nowhere.jsonl", "nowhere", "s4://bucket/m.csv", "s3://bucket"])
-def test_manifests_that_are_not_there_are_one_sentence(tmp_path, monkeypatch, place):
+def test_missing_manifests_are_refused_in_one_sentence(tmp_path, monkeypatch, place):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError) as refused:
         open_manifest(place)
@@ -168,7 +168,7 @@ def test_manifests_that_are_not_there_are_one_sentence(tmp_path, monkeypatch, pl
         ('{"id": "x", "frames": 3}', "picture or a text"),
     ],
 )
-def test_a_broken_row_is_a_sentence_of_its_own(tmp_path, row, sentence):
+def test_an_invalid_row_has_its_own_error_message(tmp_path, row, sentence):
     (tmp_path / "m.jsonl").write_text(f'{row}\n{{"id": "good", "text": "x"}}')
     manifest = open_manifest(str(tmp_path / "m.jsonl"))
     broken, good = manifest.rows()
@@ -190,11 +190,11 @@ def test_an_edited_request_file_counts_as_another_row(tmp_path):
 
 
 @pytest.mark.parametrize("value", ["results.parquet", "Results.Parquet", "#1", "a/b", ""])
-def test_ids_that_name_no_folder_of_a_scene_are_refused(value):
+def test_invalid_ids_are_refused(value):
     with pytest.raises(InputError, match="id must be"):
         checked_id(value)
 
 
-def test_rows_that_cannot_be_read_take_no_id_of_others():
+def test_ids_of_unreadable_rows_never_clash_with_valid_ids():
     with pytest.raises(InputError):
         checked_id(broken_id(1))

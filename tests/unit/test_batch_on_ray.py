@@ -1,4 +1,4 @@
-"""The same on Ray: real actors on this machine's cores, one of them killed in the middle."""
+"""Batches on Ray: real actors on the local cores, one of which is killed during the run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SIZES = {"frames": 2, "height": 64, "width": 64}
 COUNT = 8
 
 
-def test_no_more_rows_are_checked_at_once_than_there_are_cores(tmp_path):
+def test_rows_checked_in_parallel_are_bounded_by_the_core_count(tmp_path):
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
     settings = BatchSettings(ModelOptions("nano", device="cpu"), str(tmp_path), ("ply",), RequestSettings(".", NANO))
     taken = 0
@@ -39,11 +39,11 @@ def test_no_more_rows_are_checked_at_once_than_there_are_cores(tmp_path):
             taken += 1
             yield Row(f"s{number}", number, {}, problem="no row")
 
-    for made, outcome in enumerate(RayWorkers(settings).outcomes(broken_rows())):  # ends Ray with it
+    for made, outcome in enumerate(RayWorkers(settings).outcomes(broken_rows())):  # also shuts Ray down
         assert outcome.state == "failed" and taken - made <= 1
 
 
-def test_a_worker_killed_by_signal_costs_no_scene_and_no_row(tmp_path):
+def test_a_killed_worker_loses_no_scene_and_no_row(tmp_path):
     rows = [{"id": f"s{i}", "text": f"scene {i}", **SIZES} for i in range(COUNT)] + [{"id": "bad", "image": "none.jpg"}]
     (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     out = tmp_path / "out"
@@ -72,4 +72,4 @@ def test_a_worker_killed_by_signal_costs_no_scene_and_no_row(tmp_path):
     assert table["bad"].error == "picture 'none.jpg' is not a file on this machine"
     assert {p.parent.name for p in out.glob("*/result.json")} == {f"s{i}" for i in range(COUNT)}
     assert all((out / file).is_file() for row in table.values() for file in row.files)
-    assert len({row.worker for row in table.values() if row.worker}) >= 2  # somebody else took over
+    assert len({row.worker for row in table.values() if row.worker}) >= 2  # another worker took over

@@ -33,7 +33,7 @@ LENS = (0.6, 0.9, 0.48, 0.53)
 
 
 def random_cameras(seed: int, count: int = 5, reach: float = 3.0) -> Cameras:
-    """Poses anywhere, lengths of quaternions not 1, float64."""
+    """Random poses with unnormalised quaternions, float64."""
     source = torch.Generator().manual_seed(seed)
     quats = torch.randn(count, 4, generator=source, dtype=torch.float64)
     positions = reach * torch.randn(count, 3, generator=source, dtype=torch.float64)
@@ -55,7 +55,7 @@ def test_world_to_camera_undoes_camera_to_world(seed: int) -> None:
 
 @laws
 @given(seeds)
-def test_matrices_and_quaternions_say_the_same(seed: int) -> None:
+def test_matrices_and_quaternions_agree(seed: int) -> None:
     quats = random_cameras(seed).quats_wxyz
     matrices = quat_to_matrix(quats)
     torch.testing.assert_close(matrices @ matrices.mT, torch.eye(3, dtype=torch.float64).expand(5, 3, 3))
@@ -68,7 +68,7 @@ def test_matrices_and_quaternions_say_the_same(seed: int) -> None:
 
 @pytest.mark.parametrize("axis", [(1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (1.0, -2.0, 2.0)])
 @pytest.mark.parametrize("turns", [0.0, 0.25, 0.5, 0.75, -0.5])
-def test_half_turns_survive_the_matrix(axis: tuple[float, float, float], turns: float) -> None:
+def test_half_turns_round_trip_through_the_matrix(axis: tuple[float, float, float], turns: float) -> None:
     quat = quat_from_axis_angle(axis, torch.tensor([2 * math.pi * turns], dtype=torch.float64))
     assert same_rotation(matrix_to_quat(quat_to_matrix(quat)), quat)
 
@@ -99,7 +99,7 @@ def test_slerp_hits_its_ends_and_ignores_signs(seed: int, part: float) -> None:
     assert same_rotation(slerp(b, a, 1 - fraction), middle)
 
 
-def test_slerp_turns_evenly_along_the_shorter_arc() -> None:
+def test_slerp_has_constant_angular_speed_along_the_shorter_arc() -> None:
     angle = torch.deg2rad(torch.tensor([20.0, 20.0, 20.0], dtype=torch.float64))
     right = quat_from_axis_angle((0.0, 1.0, 0.0), angle)
     left = torch.tensor([[1.0, 0, 0, 0]], dtype=torch.float64).expand(3, 4)
@@ -142,7 +142,7 @@ def test_scene_units_are_the_requests_units_in_the_first_cameras_axes(seed: int)
 
 @laws
 @given(seeds, st.floats(0.1, 50.0))
-def test_normalising_ignores_where_the_world_is(seed: int, shift: float) -> None:
+def test_normalising_is_independent_of_the_world_frame(seed: int, shift: float) -> None:
     cameras, moved = random_cameras(seed), random_cameras(seed + 1, count=1)
     world = compose(quat_to_matrix(moved.quats_wxyz[0]), shift * moved.positions[0])
     there = Cameras.from_c2w(world @ cameras.c2w, cameras.intrinsics)
@@ -160,7 +160,7 @@ def test_rotation_only_path_keeps_scene_size(seed: int) -> None:
     assert float(norm.to_scene_units(normalized).positions.abs().max()) < 1e-3
 
 
-def test_camera_vectors_and_slices_keep_everything() -> None:
+def test_camera_vectors_and_slices_keep_every_field() -> None:
     cameras = random_cameras(3)
     again = Cameras.from_vectors(cameras.to_vectors())
     assert torch.equal(again.to_vectors(), cameras.to_vectors())
@@ -195,7 +195,7 @@ def test_pinhole_matrix_is_in_pixels() -> None:
         ([[1.0, 0, 0]], [[0.0, 0, 0]], [LENS], "quats_wxyz must have shape"),
     ],
 )
-def test_impossible_cameras_are_refused(quats: list, positions: list, lenses: list, message: str) -> None:
+def test_invalid_cameras_are_refused(quats: list, positions: list, lenses: list, message: str) -> None:
     with pytest.raises(TrajectoryError, match=message):
         Cameras(torch.tensor(quats), torch.tensor(positions), torch.tensor(lenses))
 
@@ -235,7 +235,7 @@ def test_ray_offsets_are_in_units_of_the_principal_point() -> None:
 
 
 @pytest.mark.parametrize("kind", [torch.int64, torch.bool, torch.complex64])
-def test_cameras_of_anything_but_floats_are_refused(kind: torch.dtype) -> None:
+def test_non_float_cameras_are_refused(kind: torch.dtype) -> None:
     fields = [torch.ones(2, n, dtype=kind) for n in (4, 3, 4)]
     with pytest.raises(TrajectoryError, match="quats_wxyz must be a tensor of floats, got torch"):
         Cameras(*fields)

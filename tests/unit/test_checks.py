@@ -1,4 +1,4 @@
-"""What a visitor typed, as it stands in messages: short, on one line, nothing in it that a terminal or page obeys."""
+"""User input quoted in messages: short, on one line, with nothing that a terminal or page would interpret."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from flashworld.errors import InputError
         (-0.0, "-0.0"),
         (10**400, "a huge number"),
         ([1, 2, 3], "list of 3"),
-        (np.zeros((3, 1)), "ndarray"),  # prints itself over three lines
+        (np.zeros((3, 1)), "ndarray"),  # its repr takes three lines
         (torch.zeros(3), "Tensor"),
         (object(), "object"),
     ],
 )
-def test_values_are_named_on_one_line(value, shown):
+def test_values_are_quoted_on_one_line(value, shown):
     assert echo(value) == shown
 
 
-def test_long_texts_are_cut_before_they_are_escaped():
+def test_long_texts_are_truncated_before_escaping():
     assert echo("\U0001f600" * 10**6) == ascii("\U0001f600" * 40)[: MAX_ECHO_CHARS - 3] + "..."
     assert len(echo("a" * 38)) == MAX_ECHO_CHARS
     assert echo("a" * 39).endswith("...")
@@ -38,7 +38,7 @@ def test_long_texts_are_cut_before_they_are_escaped():
 
 def test_names_of_files_lose_folders_and_control_characters():
     assert file_name("/home/me/a\nb\u202e\x1b.ply") == "a?b??.ply"
-    assert file_name("/home/me/\udcff.ply") == "?.ply"  # bytes that are no UTF-8
+    assert file_name("/home/me/\udcff.ply") == "?.ply"  # bytes that are not UTF-8
     assert file_name("ü 1.ply") == "ü 1.ply"
     assert len(file_name("x" * 300)) == MAX_NAME_CHARS
     assert one_line("a" * 9, 8) == "aaaaa..."

@@ -48,17 +48,17 @@ def test_generate_writes_the_five_files(generated):
     assert len(read_scene(out / "scene.ply")) == said["scenes"][0]["gaussians"] > 1000
 
 
-def test_written_request_makes_the_same_scene_again(generated, tmp_path):
+def test_saved_request_reproduces_the_scene(generated, tmp_path):
     out, _ = generated
     words = ["generate", str(out / "request.json"), "--model", "nano", "--ply", "--out", str(tmp_path), "--quiet"]
     assert main(words) == 0
     assert not (tmp_path / "video.mp4").exists()
     pictures = [np.asarray(Image.open(folder / "preview.jpg")).astype(int) for folder in (out, tmp_path)]
     difference = int(np.abs(pictures[0] - pictures[1]).max())
-    assert difference <= 4  # another number of threads rounds otherwise; JPEG makes a grey level a few
+    assert difference <= 4  # another thread count rounds differently; JPEG turns one grey level into a few
 
 
-def test_folder_of_the_originals_requests(tmp_path):
+def test_folder_of_original_project_requests(tmp_path):
     camera = {"quaternion": [1, 0, 0, 0], "position": [0, 0, 0], "fx": 80, "fy": 80, "cx": 48, "cy": 32}
     for name in ("1", "2"):
         moved = camera | {"position": [0, 0, -0.5]}
@@ -93,7 +93,7 @@ def test_folder_of_the_originals_requests(tmp_path):
         (["weights", "convert"], "--out"),
     ],
 )
-def test_wrong_input_is_one_sentence_and_exit_code_2(words, sentence, capsys, tmp_path, monkeypatch):
+def test_invalid_input_gives_one_sentence_and_exit_code_2(words, sentence, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     model = ["--model", "nano"] if words[0] == "generate" else []
     assert main([*words, *model]) == 2
@@ -103,7 +103,7 @@ def test_wrong_input_is_one_sentence_and_exit_code_2(words, sentence, capsys, tm
     assert not list(tmp_path.iterdir())
 
 
-def test_missing_weights_are_one_sentence_and_exit_code_1(capsys, tmp_path):
+def test_missing_weights_give_one_sentence_and_exit_code_1(capsys, tmp_path):
     assert main(["weights", "check", "--model", str(tmp_path)]) == 1
     assert "flashworld:" in capsys.readouterr().err
 
@@ -162,7 +162,7 @@ def test_every_command_has_help():
         (["trajectory", "convert", "x" * 300 + ".json"], "cannot be read: File name too long"),
     ],
 )  # fmt: skip
-def test_hostile_words_are_one_printable_sentence(words, sentence, capsys, tmp_path, monkeypatch):
+def test_hostile_arguments_give_one_printable_sentence(words, sentence, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(words) in (1, 2)
     error = capsys.readouterr().err
@@ -180,7 +180,7 @@ def test_a_path_file_is_read_as_strictly_as_a_request(capsys, tmp_path):
     assert "nested too deeply" in capsys.readouterr().err
 
 
-def test_names_that_are_no_utf8_are_written_and_said(tmp_path, make_scene):
+def test_non_utf8_file_names_are_written_and_printed(tmp_path, make_scene):
     write_scene(make_scene(20), tmp_path / "a.ply")
     target = os.fsencode(tmp_path) + b"/\xff.spz"
     command = [sys.executable, "-m", "flashworld", "convert", str(tmp_path / "a.ply"), target]
@@ -190,7 +190,7 @@ def test_names_that_are_no_utf8_are_written_and_said(tmp_path, make_scene):
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".ply", ".spz"]
 
 
-def test_words_that_no_option_takes_cannot_write_to_the_terminal(capsys):
+def test_unknown_arguments_cannot_inject_terminal_codes(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["info", "\x1b[31m" + "x" * 5000 + "\n"])
     assert stopped.value.code == 2

@@ -1,4 +1,4 @@
-"""Colours: what a file says its numbers are is converted to sRGB, and a lie about it leaves the picture readable."""
+"""Colours: pixels are converted from the declared colour space to sRGB, and a false declaration leaves the picture readable."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def grey_profile() -> bytes:
 
 
 def press_profile() -> bytes:
-    """CMYK to Lab by a table of two points a channel: cyan ink is (60, -37, -50), everything else gets darker."""
+    """CMYK to Lab by a lookup table of two points per channel: cyan ink is (60, -37, -50), everything else gets darker."""
     corners = np.array(np.meshgrid(*[[0, 1]] * 4, indexing="ij")).reshape(4, 16).T
     lab = np.array([100, 0, 0]) + corners @ np.array([[-40, -37, -50], [-40, 74, -5], [-10, -5, 90], [-90, 0, 0]])
     table = np.clip(lab * [2.55, 1, 1] + [0, 128, 128], 0, 255).astype(np.uint8).tobytes()
@@ -85,7 +85,7 @@ def flat(mode: str = "RGB", colour=RED) -> Image.Image:
 
 
 def avif(code: ColourCode) -> bytes:
-    """As another encoder writes it: Pillow states sRGB, and the two numbers are put in its place."""
+    """As another encoder writes it: Pillow declares sRGB, which `code` replaces."""
     data = encode(flat(), "AVIF", quality=100, subsampling="4:4:4")
     at = data.index(b"colrnclx") + 8
     return data[:at] + struct.pack(">HH", *code) + data[at + 4 :]
@@ -117,7 +117,7 @@ def test_prophoto_white_stays_white_and_grey_stays_grey():
     assert near(grey, 255 * encode_srgb(np.array((100 / 255) ** 1.8)), 1)
 
 
-def test_grey_and_press_profiles_are_applied():
+def test_grey_and_cmyk_profiles_are_applied():
     assert near(read_picture(encode(flat("L", 128), "PNG", icc_profile=grey_profile())).pixels, 188, 1)
     with_alpha = read_picture(encode(flat("LA", (128, 255)), "PNG", icc_profile=grey_profile())).pixels
     assert near(with_alpha, 188, 1)
@@ -136,7 +136,7 @@ def test_lab_pixels_are_converted():
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 @pytest.mark.parametrize("data", [b"x" * 500, profile(P3)[:200], grey_profile(), press_profile(), profile(P3), b""])
-def test_profiles_that_do_not_fit_are_left_out(mode, data):
+def test_profiles_for_another_mode_are_ignored(mode, data):
     fitting = {"RGB": profile(P3), "L": grey_profile(), "CMYK": press_profile()}
     if data != fitting[mode]:
         image = flat(mode, {"RGB": RED, "L": 99, "CMYK": (9, 8, 7, 6)}[mode])
@@ -144,13 +144,13 @@ def test_profiles_that_do_not_fit_are_left_out(mode, data):
         assert np.array_equal(read_picture(encode(image, "TIFF", icc_profile=data)).pixels, plain)
 
 
-def test_profiles_that_say_srgb_change_no_number():
+def test_srgb_profiles_change_no_pixel():
     ramp = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8))
     for data in (profile(SRGB), ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()):
         assert np.array_equal(read_picture(encode(ramp, "PNG", icc_profile=data)).pixels, np.asarray(ramp))
 
 
-def test_transparency_is_composited_after_the_colours():
+def test_transparency_is_composited_after_colour_conversion():
     image = flat("RGBA", (*RED, 255))
     image.paste((0, 0, 0, 0), (16, 0, 32, 32))
     pixels = read_picture(encode(image, "PNG", icc_profile=profile(P3))).pixels
@@ -171,13 +171,13 @@ def test_avif_code_points_are_applied(code, wanted):
     assert near(read_picture(data).pixels, wanted, 4)
 
 
-def test_avif_header_may_end_anywhere():
+def test_avif_header_may_be_truncated_anywhere():
     data = avif(ColourCode(12, 13))
     for end in range(0, 400, 3):
         avif_code(data[:end])
 
 
-def test_png_code_points_win_over_the_profile():
+def test_png_code_points_take_precedence_over_the_profile():
     row = bytes(RED) * 16
     adobe = profile(ADOBE_RGB, lambda signal: signal**2.19921875)
     icc = chunk(b"iCCP", b"a\0\0" + zlib.compress(adobe))
