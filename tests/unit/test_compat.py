@@ -29,7 +29,7 @@ LINE = "a-line"
 
 
 @pytest.mark.parametrize("module", [torch_compat, models_torch_compat, spaces_compat, gsplat_compat, gradio_compat])
-def test_versions_are_those_the_modules_were_read_from(module):
+def test_installed_versions_are_those_the_modules_were_written_for(module):
     """If this fails, read the new version's private code, correct the module and its docstring's version."""
     found = READ_FROM.search((module.__doc__ or "").replace("\n", " ").strip())
     assert found, f"{module.__name__} must say which version it was read from"
@@ -37,7 +37,7 @@ def test_versions_are_those_the_modules_were_read_from(module):
     assert version(name.lower()).partition("+")[0] == read_from
 
 
-def test_torch_makes_the_loader_from_the_same_values():
+def test_torch_creates_the_loader_with_the_same_arguments():
     signature = AOTIModelPackageLoader.__init__.__doc__
     assert re.search(r"arg0: str, arg1: str, arg2: bool, arg3: [\w.]*[iI]nt, arg4: [\w.]*[iI]nt\)", signature)
     defaults = {name: p.default for name, p in inspect.signature(load_package).parameters.items()}
@@ -49,7 +49,7 @@ def test_torch_makes_the_loader_from_the_same_values():
     )
 
 
-def test_torch_library_takes_weights_that_it_does_not_own():
+def test_torch_library_accepts_weights_that_it_does_not_own():
     torch_compat.import_loader()
     from torch.export.pt2_archive._package import AOTICompiledModel
 
@@ -58,7 +58,7 @@ def test_torch_library_takes_weights_that_it_does_not_own():
     assert list(inspect.signature(AOTICompiledModel.get_constant_fqns).parameters) == ["self"]
 
 
-def test_torch_multiplies_scaled_e4m3_matrices_from_the_same_values():
+def test_torch_multiplies_scaled_e4m3_matrices_with_the_same_arguments():
     arguments = {argument.name: str(argument.type) for argument in torch.ops.aten._scaled_mm.default._schema.arguments}
     assert arguments == {
         "self": "Tensor", "mat2": "Tensor", "scale_a": "Tensor", "scale_b": "Tensor", "bias": "Optional[Tensor]",
@@ -72,13 +72,13 @@ def test_torch_multiplies_scaled_e4m3_matrices_from_the_same_values():
     assert got.dtype == torch.bfloat16 and torch.allclose(got.float(), wanted, rtol=2**-7, atol=2**-7)
 
 
-def test_torch_refuses_what_is_no_library(tmp_path):
+def test_torch_refuses_files_that_are_not_libraries(tmp_path):
     (tmp_path / "a.pt2").write_bytes(b"no archive")
     with pytest.raises(RuntimeError):
         torch_compat.load_library(tmp_path / "a.pt2")
 
 
-def test_spaces_knows_whether_this_is_zero_gpu_and_how_it_counts(monkeypatch):
+def test_spaces_reports_zero_gpu_and_its_duration_factor(monkeypatch):
     from spaces.config import Config
 
     assert not spaces_compat.on_zero_gpu() and spaces_compat.platform_factor() == 1.0
@@ -86,7 +86,7 @@ def test_spaces_knows_whether_this_is_zero_gpu_and_how_it_counts(monkeypatch):
     assert spaces_compat.on_zero_gpu() and spaces_compat.platform_factor() > 0
 
 
-def test_spaces_sweeps_up_after_loaded_graphs(monkeypatch):
+def test_spaces_cleans_up_after_loaded_graphs(monkeypatch):
     from spaces.config import Config
     from spaces.zero.torch import aoti
 
@@ -96,7 +96,7 @@ def test_spaces_sweeps_up_after_loaded_graphs(monkeypatch):
         pass
 
 
-def test_gsplat_names_its_kernels_and_says_when_there_are_none():
+def test_gsplat_reports_its_kernels_and_their_absence():
     spec = importlib.util.find_spec("gsplat.cuda")
     source = Path(spec.submodule_search_locations[0], "_backend.py").read_text()
     top = ast.parse(source).body
@@ -112,7 +112,7 @@ def test_gradio_downloads_links_through_the_function_that_is_replaced(monkeypatc
         asyncio.run(moving)
 
 
-def test_gradio_says_of_an_unknown_function_what_the_gate_expects():
+def test_gradio_reports_an_unknown_function_as_the_gate_expects():
     with gr.Blocks() as page:
         gr.Button().click(lambda: None, api_name="there")
     for body in ({"fn_index": 99}, {}):
@@ -120,7 +120,7 @@ def test_gradio_says_of_an_unknown_function_what_the_gate_expects():
             get_fn(page, "gone", gr.data_classes.PredictBody(data=[], **body))
 
 
-def test_gradio_keeps_those_who_wait_in_order():
+def test_gradio_keeps_queued_requests_in_order():
     with gr.Blocks() as page:
         gr.Button().click(lambda: None, concurrency_id=LINE, concurrency_limit=1)
     (function,) = page.fns.values()

@@ -1,4 +1,4 @@
-"""Compressed PLY, SOG and SPZ 4: round trips to the stated precision, files of other programs, and files that lie."""
+"""Compressed PLY, SOG and SPZ 4: round trips to the stated precision, files of other programs, and malformed files."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_files_of_splat_transform_are_read(suffix):
     """Written by PlayCanvas' splat-transform 3.7.0 from the PLY beside them."""
     scene = read_scene(DATA / "splat_transform.ply")
     found = read_scene(DATA / f"splat_transform{suffix}")
-    if suffix == ".spz":  # that program copies PLY's numbers into SPZ, whose axes are others
+    if suffix == ".spz":  # that program copies PLY's numbers into SPZ, whose axes differ
         flip = torch.tensor([1.0, -1, -1])
         found = Gaussians(found.means * flip, found.quats_wxyz * torch.tensor([1.0, 1, -1, -1]), found.scales,
                           found.opacities, found.sh[:, :1])  # fmt: skip
@@ -82,7 +82,9 @@ def test_files_of_splat_transform_are_read(suffix):
     assert (found.scales.log() - scene.scales.log()).abs().max() < 0.04
     assert (found.opacities - scene.opacities).abs().max() < 0.005
     assert (found.sh[:, 0] - scene.sh[:, 0]).abs().max() < 0.03
-    if suffix == ".sog":  # its palette holds 32 vectors: every coefficient in its place and with its sign, not more
+    if (
+        suffix == ".sog"
+    ):  # its palette holds only 32 vectors: this checks each coefficient's position and sign, not its precision
         for k in range(1, 9):
             both = torch.stack([found.sh[:, k].flatten(), scene.sh[:, k].flatten()])
             assert torch.corrcoef(both)[0, 1] > 0.75
@@ -101,12 +103,12 @@ def test_sog_keeps_the_stated_precision(degree, make_scene, tmp_path):
     assert (found.scales.log() - scene.scales.log()).abs().max() < 0.02
     assert rotation_error(found.quats_wxyz, scene.quats_wxyz) < 0.01
     assert (found.sh[:, 0] - scene.sh[:, 0]).abs().max() < 0.03
-    if degree:  # noise, the worst there is for a palette
+    if degree:  # noise, the worst case for a palette
         error = (found.sh[:, 1:] - scene.sh[:, 1:]).square().mean() / scene.sh[:, 1:].square().mean()
         assert error < 0.5
 
 
-def test_sog_is_the_same_to_the_byte_and_holds_what_the_specification_lists(make_scene, tmp_path):
+def test_sog_is_deterministic_and_holds_the_files_of_the_specification(make_scene, tmp_path):
     for name in ("a.sog", "b.sog"):
         write_scene(make_scene(), tmp_path / name)
     assert (tmp_path / "a.sog").read_bytes() == (tmp_path / "b.sog").read_bytes()
@@ -121,7 +123,7 @@ def test_sog_is_the_same_to_the_byte_and_holds_what_the_specification_lists(make
     assert set(alpha) <= {252, 253, 254, 255}
 
 
-def test_positions_too_far_out_for_sog_leave_no_file(make_scene, tmp_path):
+def test_positions_outside_sogs_range_leave_no_file(make_scene, tmp_path):
     scene = make_scene()
     scene.means[3, 1] = 1e36
     with pytest.raises(SceneError, match="must lie within"):
@@ -130,7 +132,7 @@ def test_positions_too_far_out_for_sog_leave_no_file(make_scene, tmp_path):
 
 
 def edited(edit):
-    """A change of the parts of a SOG file."""
+    """An edit applied to the parts of a SOG file."""
 
     def make(data: bytes) -> bytes:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -210,7 +212,7 @@ def test_unpacked_sog_holds_the_files_of_the_packed_one(make_scene, tmp_path):
     assert scene_bytes(tmp_path / "a.sog") == (tmp_path / "a.sog").stat().st_size
 
 
-def test_unpacked_sog_replaces_another_whole_or_not_at_all(make_scene, tmp_path, monkeypatch):
+def test_unpacked_sog_replaces_another_atomically(make_scene, tmp_path, monkeypatch):
     write_scene(make_scene(count=100, degree=1, seed=1), tmp_path / "meta.json")
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     real, written = Path.write_bytes, []
@@ -266,7 +268,7 @@ def test_hostile_sog_folders_are_refused_in_one_sentence(case, make_scene, tmp_p
 
 
 def spz_4(data: bytes, **changes: object) -> bytes:
-    """An SPZ of version 3 as one of version 4."""
+    """An SPZ file of version 3 rewritten as version 4."""
     body = gzip.decompress(data)
     magic, _, count, degree, bits, flags, _ = struct.unpack_from("<IIIBBBB", body)
     sizes = [9 * count, count, 3 * count, 3 * count, 4 * count, 3 * count * ((degree + 1) ** 2 - 1)][
@@ -344,7 +346,7 @@ def test_hostile_compressed_ply_files_are_refused(case, make_scene, tmp_path):
         read_scene(tmp_path / "b.ply")
 
 
-def test_z_order_visits_every_gaussian_and_stays_near(make_scene):
+def test_z_order_visits_every_gaussian_and_keeps_neighbours_close(make_scene):
     points = make_scene(count=3000).means
     order, means = morton_order(points).numpy(), points.numpy()
     assert sorted(order) == list(range(3000))
@@ -362,7 +364,7 @@ def test_codebooks_are_near_their_values():
     assert set(value_codebook(np.full(9, 2.5))) == {2.5}
 
 
-def test_palette_of_the_tree_beats_chance():
+def test_palette_entries_are_group_means_with_a_small_error():
     vectors = np.random.default_rng(0).normal(size=(4000, 3)).astype(np.float32)
     palette, group = vector_palette(vectors, 8)
     assert palette.shape == (256, 3) and group.max() < 256

@@ -1,4 +1,4 @@
-"""Where networks run: what is wrong with a GPU that is there, and what stays off one that is too small."""
+"""Device selection: faults of an installed GPU, and what is offloaded when its memory is too small."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def full_bytes() -> dict[str, int]:
 @pytest.mark.parametrize(
     ("gib", "offload"), [(80, ()), (32, ()), (24, ("text",)), (16, ("text", "vae", "transformer")), (10, ("text", "vae", "transformer"))]
 )  # fmt: skip
-def test_cards_keep_what_fits(full_bytes, gib, offload):
+def test_gpus_keep_what_fits_in_their_memory(full_bytes, gib, offload):
     assert offload_that_fits(full_bytes, int(0.97 * gib * GIB)) == offload
 
 
@@ -45,7 +45,7 @@ def test_weights_are_counted_once(full_bytes, tiny_config, tiny_networks):
 
 
 @without_gpu
-def test_no_gpu_is_no_fault_but_wanting_one_is():
+def test_missing_gpu_is_an_error_only_if_cuda_is_requested():
     assert cuda_fault() is None
     assert choose_device(None).type == "cpu"
     with pytest.raises(DependencyError, match="no NVIDIA GPU"):
@@ -54,8 +54,8 @@ def test_no_gpu_is_no_fault_but_wanting_one_is():
 
 @without_gpu
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="needs a C compiler")
-def test_driver_that_is_too_old_is_named(tmp_path):
-    """torch's own words, from a driver library that says it is of CUDA 11.4."""
+def test_outdated_driver_is_named(tmp_path):
+    """torch's own message, from a stand-in driver library that reports CUDA 11.4."""
     script = (
         "from flashworld.device import *\nprint(cuda_fault())\nprint(choose_source(), choose_device().type)\n"
         "try: choose_device('cuda')\nexcept DependencyError as error: print(error)"
@@ -68,7 +68,7 @@ def test_driver_that_is_too_old_is_named(tmp_path):
     assert refusal == f"device cuda: {fault}"
 
 
-def test_gpu_without_room_is_one_sentence(monkeypatch):
+def test_gpu_without_free_memory_gives_one_sentence(monkeypatch):
     def full(*_args, **_options):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -77,7 +77,7 @@ def test_gpu_without_room_is_one_sentence(monkeypatch):
         ModelOptions("full", device="cpu").load()
 
 
-def test_small_gpu_gets_what_it_can_hold(monkeypatch, tiny_config):
+def test_small_gpu_gets_only_what_fits(monkeypatch, tiny_config):
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (5 * GIB, 16 * GIB))
     monkeypatch.setattr("aot.keys.device_is_emulated", lambda _device: False)
     model = object.__new__(Model)

@@ -1,4 +1,4 @@
-"""The documentation is true: its commands run, its code runs, its JSON loads, its links lead somewhere, its site builds."""
+"""The documentation is correct: its commands run, its code runs, its JSON loads, its links resolve, its site builds."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ PROSE_KINDS = {"text", "bibtex"}
 
 @pytest.fixture
 def sandbox(tmp_path, monkeypatch) -> Path:
-    """A working folder with small editions of the examples."""
+    """A working folder with small versions of the examples."""
     for name in ("coffee", "cat"):
         shutil.copytree(ROOT / "examples" / name, tmp_path / "examples" / name)
         file = tmp_path / "examples" / name / "request.json"
@@ -70,7 +70,7 @@ def test_every_code_block_is_of_a_kind_that_is_tested():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
-def test_links_lead_somewhere(page: Path):
+def test_links_resolve(page: Path):
     for link in links(page):
         path, _, anchor = link.partition("#")
         if not link.startswith("http"):
@@ -159,7 +159,7 @@ def test_python_examples_run(sandbox, monkeypatch, capsys, code):
     assert all(path.is_file() for path in shared["files"].values())
 
 
-def test_client_example_names_what_the_api_has():
+def test_client_example_matches_the_api():
     (code,) = blocks("python client")
     compile(code, "docs/python.md", "exec")
     api = (ROOT / "ui" / "api.py").read_text()
@@ -225,7 +225,7 @@ def test_generated_pages_are_up_to_date():
         assert f"| {name} | {version} |" in licences, "python -m docs.make_licences"
 
 
-def test_moving_picture_is_small_loops_and_shows_the_shipped_results():
+def test_animation_is_small_loops_and_shows_the_shipped_results():
     picture = Image.open(make_moving_picture.TARGET)
     assert picture.n_frames > 20 and picture.info["loop"] == 0
     assert make_moving_picture.TARGET.stat().st_size <= make_moving_picture.MAX_BYTES
@@ -242,13 +242,13 @@ def test_faults_quote_the_messages_of_the_app():
         assert f"`{message}`" in page, message
 
 
-def test_counts_in_the_text_are_real():
+def test_counts_in_the_text_are_correct():
     assert f"{len(PRESETS)} presets with their parameters" in text_of(ROOT / "docs/requests.md")
     examples = len(list((ROOT / "examples").glob("*/request.json")))
     assert {10: "ten"}[examples] + " requests with credited images" in text_of(ROOT / "CONTRIBUTING.md")
 
 
-def test_layout_names_what_is_there():
+def test_layout_section_matches_the_repository():
     layout = section("CONTRIBUTING.md", "## Layout of the code")
     for name in re.findall(r"^(\S+?)/? {2,}", layout, re.M):
         assert (ROOT / name).exists(), name

@@ -22,8 +22,8 @@ from flashworld.serving.workers import WorkerWatch, startup_seconds
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_thousand_calls_on_the_platforms_gpu_are_neither_cut_short_nor_far_over_asked(seed, tmp_path):
-    """Scatter of 8 %, one call in a hundred half as long again, cold starts: none aborted, at most 1.5 x used."""
+def test_thousand_calls_on_the_platforms_gpu_are_neither_aborted_nor_over_reserved(seed, tmp_path):
+    """Scatter of 8 %, one call in a hundred 50 % longer, cold starts: none aborted, at most 1.5 times the used time reserved."""
     model = DurationModel("NVIDIA RTX PRO 6000", folder=tmp_path, factor=HALF_RTX_PRO_6000.factor)
     aborted, ended = simulate(HALF_RTX_PRO_6000, model, 1000, seed)
     assert aborted == 0
@@ -32,7 +32,7 @@ def test_thousand_calls_on_the_platforms_gpu_are_neither_cut_short_nor_far_over_
 
 @pytest.mark.parametrize("seed", range(3))
 def test_without_a_platform_factor_the_request_alone_covers_the_scatter(seed):
-    """Calls of 2 s are asked for in whole seconds, so the ratio says little there; the seconds in excess do."""
+    """Calls of 2 s are reserved in whole seconds, so the excess is judged in seconds rather than as a ratio."""
     aborted, ended = simulate(H200, DurationModel("NVIDIA H200"), 1000, seed)
     assert aborted == 0
     assert statistics.median(asked - used for asked, used in ended[10:]) <= 1.5
@@ -47,7 +47,7 @@ def test_ten_calls_of_one_kind_are_enough():
     assert model.estimate_seconds(DEFAULT) <= 1.5 * HALF_RTX_PRO_6000.costs.total(DEFAULT)
 
 
-def test_first_estimate_survives_a_gpu_three_times_slower():
+def test_first_estimate_covers_a_gpu_three_times_slower():
     model = DurationModel("unknown", factor=1.0)
     assert model.estimate(DEFAULT).granted_s >= 3 * H200_COSTS.total(DEFAULT)
 
@@ -63,7 +63,7 @@ def test_estimates_grow_with_everything_that_costs_time():
         assert model.estimate_seconds(work) >= model.estimate_seconds(DEFAULT)
 
 
-def test_request_is_whole_seconds_and_never_above_what_an_anonymous_visitor_may_ask():
+def test_reservation_is_whole_seconds_within_the_anonymous_limit():
     model = DurationModel("GPU", factor=1.5)
     huge = Work(32, 1024, 1024, video_frames=1200, cold=True, compiled=False)
     for _ in range(12):
@@ -82,7 +82,7 @@ def test_outliers_do_not_move_the_estimate():
 
 
 def test_estimate_follows_a_change_within_a_few_calls():
-    """New driver, new code: after as many calls as the half-life the newer half decides."""
+    """After a change of driver or code, as many calls as the half-life outweigh the older ones."""
     model = DurationModel("GPU")
     for _ in range(40):
         model.record(DEFAULT, 4.0)
@@ -91,7 +91,7 @@ def test_estimate_follows_a_change_within_a_few_calls():
     assert model.estimate(DEFAULT).expected_s == pytest.approx(2.5, rel=0.01)
 
 
-def test_aborted_call_makes_the_next_one_ask_for_more_until_one_succeeds():
+def test_aborted_call_raises_reservations_until_one_succeeds():
     model = DurationModel("GPU")
     for _ in range(5):
         model.record(DEFAULT, 3.0)
@@ -104,13 +104,13 @@ def test_aborted_call_makes_the_next_one_ask_for_more_until_one_succeeds():
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf])
-def test_nonsense_durations_are_ignored(seconds):
+def test_invalid_durations_are_ignored(seconds):
     model = DurationModel("GPU")
     model.record(DEFAULT, seconds)
     assert model.estimate(DEFAULT).observations == 0
 
 
-def test_observations_survive_a_restart_and_stay_with_their_gpu(tmp_path):
+def test_observations_persist_across_restarts_and_are_kept_per_gpu(tmp_path):
     first = DurationModel("A", folder=tmp_path)
     for _ in range(4):
         first.record(DEFAULT, 7.0)
@@ -132,7 +132,7 @@ def test_observations_survive_a_restart_and_stay_with_their_gpu(tmp_path):
         '{"format": 1, "gpus": {"A": {"b": {"ratios": [NaN], "aborted": 0}}}}',
     ],
 )  # fmt: skip
-def test_corrupt_file_is_set_aside_and_forgotten(tmp_path, text):
+def test_corrupt_file_is_set_aside_and_ignored(tmp_path, text):
     (tmp_path / FILE_NAME).write_text(text)
     model = DurationModel("A", folder=tmp_path)
     assert model.estimate(DEFAULT).observations == 0
@@ -141,7 +141,7 @@ def test_corrupt_file_is_set_aside_and_forgotten(tmp_path, text):
     assert json.loads((tmp_path / FILE_NAME).read_text())["gpus"]["A"]
 
 
-def test_unwritable_folder_costs_only_a_line_in_the_log(tmp_path, caplog):
+def test_unwritable_folder_is_only_logged(tmp_path, caplog):
     (tmp_path / "file").write_text("")
     model = DurationModel("A", folder=tmp_path / "file")
     model.record(DEFAULT, 2.0)
@@ -182,7 +182,7 @@ def test_call_is_warm_only_if_a_finished_worker_is_alive_and_free(process):
         assert watch.expect_cold()
 
 
-def test_worker_whose_call_failed_is_not_counted_on():
+def test_worker_whose_call_failed_is_not_expected_to_be_warm():
     watch = WorkerWatch()
     with pytest.raises(ValueError, match="worker error"), watch.call() as call:
         call.ran_in(os.getpid())
@@ -191,7 +191,7 @@ def test_worker_whose_call_failed_is_not_counted_on():
         assert watch.expect_cold()
 
 
-def test_call_that_failed_without_a_report_makes_every_worker_doubtful(process):
+def test_call_that_failed_without_a_report_makes_the_next_one_count_as_cold(process):
     watch = WorkerWatch()
     with watch.call() as call:
         call.ran_in(process.pid)
@@ -201,7 +201,7 @@ def test_call_that_failed_without_a_report_makes_every_worker_doubtful(process):
         assert watch.expect_cold()
 
 
-def test_worker_survives_a_visitor_who_leaves():
+def test_worker_stays_warm_after_a_visitor_disconnects():
     watch = WorkerWatch()
 
     def stages():
@@ -222,7 +222,7 @@ def sleep_then_ask(answers) -> None:
     answers.put((startup_seconds(), startup_seconds()))
 
 
-def test_worker_knows_how_long_it_took_to_start_once():
+def test_worker_reports_its_startup_time_once():
     context = multiprocessing.get_context("fork")
     answers = context.SimpleQueue()
     workers = [context.Process(target=sleep_then_ask, args=(answers,)) for _ in range(2)]
@@ -234,11 +234,11 @@ def test_worker_knows_how_long_it_took_to_start_once():
         assert second == 0.0
     for worker in workers:
         worker.join()
-    assert startup_seconds() == 0.0  # this process is nobody's worker
+    assert startup_seconds() == 0.0  # this process is not a worker
 
 
 def test_cold_starts_that_are_recorded_as_such_are_not_cut_short():
-    """What a worker spends on loading weights must be recorded with the call, or the next cold start is killed."""
+    """The time a worker spends on loading weights must be recorded with the call, or the next cold start is killed."""
     honest, forgetful = DurationModel("GPU", factor=1.5), DurationModel("GPU", factor=1.5)
     cold = replace(DEFAULT, cold=True)
     used = HALF_RTX_PRO_6000.costs.total(cold)
@@ -248,7 +248,7 @@ def test_cold_starts_that_are_recorded_as_such_are_not_cut_short():
     assert forgetful.estimate(cold).granted_s < used < honest.estimate(cold).granted_s
 
 
-def test_pictures_and_words_are_learned_apart_and_one_run_is_enough_to_know_the_machine():
+def test_picture_and_text_durations_are_learned_separately_from_one_run_each():
     model = DurationModel("cpu")
     words, picture = DEFAULT, replace(DEFAULT, picture=True)
     prior = H200_COSTS.total(DEFAULT)

@@ -17,7 +17,7 @@ def matrices(count: int) -> torch.Tensor:
     return found
 
 
-def test_vectors_are_rotations_that_give_the_matrix_back():
+def test_eigenvectors_are_rotations_that_reconstruct_the_matrix():
     wanted = matrices(2000)
     values, vectors = symmetric_eigen(wanted)
     torch.testing.assert_close(vectors @ vectors.mT, torch.eye(3, dtype=torch.float64).expand_as(wanted))
@@ -26,12 +26,12 @@ def test_vectors_are_rotations_that_give_the_matrix_back():
     assert (error <= 1e-14 * wanted.abs().amax(dim=(1, 2))).all()
 
 
-def test_values_are_those_of_the_library_in_more_than_one_block():
+def test_eigenvalues_match_torch_over_several_blocks():
     wanted = matrices(ROWS_AT_ONCE + 3)
     values, _ = symmetric_eigen(wanted)
     torch.testing.assert_close(values.sort(dim=1).values, torch.linalg.eigvalsh(wanted), rtol=1e-9, atol=1e-12)
 
 
-def test_nothing_gives_nothing():
+def test_empty_input_gives_empty_output():
     values, vectors = symmetric_eigen(torch.empty(0, 3, 3, dtype=torch.float64))
     assert values.shape == (0, 3) and vectors.shape == (0, 3, 3)

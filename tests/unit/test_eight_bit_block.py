@@ -1,4 +1,4 @@
-"""The eight-bit block against the plain one; its operations against what they are put together from; its kernels."""
+"""The eight-bit block against the plain one, its fused operations against their separate steps, and its kernels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from flashworld.models.networks import random_networks
 @pytest.fixture
 def plain(tiny_config):
     networks = random_networks(tiny_config, seed=0, dtype=torch.bfloat16)
-    for block in networks.transformer.blocks:  # nothing that would be missed
+    for block in networks.transformer.blocks:  # no parameter at a value that would hide its omission
         block.norm2.weight.data.uniform_(0.5, 2.0)
         block.norm2.bias.data.normal_()
         block.scale_shift_table.data.normal_(std=0.3)
@@ -45,7 +45,7 @@ def call(networks, transformer, frames=3):
         return transformer(hidden, torch.tensor([750.0]), context, return_dict=False)[0]
 
 
-def test_blocks_give_what_eight_bit_linears_in_plain_blocks_give(plain):
+def test_blocks_match_plain_blocks_with_eight_bit_linears(plain):
     linears_only = quantize_blocks(fuse_transformer(plain.transformer)[1], "per_row", native=False)
     fused = fuse_networks(plain, "per_row", native=False).transformer
     assert all(isinstance(block, EightBitBlock) for block in fused.blocks)
@@ -70,7 +70,7 @@ def test_two_scenes_at_a_time_are_refused(plain):
 
 
 @pytest.mark.parametrize("adds", ["nothing", "y", "y with a gate"])
-def test_norm_quantize_is_adding_norm_modulation_and_rounding(adds):
+def test_norm_quantize_is_addition_norm_modulation_and_rounding(adds):
     x, y = torch.randn(2, 5, 96).bfloat16()
     gain, offset, gate = torch.randn(3, 96)
     stream, q, scale = norm_quantize(
@@ -100,14 +100,14 @@ def test_gelu_comes_before_the_rounding():
         assert torch.equal(quantize(x, gelu=gelu)[0].float(), quantize_input(wanted, "per_row")[0].float())
 
 
-def test_a_graph_is_keyed_by_the_kernels_too(plain):
+def test_graph_keys_include_the_kernels(plain):
     pytest.importorskip("triton")
     names = {path.name for path in module_sources(fuse_networks(plain, "per_row", native=False).transformer)}
     assert {"eight_bit_block.py", "block_ops.py", "block_kernels.py"} <= names
 
 
 def test_kernels_compute_what_the_operations_compute():
-    """Under Triton's interpreter, which must be chosen before Triton is imported, and which cuts where a GPU rounds."""
+    """Under Triton's interpreter, which must be chosen before Triton is imported, and which truncates where a GPU rounds."""
     pytest.importorskip("triton")
     code = """
 import torch

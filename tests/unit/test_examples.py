@@ -19,7 +19,7 @@ SMALL = replace(FULL, name="small", frames=8, height=192, width=288)
 MAX_PICTURE_BYTES = 120_000
 
 
-def test_there_are_enough_of_several_kinds():
+def test_examples_cover_several_kinds_of_input():
     requests = [load_request_file(EXAMPLES / name, defaults=SMALL) for name in NAMES]
     assert len(requests) >= 8
     assert len({r.path.name for r in requests}) >= 8

@@ -19,7 +19,7 @@ def resident_mib() -> float:
 
 
 @pytest.mark.skipif(freed_memory._malloc_trim() is None, reason="needs glibc")
-def test_freed_blocks_below_one_that_lives_go_back_to_the_system():
+def test_freed_blocks_below_a_live_one_return_to_the_system():
     return_freed_memory()
     before = resident_mib()
     blocks = [ctypes.create_string_buffer(b"x" * BLOCK_BYTES) for _ in range(BLOCKS)]

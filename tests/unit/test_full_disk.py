@@ -1,4 +1,4 @@
-"""A disk that is really full: every writer says so in one sentence and leaves nothing half-written.
+"""A disk that is really full: every writer reports it in one sentence and leaves no partial file.
 
 A file system of 256 KiB is mounted where the system allows it; elsewhere these tests are skipped, and those of
 `test_atomic.py`, which limit the size of a file, stand alone.
@@ -40,7 +40,7 @@ def writers(scene, source: Path):
     }
 
 
-def test_every_writer_says_so_and_keeps_the_old_file(small_disk, make_scene, tmp_path):
+def test_every_writer_reports_a_full_disk_and_keeps_the_old_file(small_disk, make_scene, tmp_path):
     source = tmp_path / "source.bin"
     source.write_bytes(np.random.default_rng(0).bytes(2 * SMALL_DISK_BYTES))
     for name, write in writers(make_scene(20_000), source).items():
@@ -55,7 +55,7 @@ def test_every_writer_says_so_and_keeps_the_old_file(small_disk, make_scene, tmp
         (small_disk / name).unlink()
 
 
-def test_the_command_line_says_so_and_ends_with_1(small_disk, make_scene, tmp_path, capsys):
+def test_command_line_reports_a_full_disk_and_exits_with_1(small_disk, make_scene, tmp_path, capsys):
     write_scene(make_scene(20_000), tmp_path / "a.ply")
     for name in ("b.ply", "b.spz", "b.splat"):
         assert main(["convert", str(tmp_path / "a.ply"), str(small_disk / name)]) == 1

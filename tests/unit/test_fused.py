@@ -38,7 +38,7 @@ def test_fused_network_equals_the_plain_one(tiny_networks, inputs):
     )
 
 
-def test_fusing_is_no_coarser_in_bfloat16(tiny_config, tiny_networks, inputs):
+def test_fusing_loses_no_precision_in_bfloat16(tiny_config, tiny_networks, inputs):
     plain = random_networks(tiny_config, seed=0, dtype=torch.bfloat16)
     exact = both(tiny_networks, inputs)
     assert relative(both(fuse_networks(plain), inputs), exact) < 1.2 * relative(both(plain, inputs), exact) < 0.02
@@ -53,7 +53,7 @@ def test_fusing_leaves_the_original_alone_and_shares_what_it_can(tiny_networks):
     assert count == sum(p.numel() for p in tiny_networks.transformer.parameters())
 
 
-def test_per_row_eight_bits_do_not_care_about_fusing(tiny_config, inputs):
+def test_fusing_does_not_affect_per_row_eight_bit_linears(tiny_config, inputs):
     plain = random_networks(tiny_config, seed=0, dtype=torch.bfloat16)
     separate = replace(plain, transformer=quantize_blocks(plain.transformer, "per_row", native=False))
     fused = fuse_networks(plain, "per_row", native=False)
@@ -64,7 +64,7 @@ def test_per_row_eight_bits_do_not_care_about_fusing(tiny_config, inputs):
 
 
 @pytest.mark.parametrize("fp8", [None, "per_row"])
-def test_one_product_gives_the_keys_and_values_of_every_block(tiny_config, fp8):
+def test_one_projection_gives_the_keys_and_values_of_every_block(tiny_config, fp8):
     plain = random_networks(tiny_config, seed=0, dtype=torch.bfloat16).transformer
     for block in plain.blocks:
         block.attn2.norm_k.weight.data.uniform_(0.5, 2.0)
@@ -85,7 +85,7 @@ def test_one_product_gives_the_keys_and_values_of_every_block(tiny_config, fp8):
     assert found.is_contiguous()  # a graph would copy it at every call
 
 
-def test_one_scale_for_a_whole_tensor_leaves_keys_and_values_alone(tiny_config):
+def test_keys_and_values_are_not_fused_with_per_tensor_scales(tiny_config):
     context = fuse_networks(random_networks(tiny_config), "per_tensor", native=False).text_context
     assert isinstance(context.blocks.to_kv, nn.Linear)
 

@@ -95,7 +95,7 @@ def test_require_finite_names_the_field(field, make_scene):
         require_finite(scene[:0], "here")
 
 
-def test_scaling_moves_and_grows_alike(make_scene):
+def test_scaling_multiplies_positions_and_sizes_alike(make_scene):
     scene = make_scene()
     back = scene.scaled(4.0).scaled(0.25)
     assert same(back, scene)
@@ -136,7 +136,7 @@ def test_prune_to_count_keeps_the_most_important_in_order(count, make_scene):
         assert positions == sorted(positions)
 
 
-def test_near_large_and_opaque_matter_more_for_the_picture():
+def test_near_large_and_opaque_gaussians_are_more_important():
     #           near        far         hidden behind  beside the view  large far
     scene = dots([[0, 0, -1], [0, 0, -10], [0, 0, 5], [30, 0, -1], [0, 0, -10]], scales=[0.1, 0.1, 9, 9, 2])
     importance = picture_importance(scene, camera((0, 0, 0)))
@@ -149,7 +149,7 @@ def test_near_large_and_opaque_matter_more_for_the_picture():
     assert kept.opacities.tolist() == pytest.approx([0.9])
 
 
-def test_what_any_camera_sees_counts():
+def test_importance_takes_every_camera_into_account():
     scene = dots([[0, 0, -1], [0, 0, 5]])
     kept = prune_to_count(scene, 1, camera((0, 0, 5.5)))  # looks at both; the second is near
     assert kept.means.tolist() == [[0, 0, 5]]
@@ -169,7 +169,7 @@ def test_pruned_picture_keeps_its_painted_area(make_scene):
     assert kept > 3 * first
 
 
-def test_bounding_box_leaves_strays_out():
+def test_bounding_box_excludes_outliers():
     generator = torch.Generator().manual_seed(0)
     means = torch.rand(1000, 3, generator=generator)
     means[0] = 1e6
@@ -201,7 +201,7 @@ def test_focus_point_of_a_scene_out_of_sight_is_one_unit_ahead():
     torch.testing.assert_close(focus_point(scene, turned), torch.tensor([0.0, 2.0, 3.0]))
 
 
-def test_nothing_changes_the_callers_scene(make_scene):
+def test_callers_scene_is_never_modified(make_scene):
     scene = make_scene()
     copy = Gaussians(*(getattr(scene, field).clone() for field in FIELDS))
     view = camera((0, 0, 6))

@@ -1,4 +1,4 @@
-"""The run that gathers a GPU's figures, in small on the CPU: a lease is too short to find its mistakes in."""
+"""The program that measures all figures of a GPU, at small size on the CPU, so that its errors show before GPU time is spent."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ HERE = "tests.unit.gpu_all_parts"
 def run(tmp_path, monkeypatch):
     monkeypatch.setenv("FLASHWORLD_AOT_DIR", str(tmp_path / "graphs"))
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # operators of a tiny scene are too short to share
+    torch.set_num_threads(1)  # operations on a tiny scene are too short to split over threads
     yield Run(parse(SMALL), tmp_path / "part.json")
     torch.set_num_threads(threads)
 
 
-def test_parts_that_crash_hang_and_raise_lose_only_themselves(tmp_path, monkeypatch):
+def test_parts_that_crash_hang_or_raise_do_not_affect_the_others(tmp_path, monkeypatch):
     fakes = {
         "crash": Part(f"{HERE}:crash", 0, 120), "hang": Part(f"{HERE}:hang", 0, 3), "broken": Part(f"{HERE}:broken", 0, 120),
         "long": Part(f"{HERE}:well", 1e9, 1e9), "last": Part(f"{HERE}:well", 0, 120),
@@ -50,7 +50,7 @@ def test_parts_that_crash_hang_and_raise_lose_only_themselves(tmp_path, monkeypa
     assert {row["commit"] for row in found.values()} == {"abc"}
 
 
-def test_second_run_does_what_is_missing(tmp_path, monkeypatch):
+def test_second_run_does_only_missing_parts(tmp_path, monkeypatch):
     done = []
 
     def part(name, *_rest):
@@ -86,16 +86,16 @@ def test_unknown_part_is_refused():
         gpu_all.main([*SMALL, "--only", "coffee"])
 
 
-def test_whole_scenes_come_before_what_takes_minutes():
+def test_whole_scenes_come_before_parts_that_take_minutes():
     names = list(PARTS)
-    assert names.index("scene_eager") < names.index("compile") < names.index("scene")  # graphs are made but once
+    assert names.index("scene_eager") < names.index("compile") < names.index("scene")  # graphs are compiled only once
     minutes = [name for name in names if PARTS[name].limit > 240 and name != "compile"]
     assert names.index("scene") < min(map(names.index, minutes))
     quick = sum(part.seconds for name, part in PARTS.items() if name not in minutes)
     assert quick <= 12 * 60  # two calls of nine minutes, graphs found
 
 
-def test_every_job_is_there():
+def test_every_job_is_listed():
     for part in PARTS.values():
         module, function = part.job.split(":")
         assert callable(
@@ -103,7 +103,7 @@ def test_every_job_is_there():
         )
 
 
-def test_a_scene_its_film_and_its_seconds(run):
+def test_scene_video_and_timings_are_reported(run):
     found = scene.scene_eager(run)
     assert found["gaussians"] == 3 * 32 * 32 * 2
     assert found["warm_s"] > 0
@@ -117,7 +117,7 @@ def test_a_scene_its_film_and_its_seconds(run):
     assert len({row["kind"] for row in asked["rows"]}) > 2
 
 
-def test_growth_knows_views_and_pixels(run):
+def test_growth_is_measured_over_views_and_pixels(run):
     rows = scene.growth(run)["rows"]
     assert [(row["frames"], row["height"], row["width"]) for row in rows] == [(2, 64, 64), (3, 64, 64)]
     assert all(row["ms"]["scene, no video"] > 0 for row in rows)
@@ -160,7 +160,7 @@ def test_missing_graphs_are_an_error_not_eager_figures(run):
         scene.scene(run)
 
 
-def test_graphs_go_to_two_lanes_and_a_failed_one_is_told(run, monkeypatch):
+def test_graphs_are_compiled_in_two_lanes_and_failures_are_reported(run, monkeypatch):
     class Done:
         def __init__(self, names, ok):
             self.returncode, self.stderr = (0, "") if ok else (-11, "Segmentation fault")

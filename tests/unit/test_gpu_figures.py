@@ -1,4 +1,4 @@
-"""Figures of a GPU get into the documents by a program, with card, date and commit."""
+"""A program writes a GPU's figures into the documents, with card, date and commit."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_documents_hold_what_was_measured(target):
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_every_table_says_card_date_and_commit_and_stands_in_a_document(name):
+def test_every_table_states_card_date_and_commit_and_is_in_a_document(name):
     part, make = TABLES[name]
     lines = make(PARTS)
     text = "\n".join(lines)
@@ -63,14 +63,14 @@ def test_every_table_says_card_date_and_commit_and_stands_in_a_document(name):
     assert part in PARTS
 
 
-def test_figures_of_an_earlier_commit_say_so():
+def test_figures_of_an_earlier_commit_are_marked():
     old = PARTS["rounding"] | {"commit": "0ld"}
     text = "\n".join(TABLES["summary"][1](PARTS | {"rounding": old}))
     assert "commit 0ld (rounding)" in text
     assert "velocity | 1.3 %" in text and "features | 1.27 %" in text
 
 
-def test_only_whole_parts_of_a_gpu_are_taken_over(tmp_path, monkeypatch):
+def test_only_complete_parts_of_one_gpu_are_merged(tmp_path, monkeypatch):
     report = {
         "format": 2,
         "parts": {
@@ -93,7 +93,7 @@ def test_only_whole_parts_of_a_gpu_are_taken_over(tmp_path, monkeypatch):
     assert page.read_text().endswith("<!-- gpu end -->\nafter\n")
 
 
-def test_report_of_another_form_is_refused(tmp_path):
+def test_report_of_another_format_is_refused(tmp_path):
     (tmp_path / "report.json").write_text(json.dumps({"argv": [], "parts": {}}))
     with pytest.raises(SystemExit, match="format 2"):
         make_gpu_figures.main([str(tmp_path / "report.json")])

@@ -1,4 +1,4 @@
-"""Which devices `--gpus` names, without any GPU."""
+"""Which devices `--gpus` selects, tested without any GPU."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def four_gpus(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
-def test_all_are_every_gpu_and_indices_are_those(four_gpus):
+def test_all_selects_every_gpu_and_indices_select_theirs(four_gpus):
     assert [device.visible for device in choose_gpus("all")] == ["0", "1", "2", "3"]
     assert choose_gpus("2, 0") == (WorkerDevice("GPU 2", "cuda", "2"), WorkerDevice("GPU 0", "cuda", "0"))
 
 
-def test_indices_count_within_what_the_process_was_given(four_gpus, monkeypatch):
+def test_indices_refer_to_the_visible_devices(four_gpus, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,GPU-1234,7")
     assert [device.visible for device in choose_gpus("all")] == ["4", "5", "GPU-1234", "7"]
 
@@ -42,12 +42,12 @@ def test_cpu_workers_share_the_cores(monkeypatch):
         ("-1", "'-1'"),
     ],
 )
-def test_wrong_cards_are_one_sentence(four_gpus, wanted, sentence):
+def test_invalid_gpus_give_one_sentence(four_gpus, wanted, sentence):
     with pytest.raises(InputError, match=sentence):
         choose_gpus(wanted)
 
 
-def test_all_of_none_is_one_sentence(monkeypatch):
+def test_all_without_any_gpu_gives_one_sentence(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(gpus, "cuda_fault", lambda: None)
     with pytest.raises(InputError, match=r"^--gpus all: this machine has no NVIDIA GPU that torch can see$"):
@@ -58,7 +58,7 @@ def test_all_of_none_is_one_sentence(monkeypatch):
         choose_gpus("0")
 
 
-def test_neighbours_share_a_scene(four_gpus):
+def test_adjacent_gpus_form_a_group(four_gpus):
     assert [device.visible for device in choose_gpus("all", 2)] == ["0,1", "2,3"]
     with pytest.raises(InputError, match="a multiple of 2 GPUs"):
         choose_gpus("0,1,2", 2)
@@ -66,7 +66,7 @@ def test_neighbours_share_a_scene(four_gpus):
         choose_gpus("0,cpu", 2)
 
 
-def test_shares_of_the_cores_are_a_group_too(monkeypatch):
+def test_cpu_workers_form_a_group_too(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2, 3})
     assert choose_gpus(gpus_of_one_scene("cpu", 2), 2) == (WorkerDevice("CPU 0 and CPU 1", "cpu", cores=(0, 1, 2, 3)),)
 

@@ -97,7 +97,7 @@ def test_wheel_holds_the_library_and_no_sources(built_tree):
     assert len(wheel) < 2e6
 
 
-def test_wheel_names_say_torch_cuda_and_python():
+def test_wheel_names_state_torch_cuda_and_python():
     key = replace(wheel_key(), torch="2.11.0+cu130", python="cp312")
     assert wheel_name(key) == "gsplat-1.5.3+pt211cu130-cp312-cp312-linux_x86_64.whl"
 
@@ -105,7 +105,7 @@ def test_wheel_names_say_torch_cuda_and_python():
 @pytest.mark.parametrize(
     ("given", "wanted"), [("12.0;9.0", "9.0;12.0"), ("9.0", "9.0"), ("12.0+PTX;9.0", "9.0;12.0+PTX")]
 )
-def test_architectures_are_put_in_order(given, wanted):
+def test_architectures_are_sorted(given, wanted):
     assert check_archs(given) == wanted
 
 
@@ -115,7 +115,7 @@ def test_other_spellings_of_architectures_are_refused(given):
         wheel_key(given)
 
 
-def test_unpacked_wheel_is_what_gets_imported_and_nothing_is_compiled(built_tree, tmp_path):
+def test_unpacked_wheel_is_imported_and_nothing_is_compiled(built_tree, tmp_path):
     store = ArtifactStore(tmp_path)
     artifact = save_wheel(store, wheel_key(), wheel_name(wheel_key()), pack_wheel(built_tree, wheel_key()))
     code = (
@@ -124,7 +124,7 @@ def test_unpacked_wheel_is_what_gets_imported_and_nothing_is_compiled(built_tree
         "from aot.artifacts import ArtifactStore\n"
         "from aot.gsplat.startup import ensure_gsplat, installed_binary\n"
         "store = ArtifactStore(Path(sys.argv[1]))\n"
-        "for expected in ('store', 'installed'):\n"  # the second time it is simply there
+        "for expected in ('store', 'installed'):\n"  # already installed the second time
         "    state = ensure_gsplat(store, build=False)\n"
         "    assert state.source == expected, state\n"
         "from gsplat.cuda._backend import _C\n"
@@ -137,7 +137,7 @@ def test_unpacked_wheel_is_what_gets_imported_and_nothing_is_compiled(built_tree
         [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False, env=environment
     )
     assert done.returncode == 0, done.stderr
-    assert [e.slug for e in store.entries()] == [artifact.slug]  # the unpacked folder is no entry
+    assert [e.slug for e in store.entries()] == [artifact.slug]  # the unpacked folder is not an entry
 
 
 def test_missing_kernels_are_reported_not_raised(tmp_path):
@@ -149,7 +149,7 @@ def test_missing_kernels_are_reported_not_raised(tmp_path):
     assert "no gsplat" in state.detail
 
 
-def test_wheel_comes_too_late_after_gsplat_was_imported(built_tree, tmp_path, monkeypatch):
+def test_installing_the_wheel_after_importing_gsplat_is_too_late(built_tree, tmp_path, monkeypatch):
     store = ArtifactStore(tmp_path)
     artifact = save_wheel(store, wheel_key(), "x.whl", pack_wheel(built_tree, wheel_key()))
     monkeypatch.setitem(sys.modules, PACKAGE, object())
@@ -165,7 +165,7 @@ def test_damaged_wheel_inside_a_sound_entry_is_one_error(tmp_path, monkeypatch):
         activate(store, artifact)
 
 
-def test_sources_that_are_no_wheel_are_one_error(tmp_path):
+def test_invalid_source_wheel_is_one_error(tmp_path):
     (tmp_path / "x.whl").write_bytes(b"no archive")
     with pytest.raises(DependencyError, match="expected gsplat's wheel"):
         copy_sources(tmp_path / "x.whl", tmp_path / "tree", VERSION)
@@ -184,7 +184,7 @@ def test_toolkit_is_found_where_cuda_home_says(tmp_path, monkeypatch):
     assert find_toolkit(make_toolkit(tmp_path / "first")).home == tmp_path / "first"
 
 
-def test_toolkit_of_another_cuda_or_without_headers_is_passed_over(tmp_path, monkeypatch):
+def test_toolkit_of_another_cuda_or_without_headers_is_skipped(tmp_path, monkeypatch):
     monkeypatch.setattr(cuda_toolkit, "candidates", lambda: iter(()))
     old = make_toolkit(tmp_path / "old", release="12.4")
     bare = make_toolkit(tmp_path / "bare")
@@ -197,7 +197,7 @@ def test_toolkit_of_another_cuda_or_without_headers_is_passed_over(tmp_path, mon
         build_wheel(wheel_key())
 
 
-def test_linker_finds_a_runtime_that_wheels_name_otherwise(tmp_path):
+def test_linker_finds_the_runtime_under_its_name_in_wheels(tmp_path):
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     home = make_toolkit(tmp_path / "cuda")
@@ -215,13 +215,15 @@ def test_build_process_gets_compiler_architectures_and_jobs(tmp_path):
     assert environment["CUDA_HOME"] == str(home)
     assert environment["TORCH_CUDA_ARCH_LIST"] == "9.0;12.0"
     assert environment["MAX_JOBS"] == "3"
-    assert environment["CPATH"].split(os.pathsep)[0].endswith("nvidia/cu13/include")  # what small toolkits lack
+    assert (
+        environment["CPATH"].split(os.pathsep)[0].endswith("nvidia/cu13/include")
+    )  # headers missing from small toolkits
     command = build_command(tmp_path / "sources", tmp_path / "build")
     assert command[1:3] == ["-m", "aot.gsplat.build"]
 
 
 @pytest.mark.skipif(torch.version.cuda is None, reason="torch without CUDA refuses to compile")
-def test_compiler_errors_are_told(tmp_path):
+def test_compiler_errors_are_reported(tmp_path):
     sources, build = tmp_path / "cuda", tmp_path / "build"
     (sources / "csrc").mkdir(parents=True)
     build.mkdir()
@@ -232,7 +234,7 @@ def test_compiler_errors_are_told(tmp_path):
         compile_kernels(sources, build, environment)
 
 
-def test_wheels_of_the_compiler_are_completed_with_links(tmp_path):
+def test_missing_links_are_added_to_compiler_wheels(tmp_path):
     source, target = tmp_path / "torch", tmp_path / "nvcc"
     for path in ("include/cublas.h", "include/crt/a.h", "lib/libcudart.so.13"):
         (source / path).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Published files: from the cache without a network, from a Hub with progress, and in words when neither has them."""
+"""Published files: from the cache without a network, from a Hub with progress, and a clear error when neither has them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def snapshot(cache: Path, repository) -> Path:
 
 
 def fill_cache(cache: Path, wan: Path, checkpoint: Path):
-    """Lay the files down as the Hub's cache does: large ones as links to blobs named by their SHA-256."""
+    """Store the files as the Hub's cache does: large ones as links to blobs named by their SHA-256."""
     shutil.copytree(wan, snapshot(cache, WAN_REPOSITORY))
     snapshot(cache, FLASHWORLD_REPOSITORY).mkdir(parents=True)
     shutil.copy(checkpoint, snapshot(cache, FLASHWORLD_REPOSITORY) / CHECKPOINT_FILE)
@@ -60,7 +60,7 @@ def test_a_full_cache_needs_no_network(published, cache):
     assert check_weights("full", config=config).hashes == "verified"
 
 
-def test_a_changed_blob_is_found(published, cache):
+def test_a_changed_blob_is_detected(published, cache):
     config, wan, checkpoint = published
     fill_cache(cache, wan, checkpoint)
     blob = (snapshot(cache, WAN_REPOSITORY) / "vae/diffusion_pytorch_model.safetensors").resolve()
@@ -71,7 +71,7 @@ def test_a_changed_blob_is_found(published, cache):
         check_weights("full", config=config)
 
 
-def test_nothing_cached_and_no_network_is_told_with_what_to_do(cache, caplog):
+def test_empty_cache_without_network_is_an_error_that_says_what_to_do(cache, caplog):
     with caplog.at_level(logging.DEBUG), pytest.raises(CheckpointError) as caught:
         resolve_files()
     message = str(caught.value)
@@ -79,7 +79,7 @@ def test_nothing_cached_and_no_network_is_told_with_what_to_do(cache, caplog):
     assert TOKEN not in message + caplog.text
 
 
-def test_a_half_filled_cache_names_the_missing_file(published, cache):
+def test_an_incomplete_cache_names_the_missing_file(published, cache):
     config, wan, checkpoint = published
     fill_cache(cache, wan, checkpoint)
     (snapshot(cache, FLASHWORLD_REPOSITORY) / CHECKPOINT_FILE).unlink()
@@ -89,7 +89,7 @@ def test_a_half_filled_cache_names_the_missing_file(published, cache):
 
 
 class Hub(BaseHTTPRequestHandler):
-    """As much of a Hub as a download asks for; class attributes say what it serves."""
+    """The part of a Hub that a download uses; class attributes set what it serves."""
 
     files: dict[str, Path] = {}  # noqa: RUF012 - set by the fixture
     status = 200
@@ -125,7 +125,7 @@ class Hub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(published, cache, monkeypatch):
-    """A Hub on this machine that has everything."""
+    """A local Hub that has every file."""
     _, wan, checkpoint = published
     handler = type("Serving", (Hub,), {"asked": [], "status": 200})
     handler.files = {str(p.relative_to(wan)): p for p in wan.rglob("*") if p.is_file()} | {CHECKPOINT_FILE: checkpoint}
@@ -159,7 +159,7 @@ def test_only_the_needed_files_are_downloaded_with_progress(published, hub, cach
     assert len(hub.asked) == before
 
 
-def test_a_missing_file_and_a_closed_repository_are_told(hub, cache, caplog):
+def test_a_missing_file_and_a_forbidden_repository_are_reported(hub, cache, caplog):
     del hub.files["tokenizer/tokenizer.json"]
     with pytest.raises(CheckpointError, match="no such file"):
         resolve_files()

@@ -1,4 +1,4 @@
-"""Requests: whatever comes in, either a checked request or an InputError of one sentence comes out."""
+"""Requests: any input gives either a checked request or a one-sentence InputError."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def test_the_full_model_is_the_default():
     assert (request.frames, request.height, request.width) == (24, 480, 704)
 
 
-def test_the_output_turns_with_the_picture():
+def test_the_output_orientation_follows_the_picture():
     assert build(image=LANDSCAPE).picture.shape == (64, 96, 3)
     assert build(image=PORTRAIT).picture.shape == (96, 64, 3)
     assert build(image=PORTRAIT, height=64, width=96).picture.shape == (64, 96, 3)
 
 
-def test_a_seed_is_drawn_once_and_kept():
+def test_a_random_seed_is_chosen_once_and_kept():
     seeds = {build().seed for _ in range(5)}
     assert len(seeds) > 1
     assert build(seed=7.0).seed == 7
@@ -74,7 +74,7 @@ def test_the_picture_cannot_be_changed_afterwards():
         request.picture[0, 0] = 0
 
 
-def test_the_photo_brings_its_own_lens_unless_one_is_asked_for():
+def test_the_photos_focal_length_is_used_unless_a_field_of_view_is_given():
     photo = Photo(LANDSCAPE, focal_px=50.0)
     crop = crop_box(48, 80, 64, 96)
     expected = math.degrees(2 * math.atan(32 / (50 * crop.scale)))
@@ -104,7 +104,7 @@ def test_preset_parameters_are_recorded():
     assert request.cameras.positions[0].tolist() == request.cameras.positions[-1].tolist()
 
 
-def test_quaternions_of_any_length_become_unit_ones_and_checking_twice_changes_nothing():
+def test_quaternions_are_normalised_and_checking_is_idempotent():
     generator = torch.Generator().manual_seed(0)
     quats = (
         torch.randn(50, 4, generator=generator, dtype=torch.float64)
@@ -126,13 +126,13 @@ def test_text_is_cleaned_and_the_rest_left_alone():
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=50))
-def test_cleaning_text_twice_changes_nothing_more(text):
+def test_cleaning_text_is_idempotent(text):
     clean = clean_text(text)
     assert clean_text(clean) == clean
     assert clean.encode("utf-8").decode("utf-8") == clean and "\n" not in clean
 
 
-def test_video_length_is_known_before_it_is_made():
+def test_video_length_is_known_before_rendering():
     assert VideoSettings(fps=15, seconds=None).frame_count(24) == 346
     assert VideoSettings().frame_count(24) == 24 * 6
     assert VideoSettings(fps=10, seconds=2).frame_count(24) == 20
@@ -214,7 +214,7 @@ def test_a_request_that_is_changed_is_checked_again():
             replace(request, **changes)
 
 
-def test_a_request_can_travel_to_another_process():
+def test_a_request_can_be_pickled():
     request = build(image=LANDSCAPE, trajectory="forward", seed=5)
     copy = pickle.loads(pickle.dumps(request))
     assert copy.path == request.path and copy.video == request.video and copy.seed == 5
@@ -222,12 +222,12 @@ def test_a_request_can_travel_to_another_process():
     assert (copy.picture == request.picture).all()
 
 
-def test_numbers_are_taken_as_they_are():
+def test_numpy_numbers_and_whole_floats_are_accepted():
     assert whole_number(np.int64(5), "n", 0, 9) == 5 and whole_number(5.0, "n", 0, 9) == 5
     assert real_number(np.float32(0.5), "n", 0, 1) == 0.5
     assert len(echo("x" * 1000)) <= 40 and echo("a\n\u202e") == r"'a\n\u202e'"
 
 
-def test_every_direction_mark_is_taken_out_of_a_text():
+def test_every_bidirectional_control_character_is_removed():
     marks = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
     assert clean_text("a" + marks + "b") == "ab"

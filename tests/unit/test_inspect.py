@@ -1,4 +1,4 @@
-"""`flashworld inspect` and the report behind it: numbers of a scene, and what is odd about it."""
+"""`flashworld inspect` and the report behind it: statistics of a scene, and its anomalies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flashworld.scene_report import inspect_scene
 
 @pytest.fixture
 def scene(make_scene) -> Gaussians:
-    """In front of the origin's camera."""
+    """A scene in front of a camera at the origin."""
     made = make_scene(count=500)
     made.means[:, 2] -= 12
     return made
@@ -41,7 +41,7 @@ def changed(scene: Gaussians, **fields: torch.Tensor) -> Gaussians:
     return Gaussians(**{name: fields.get(name, getattr(scene, name)) for name in vars(scene)})
 
 
-def test_oddities_are_named(scene):
+def test_anomalies_are_named(scene):
     scales = scene.scales.clone()
     scales[:100, 0] *= 1e5
     assert any("needles" in sentence for sentence in inspect_scene(changed(scene, scales=scales)).odd)
@@ -58,7 +58,7 @@ def test_oddities_are_named(scene):
     assert "all Gaussians lie in one place" in inspect_scene(changed(scene, means=torch.zeros(500, 3))).odd
 
 
-def test_scene_behind_the_camera_gets_a_guess(scene):
+def test_scene_behind_the_camera_gets_a_hint_about_its_axes(scene):
     turned = changed(scene, means=scene.means * torch.tensor([1.0, -1, -1]))
     assert "other axes" in inspect_scene(turned).axes_hint
 

@@ -1,4 +1,4 @@
-"""A tiny network is compiled once for real; everything a call can get wrong is tried on it."""
+"""A tiny network is compiled once; every way in which a call can be wrong is tried on it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SIZES = SizeRange((2, 8), (64, 256), (64, 256))
 
 
 class Tiny(nn.Module):
-    """Everything that has gone wrong in real networks, in three lines: a table, a flag, a loose constant."""
+    """What has failed in real networks, in three lines: a table, a flag, an unregistered constant."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ needs_compiler = pytest.mark.slow
 @needs_compiler
 def test_compiled_call_equals_eager_for_other_weights_and_sizes(artifact):
     module = tiny(seed=7)
-    for frames in (2, 5, 8, 1):  # one frame is doubled and cut again
+    for frames in (2, 5, 8, 1):  # a single frame is duplicated and the result cut
         x, time = torch.randn(frames, 6), torch.rand(frames)
         install.remove(module)
         (expected,) = module(x, time, return_dict=False)
@@ -115,7 +115,7 @@ def flag_of_another_type(call):
 
 
 def flag_left_out(call):
-    del call["return_dict"]  # its default is True, the graph stands for False
+    del call["return_dict"]  # its default is True, the graph was captured with False
 
 
 def unknown_extra(call):
@@ -146,7 +146,7 @@ BAD_CALLS = [
 
 @needs_compiler
 @pytest.mark.parametrize("change", BAD_CALLS)
-def test_call_the_graph_was_not_made_for_is_refused(artifact, call, change):
+def test_call_outside_the_graphs_specification_is_refused(artifact, call, change):
     module = tiny()
     install.apply("tiny", module, [artifact], strict=True)
     change(call)
@@ -156,7 +156,7 @@ def test_call_the_graph_was_not_made_for_is_refused(artifact, call, change):
 
 @needs_compiler
 @pytest.mark.parametrize("change", [other_flag, flag_left_out, unknown_extra, too_many_frames])
-def test_refused_call_runs_eagerly_and_is_right(artifact, call, change, caplog):
+def test_refused_call_runs_eagerly_and_is_correct(artifact, call, change, caplog):
     module, plain = tiny(), tiny()
     install.apply("tiny", module, [artifact])
     change(call)
@@ -166,7 +166,7 @@ def test_refused_call_runs_eagerly_and_is_right(artifact, call, change, caplog):
         found, expected = (r["y"] if isinstance(r, dict) else r[0] for r in (found, expected))
         assert torch.equal(found, expected)
     assert install.counts(module) == {"eager": 2}
-    assert len([r for r in caplog.records if "runs eagerly" in r.message]) == 1  # told once, not at every call
+    assert len([r for r in caplog.records if "runs eagerly" in r.message]) == 1  # logged once, not at every call
 
 
 @needs_compiler
@@ -194,20 +194,20 @@ def test_autocast_and_gradients_run_eagerly(artifact, call):
 
 
 @needs_compiler
-def test_weights_are_shared_and_followed_when_they_move(artifact, call):
+def test_weights_are_shared_and_rebound_when_they_move(artifact, call):
     module, plain = tiny(), tiny()
     install.apply("tiny", module, [artifact], strict=True)
     module(**call)
-    module.layer.weight.data.mul_(2)  # in place: the graph reads the very same memory
+    module.layer.weight.data.mul_(2)  # in place: the graph reads the same memory
     plain.layer.weight.data.mul_(2)
     torch.testing.assert_close(module(**call), plain(**call), rtol=1e-5, atol=1e-6)
-    module.layer.weight.data = module.layer.weight.data * 2  # elsewhere: bound again
+    module.layer.weight.data = module.layer.weight.data * 2  # in new memory: rebound
     plain.layer.weight.data.mul_(2)
     torch.testing.assert_close(module(**call), plain(**call), rtol=1e-5, atol=1e-6)
 
 
 @needs_compiler
-def test_weights_that_were_cast_later_are_not_read_as_what_they_were(artifact, call):
+def test_weights_cast_later_are_not_read_with_their_old_dtype(artifact, call):
     module = tiny()
     install.apply("tiny", module, [artifact], strict=True)
     module(**call)
@@ -228,7 +228,7 @@ def test_two_modules_share_one_library_without_mixing_weights(artifact, call):
 
 
 @needs_compiler
-def test_concurrent_calls_do_not_disturb_each_other(artifact):
+def test_concurrent_calls_do_not_interfere(artifact):
     module, plain = tiny(), tiny()
     install.apply("tiny", module, [artifact], strict=True)
     inputs = [(torch.randn(2 + i % 7, 6), torch.rand(2 + i % 7)) for i in range(24)]
@@ -263,7 +263,7 @@ def test_first_fitting_graph_is_used(artifact, call):
 
 
 @needs_compiler
-def test_budget_of_pixels_is_kept(artifact, call):
+def test_pixel_budget_is_enforced(artifact, call):
     data = json.loads(json.dumps(artifact.metadata))
     data["inputs"]["budget_limit"] = 4 * 64 * 64
     module = tiny()
@@ -339,7 +339,7 @@ def test_unloadable_library_runs_eagerly(artifact, call, tmp_path):
 
 @needs_compiler
 def test_saved_graph_works_in_a_fresh_process(artifact, tmp_path):
-    """Non-persistent buffers and loose constants come along; nothing dies when the process has never compiled."""
+    """Non-persistent buffers and unregistered constants are saved too; a process that has never compiled can run it."""
     assert artifact.metadata["extras"]
     assert (artifact.path / CONSTANTS_NAME).is_file()
     assert "table" in artifact.metadata["constants"]
@@ -360,8 +360,8 @@ def test_saved_graph_works_in_a_fresh_process(artifact, tmp_path):
 
 
 @needs_compiler
-def test_graph_that_fails_while_it_runs_leaves_the_call_to_the_network(artifact, call, monkeypatch):
-    """As a library does when memory runs out: all it says is which of its functions failed."""
+def test_graph_that_fails_at_run_time_falls_back_to_the_network(artifact, call, monkeypatch):
+    """As a library does when memory runs out: it reports only which of its functions failed."""
     module, plain = tiny(), tiny()
     install.apply("tiny", module, [artifact])
 
@@ -382,10 +382,10 @@ def test_graph_that_fails_while_it_runs_leaves_the_call_to_the_network(artifact,
 
 
 @needs_compiler
-def test_remove_gives_the_module_its_forward_back(artifact, call):
+def test_remove_restores_the_modules_forward(artifact, call):
     module = tiny()
     install.apply("tiny", module, [artifact])
-    install.apply("tiny", module, [artifact])  # twice does not stack
+    install.apply("tiny", module, [artifact])  # applying twice does not stack
     assert module.forward.eager.__func__ is Tiny.forward
     install.remove(module)
     assert "forward" not in vars(module)
@@ -459,7 +459,7 @@ def test_unreadable_call_spec_is_an_error(damage):
         CallSpec.from_json(data)
 
 
-def test_size_ranges_check_themselves():
+def test_size_ranges_are_validated():
     assert SIZES.contains(4, 64, 128)
     assert not SIZES.contains(9, 64, 128)
     assert not replace(SIZES, max_pixels=64 * 64).contains(2, 64, 64)

@@ -1,4 +1,4 @@
-"""Eight-bit text weights: how near, how small, who shares what."""
+"""Eight-bit weights of the text encoder: accuracy, size, sharing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def relative(actual, expected):
     return float((actual.double() - expected.double()).norm() / expected.double().norm())
 
 
-def test_rounding_a_layer_costs_less_than_a_per_cent_at_any_magnitude():
+def test_rounding_error_of_a_layer_is_below_one_per_cent_at_any_magnitude():
     x = torch.randn(7, 512)
     for magnitude in (1e-6, 1.0, 1e4):
         layer = nn.Linear(512, 256)
@@ -39,7 +39,7 @@ def test_zero_rows_give_the_bias():
         assert torch.equal(Int8Linear(layer)(torch.randn(3, 8)), layer.bias.expand(3, 4))
 
 
-def test_small_text_encoder_is_near_and_leaves_the_original_alone(tiny_networks):
+def test_int8_text_encoder_is_close_and_leaves_the_original_alone(tiny_networks):
     before = {name: t.clone() for name, t in tiny_networks.text.encoder.state_dict().items()}
     small = shrink_text_encoder(tiny_networks)
     with torch.inference_mode():
@@ -58,7 +58,7 @@ def test_rounding_adds_little_to_bfloat16(tiny_config, tiny_networks):
         assert relative(small, tiny_networks.text("a red cup")) < 0.03
 
 
-def test_casting_leaves_whole_numbers_and_their_scales_alone(tiny_networks):
+def test_casting_leaves_int8_weights_and_scales_alone(tiny_networks):
     layer = Int8Linear(nn.Linear(16, 8))
     scale = layer.weight_inv_scale.clone()
     cast_weights(layer, torch.bfloat16)
@@ -67,7 +67,7 @@ def test_casting_leaves_whole_numbers_and_their_scales_alone(tiny_networks):
 
 
 def test_cold_worker_of_the_full_model_moves_at_most_13_gigabytes():
-    """Counted on networks without memory, laid out as on ZeroGPU: bfloat16, blocks in FP8, text in whole numbers."""
+    """Counted on meta tensors, laid out as on ZeroGPU: bfloat16, blocks in FP8, text encoder with or without int8."""
     networks = build_networks(FULL, "meta").to("meta", torch.bfloat16)
     sizes = {}
     for text_int8 in (False, True):

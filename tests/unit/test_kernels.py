@@ -1,4 +1,4 @@
-"""Our CUDA kernels, run as plain C++: sorting, lists, pictures, placing Gaussians."""
+"""The CUDA kernels, run as plain C++: sorting, tile lists, rasterization, projection."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def renderer(program, scene, cameras, background=(1.0, 1.0, 1.0), height=HEIGHT,
 
 @needs_compiler
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
-def test_kernels_draw_what_the_cpu_renderer_draws(program, degree):
+def test_kernels_agree_with_the_cpu_renderer(program, degree):
     scene, cameras = room_scene(3000, seed=degree, sh_degree=degree), room_cameras(2, HEIGHT, WIDTH)
     found = renderer(program, scene, cameras, (0.2, 0.5, 1.0)).render(slice(0, 2), want_depth=True)
     wanted = render(scene, cameras, HEIGHT, WIDTH, background=(0.2, 0.5, 1.0), want_depth=True)
@@ -48,10 +48,10 @@ def test_kernels_draw_what_the_cpu_renderer_draws(program, degree):
 
 
 @needs_compiler
-def test_a_batch_gives_what_its_views_give_alone(program, monkeypatch):
+def test_a_batch_equals_its_views_rendered_alone(program, monkeypatch):
     scene, cameras = room_scene(2000), room_cameras(3, HEIGHT, WIDTH)
     whole = renderer(program, scene, cameras).render(slice(0, 3), want_depth=False)
-    monkeypatch.setattr(splats, "MAX_HITS", 1)  # every view a group of its own
+    monkeypatch.setattr(splats, "MAX_HITS", 1)  # every view in its own group
     apart = renderer(program, scene, cameras).render(slice(0, 3), want_depth=False)
     alone = renderer(program, scene, cameras).render(slice(1, 2), want_depth=False)
     assert torch.equal(whole.rgb, apart.rgb)
@@ -60,7 +60,7 @@ def test_a_batch_gives_what_its_views_give_alone(program, monkeypatch):
 
 
 @needs_compiler
-def test_what_lies_behind_opaque_tiles_is_not_listed_and_not_missed(program, monkeypatch):
+def test_gaussians_behind_opaque_tiles_are_not_listed_and_the_result_is_unchanged(program, monkeypatch):
     scene, cameras = room_scene(4000, seed=5), room_cameras(2, HEIGHT, WIDTH)
     solid = replace(scene, scales=4 * scene.scales, opacities=scene.opacities.clamp(min=0.9))
     listed: list[int] = []
@@ -82,7 +82,7 @@ def test_what_lies_behind_opaque_tiles_is_not_listed_and_not_missed(program, mon
 
 
 @needs_compiler
-def test_broken_gaussians_are_left_out_and_transparent_ones_too(program):
+def test_non_finite_and_transparent_gaussians_are_left_out(program):
     scene, cameras = room_scene(2000), room_cameras(1, HEIGHT, WIDTH)
     bad = Gaussians(*(getattr(scene, n).clone() for n in ("means", "quats_wxyz", "scales", "opacities", "sh")))
     bad.means[0::10] = torch.nan
@@ -97,7 +97,7 @@ def test_broken_gaussians_are_left_out_and_transparent_ones_too(program):
 
 
 @needs_compiler
-def test_a_scene_nobody_sees_leaves_the_background(program):
+def test_a_scene_out_of_view_leaves_the_background(program):
     scene, cameras = room_scene(50), room_cameras(2, HEIGHT, WIDTH)
     behind = replace(scene, means=scene.means + torch.tensor([0.0, 0.0, 100.0]))
     found = renderer(program, behind, cameras, (0.25, 0.5, 0.75)).render(slice(0, 2), want_depth=True)
@@ -125,7 +125,7 @@ HIDDEN = -1
 
 
 @needs_compiler
-def test_rows_are_sorted_apart_and_hidden_keys_dropped(program):
+def test_rows_are_sorted_separately_and_hidden_keys_dropped(program):
     keys = torch.randint(2**31 - 1, (3, 9000), dtype=torch.int32, generator=torch.Generator().manual_seed(0))
     keys[0, ::3] = HIDDEN
     keys[1] = HIDDEN
@@ -159,7 +159,7 @@ def use_gsplat(*_):
 
 
 @pytest.mark.parametrize("why", ["gradients", "degree 4", "no kernels"])
-def test_gsplat_draws_what_the_kernels_do_not(monkeypatch, why):
+def test_gsplat_renders_what_the_kernels_do_not_support(monkeypatch, why):
     scene, views = room_scene(20), build_views(room_cameras(1, 32, 32), 32, 32, (1.0, 1.0, 1.0), 0.01, 1000.0)
     monkeypatch.setattr(cuda, "load_gsplat", use_gsplat)
     monkeypatch.setattr(cuda, "kernels_on", lambda device: "kernels" if why != "no kernels" else None)
@@ -171,7 +171,7 @@ def test_gsplat_draws_what_the_kernels_do_not(monkeypatch, why):
         cuda.render(scene, views, want_depth=False)
 
 
-def test_kernels_that_cannot_be_had_are_told_once(monkeypatch, caplog):
+def test_unavailable_kernels_are_logged_once(monkeypatch, caplog):
     monkeypatch.setattr(programs, "CudaProgram", use_gsplat)
     programs._program_on.cache_clear()
     assert [programs.kernels_on(torch.device("cuda", 7)) for _ in range(2)] == [None, None]
@@ -180,7 +180,7 @@ def test_kernels_that_cannot_be_had_are_told_once(monkeypatch, caplog):
     programs._program_on.cache_clear()
 
 
-def test_an_unknown_architecture_is_a_sentence():
+def test_an_unknown_architecture_gives_one_sentence():
     pytest.importorskip("cuda.bindings")
     with pytest.raises(DependencyError, match="sm_1"):
         compiled("sm_1")
@@ -207,7 +207,7 @@ def test_kernels_compile_without_a_gpu(arch):
     assert set(names) == set(KERNELS)
 
 
-def test_preparing_keeps_nvrtc_out_of_a_process_that_is_going_to_be_forked():
+def test_preparing_keeps_nvrtc_out_of_a_process_that_will_fork():
     """NVRTC initialises CUDA: a worker forked from such a process cannot use the GPU."""
     pytest.importorskip("cuda.bindings")
     program = """

@@ -46,7 +46,7 @@ def assert_at(camera: Cameras, key: Keyframe) -> None:
 
 @laws
 @given(key_lists, modes, st.booleans(), st.integers(1, 4))
-def test_every_key_is_passed(keys: list[Keyframe], mode: str, loop: bool, parts: int) -> None:
+def test_paths_pass_through_every_key(keys: list[Keyframe], mode: str, loop: bool, parts: int) -> None:
     stops = [*keys, keys[0]] if loop else keys
     cameras = path(keys, (len(stops) - 1) * parts + 1, mode=mode, loop=loop)
     for number, key in enumerate(stops):
@@ -64,7 +64,7 @@ def test_paths_are_finite_and_unit(keys: list[Keyframe], mode: str, loop: bool, 
 
 @laws
 @given(key_lists, st.booleans())
-def test_the_lens_never_goes_beyond_its_keys(keys: list[Keyframe], loop: bool) -> None:
+def test_the_field_of_view_stays_within_that_of_the_keys(keys: list[Keyframe], loop: bool) -> None:
     angles = fov_y_deg(path(keys, 60, loop=loop).intrinsics)
     wanted = [60.0 if key.fov_y_deg is None else key.fov_y_deg for key in keys]
     assert min(wanted) - 1e-3 <= float(angles.min())
@@ -112,7 +112,7 @@ def test_splines_are_smooth_at_keys_where_lines_turn_sharply() -> None:
     assert float((sharp[399] - sharp[400]).abs().max()) > 0.9
 
 
-def test_turning_is_smooth_at_keys() -> None:
+def test_rotation_is_smooth_at_keys() -> None:
     quats = path([A, B, C], 801).quats_wxyz.double()
     steps = (quats[1:] - quats[:-1]) * 400
     torch.testing.assert_close(steps[399], steps[400], atol=0.02, rtol=0)
@@ -126,13 +126,13 @@ def test_coincident_keys_hold_the_camera_still(first: Keyframe, held: Keyframe, 
     torch.testing.assert_close(still.c2w, still.c2w[:1].expand(11, 4, 4), atol=2e-6, rtol=0)
 
 
-def test_all_keys_alike_make_a_path_that_stands_still() -> None:
+def test_identical_keys_make_a_static_path() -> None:
     for mode in ("spline", "linear"):
         cameras = path([C, C, C], 12, mode=mode, loop=True)
         assert_at(cameras[7], C)
 
 
-def test_two_keys_make_a_straight_even_line() -> None:
+def test_two_keys_make_a_straight_line_at_constant_speed() -> None:
     cameras = path([A, B], 11)
     expected = torch.linspace(0, 1, 11)
     torch.testing.assert_close(cameras.positions[:, 0], expected)
@@ -140,12 +140,12 @@ def test_two_keys_make_a_straight_even_line() -> None:
     torch.testing.assert_close(turned, 0.4 * expected)
 
 
-def test_a_short_stretch_between_long_ones_is_not_overshot() -> None:
+def test_a_short_segment_between_long_ones_is_not_overshot() -> None:
     keys = [Keyframe((x, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0)) for x in (0.0, 5.0, 5.1, 10.0)]
     assert bool((path(keys, 400).positions[:, 0].diff() > 0).all())
 
 
-def test_signs_of_quaternions_mean_nothing() -> None:
+def test_quaternion_signs_do_not_matter() -> None:
     flipped = Keyframe(B.position, tuple(-v for v in B.quat_wxyz))
     torch.testing.assert_close(path([A, flipped, C]).c2w, path([A, B, C]).c2w)
 
@@ -168,6 +168,6 @@ def test_signs_of_quaternions_mean_nothing() -> None:
         ([A, Keyframe((0, 0, 0), (1, 0, 0, 0), "60")], {}, "keyframe 1: field of view must be a number"),
     ],
 )
-def test_wrong_keys_are_refused_by_number(keys: list, options: dict, words: str) -> None:
+def test_invalid_keys_are_refused_by_number(keys: list, options: dict, words: str) -> None:
     with pytest.raises(TrajectoryError, match=words):
         path(keys, **options)

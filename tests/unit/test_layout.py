@@ -1,4 +1,4 @@
-"""Guards of the layout: which part may import which, what is public, and what `import flashworld` may not pull in."""
+"""Rules of the layout: which package may import which, what is public, and what `import flashworld` may not pull in."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_private_modules_and_names_stay_in_their_package(path: Path):
 
 
 @pytest.mark.parametrize("path", python_files("aot"), ids=name_of)
-def test_compiling_knows_no_command_line_and_no_benchmark(path: Path):
+def test_compiling_imports_no_command_line_and_no_benchmark(path: Path):
     modules = imported_modules(path)
     assert not [m for m in modules if m.split(".")[0] == "benchmarks"]
     if "cli" not in path.parts and path.name != "__main__.py":
@@ -102,7 +102,7 @@ def test_compiling_knows_no_command_line_and_no_benchmark(path: Path):
 
 
 @pytest.mark.parametrize("path", python_files("flashworld", "aot", "ui", "benchmarks"), ids=name_of)
-def test_insides_of_other_packages_are_reached_through_compat_modules(path: Path):
+def test_private_modules_of_other_packages_are_used_only_in_compat_modules(path: Path):
     if not path.stem.endswith("_compat"):
         assert not [m for m in imported_modules(path) if any(f"{m}.".startswith(f"{inside}.") for inside in INSIDES)]
 
@@ -144,7 +144,7 @@ def test_only_public_modules_are_imported_from_outside_their_package(path: Path)
 @pytest.mark.parametrize(
     "path", [p.parent for p in python_files("flashworld", "aot") if p.name == "__init__.py"], ids=name_of
 )
-def test_what_a_package_calls_public_is_there(path: Path):
+def test_public_names_of_packages_exist(path: Path):
     package = ".".join(path.relative_to(ROOT).parts)
     if package == "flashworld":  # resolved on first access, see test_import_flashworld_is_light
         return

@@ -1,4 +1,4 @@
-"""Lenses of `transforms.json`: which level counts, which fields are used, and what is refused by name."""
+"""Lenses of `transforms.json`: which level takes precedence, which fields are used, and what is refused by name."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ def lens_px(top: dict, frame: dict | None = None) -> list[float]:
     return lens.tolist()
 
 
-def test_vertical_angle_alone_counts():
+def test_vertical_angle_alone_is_used():
     focal = 240 / math.tan(0.25)
     assert lens_px({"camera_angle_y": 0.5, **SIZED}) == pytest.approx([focal, focal, 352, 240], rel=1e-5)
 
 
-def test_both_angles_count():
+def test_both_angles_are_used():
     wanted = [352 / math.tan(0.5), 240 / math.tan(0.5), 352, 240]
     assert lens_px({"camera_angle_x": 1.0, "camera_angle_y": 1.0, **SIZED}) == pytest.approx(wanted, rel=1e-5)
 
 
-def test_degrees_of_instant_ngp_count():
+def test_instant_ngp_angles_in_degrees_are_used():
     wanted = [352 / math.tan(math.radians(20)), 240 / math.tan(math.radians(15)), 352, 240]
     assert lens_px({"x_fov": 40, "y_fov": 30.0, **SIZED}) == pytest.approx(wanted, rel=1e-5)
     assert lens_px({"fl_y": 500, **SIZED}) == pytest.approx([500, 500, 352, 240])
 
 
-def test_own_lens_of_a_frame_wins_whole():
+def test_a_frames_lens_replaces_the_shared_one_entirely():
     top = {"fl_x": 300, "fl_y": 310, "cx": 300, "cy": 200, **SIZED}
     focal = 352 / math.tan(0.25)
     assert lens_px(top, {"camera_angle_x": 0.5}) == pytest.approx([focal, focal, 352, 240], rel=1e-5)
@@ -55,7 +55,7 @@ def test_own_lens_of_a_frame_wins_whole():
     assert lens_px(top, {"fl_x": 150, **half}) == pytest.approx([300, 300, 352, 240])
 
 
-def test_lens_of_an_unknown_name_is_refused_and_none_at_all_is_told():
+def test_unknown_camera_model_is_refused_and_a_missing_lens_is_reported():
     for level in ((({"fov": 50}, None)), (({}, {"fx": 300}))):
         with pytest.raises(TrajectoryError, match=r"camera 0: lens field (fov|fx) is not known, expected one of fl_x"):
             read(*level)
@@ -80,11 +80,11 @@ def test_fisheye_and_panorama_are_refused_however_flagged(flag, level):
         read({**top, **flag} if level == "top" else top, flag if level == "frame" else None)
 
 
-def test_flags_that_say_no_and_lower_case_models_are_read():
+def test_false_flags_and_lower_case_models_are_read():
     read({"fl_x": 300, "is_fisheye": False, "camera_model": "opencv", **SIZED})
 
 
-def test_strong_distortion_is_told_and_weak_is_not():
+def test_strong_distortion_is_reported_and_weak_is_not():
     assert read({"fl_x": 300, "k1": 0.01, "k2": -0.02, **SIZED}).notes == ()
     (note,) = read({"fl_x": 300, "k1": -0.3, "k2": 0.01, "p1": 0.05, **SIZED}).notes
     assert note == "lens distortion is ignored (k1 = -0.3, p1 = 0.05): cameras are treated as pinholes"
@@ -92,7 +92,7 @@ def test_strong_distortion_is_told_and_weak_is_not():
         read({"fl_x": 300, "k1": "strong", **SIZED})
 
 
-def test_fields_that_do_not_agree_are_told():
+def test_conflicting_fields_are_reported():
     (note,) = read({"fl_x": 300, "camera_angle_x": 0.5, **SIZED}).notes
     assert note == "fl_x and camera_angle_x disagree: using fl_x"
     assert read({"fl_x": 300, "camera_angle_x": 2 * math.atan(352 / 300), **SIZED}).notes == ()

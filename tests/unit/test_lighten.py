@@ -1,4 +1,4 @@
-"""Light scenes: a stated count, and a picture that stays what it was."""
+"""Light scenes: the requested count, and an almost unchanged picture."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VIEWS = room_cameras(3, 48, 64)
 
 
 def doubled(scene: Gaussians) -> Gaussians:
-    """Every Gaussian twice, a hair apart, each with half of what they paint."""
+    """Every Gaussian twice, slightly apart, each with half the opacity."""
     near = Gaussians(scene.means + 1e-4, scene.quats_wxyz, scene.scales, scene.opacities / 2, scene.sh)
     half = Gaussians(scene.means, scene.quats_wxyz, scene.scales, scene.opacities / 2, scene.sh)
     fields = ("means", "quats_wxyz", "scales", "opacities", "sh")
@@ -42,7 +42,7 @@ def test_a_small_scene_stays_as_it_is():
     assert lighten(scene, 100, VIEWS) is scene
 
 
-def test_merging_beats_leaving_out():
+def test_merging_beats_pruning():
     scene = doubled(room_scene(2000))
     light = psnr_along(scene, lighten(scene, 2000, VIEWS), VIEWS, 48, 64)
     assert light > 2 + psnr_along(scene, prune_to_count(scene, 2000, VIEWS), VIEWS, 48, 64)

@@ -1,4 +1,4 @@
-"""`docs/limits.md` says what the code does: every constant, every limit, every sentence."""
+"""`docs/limits.md` agrees with the code: every constant, every limit, every message."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def written() -> str:
     return TARGET.read_text(encoding="utf-8")
 
 
-def test_every_sentence_in_the_file_is_what_a_refusal_says(rows, written):
+def test_every_message_in_the_file_is_that_of_a_refusal(rows, written):
     for row in rows:
         line = f"| {cell(row.what)} | {cell(row.limit)} | {code(sentence_of(row))} |"
         assert line in written, f"run `python -m docs.make_limits`: {line}"
 
 
-def test_what_lies_at_the_limit_is_accepted(rows):
+def test_values_at_the_limit_are_accepted(rows):
     for row in rows:
         if row.accept is not None:
             row.accept()
@@ -70,13 +70,13 @@ INPUT_MODULES = (
     "trajectories/files", "io/images/pixels",
 )  # fmt: skip
 INSIDE_PYTHON = (
-    "video must be VideoSettings",  # a type of this project, put together wrongly
+    "video must be VideoSettings",  # a type of this project, constructed wrongly
     "cameras must be one a frame",
     "picture in a request must be uint8",
-    "SPZ positions must fit 24 bits",  # of a writer: nothing that comes in
+    "SPZ positions must fit 24 bits",  # from a writer, not about input
     " decode",  # only where warnings are errors; the size is refused first
-    "the COLMAP model cannot be read",  # a system's error
-    "the file ends in the middle of its Gaussians",  # cut off while it is read
+    "the COLMAP model cannot be read",  # an operating-system error
+    "the file ends in the middle of its Gaussians",  # truncated while it is read
 )
 REFUSING = {
     "InputError",
@@ -91,7 +91,7 @@ REFUSING = {
 
 
 def refusals(module: str) -> list[str]:
-    """The longest plain piece of every sentence that a module refuses with."""
+    """The longest literal part of every refusal message of a module."""
     tree = ast.parse((ROOT / "flashworld" / f"{module}.py").read_text(encoding="utf-8"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") in REFUSING]
     found = []
