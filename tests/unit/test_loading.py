@@ -1,4 +1,4 @@
-"""Weights: what fits is loaded bit by bit, whatever does not is refused in words."""
+"""Weights: a matching checkpoint loads bit-exactly, any other is refused with a clear message."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def published(golden_dir, tmp_path_factory):
 
 @pytest.fixture
 def copy(published, tmp_path):
-    """The same, to be spoilt."""
+    """A copy to damage."""
     config, wan, checkpoint = published
     shutil.copytree(wan, tmp_path / "wan")
     shutil.copy(checkpoint, tmp_path / "model.ckpt")
@@ -67,7 +67,7 @@ def resave(checkpoint, change):
     torch.save(data, checkpoint)
 
 
-def test_every_tensor_arrives_bit_by_bit(published, golden_dir):
+def test_every_tensor_is_loaded_bit_exactly(published, golden_dir):
     networks = load(published)
     weights = load_file(golden_dir / "weights.safetensors")
     expected = {f"transformer.{n}": t for n, t in part_of(weights, "transformer.").items()}
@@ -117,7 +117,7 @@ def test_a_check_reports_what_is_there(published, converted):
     assert report.tensors == len(states(load(published))) - len(ROPE_BUFFERS)
 
 
-def test_a_tampered_shard_is_found_by_its_hash(converted, tmp_path):
+def test_a_tampered_shard_is_detected_by_its_hash(converted, tmp_path):
     folder = shutil.copytree(converted, tmp_path / "model")
     shard = sorted(folder.glob("weights-*"))[1]
     data = bytearray(shard.read_bytes())
@@ -157,7 +157,7 @@ def test_a_damaged_folder_is_refused(converted, tmp_path, name):
     assert "\n" not in str(caught.value)
 
 
-def test_a_shard_header_that_lies_is_refused(converted, tmp_path):
+def test_a_false_shard_header_is_refused(converted, tmp_path):
     folder = shutil.copytree(converted, tmp_path / "model")
     shard = sorted(folder.glob("weights-*"))[0]
     tensors = load_file(shard)
@@ -169,7 +169,7 @@ def test_a_shard_header_that_lies_is_refused(converted, tmp_path):
         load_networks(folder)
 
 
-def test_differences_are_told_readably(copy):
+def test_differences_are_reported_readably(copy):
     def change(data):
         part = data["transformer"]
         part["proj_out.weight"] = part["proj_out.weight"][:-1]
@@ -188,7 +188,7 @@ def test_differences_are_told_readably(copy):
         assert part in message
 
 
-def test_long_differences_are_cut_short():
+def test_long_lists_of_differences_are_truncated():
     with pytest.raises(CheckpointError, match=r"9 missing \(a0, a1, a2, \.\.\.\)"):
         require_same({f"a{i}": () for i in range(9)}, {}, "x")
 
@@ -241,13 +241,13 @@ def test_damaged_wan_files_are_refused(copy, name):
         load(copy)
 
 
-def test_heads_that_are_split_otherwise_are_refused(copy):
+def test_other_head_sizes_are_refused(copy):
     edit(copy[1] / "text_encoder/config.json", num_heads=2, d_kv=16)
     with pytest.raises(CheckpointError, match="text encoder: d_kv must be 8, got 16"):
         load(copy)
 
 
-def test_an_index_that_leaves_its_folder_is_refused(copy):
+def test_an_index_pointing_outside_its_folder_is_refused(copy):
     edit(copy[1] / "text_encoder/model.safetensors.index.json", weight_map={"shared.weight": "../../x"})
     with pytest.raises(CheckpointError, match="beside it"):
         load(copy)
@@ -261,7 +261,7 @@ def test_an_unknown_source_is_refused(source, tmp_path):
         model_config(tmp_path / source)
 
 
-def test_converting_never_overwrites_or_leaves_halves(published, converted, tmp_path):
+def test_converting_never_overwrites_or_leaves_partial_files(published, converted, tmp_path):
     config, wan, checkpoint = published
     with pytest.raises(WriteError, match="empty folder"):
         convert_weights(checkpoint, converted, wan=wan, config=config)
@@ -278,7 +278,7 @@ def test_converting_never_overwrites_or_leaves_halves(published, converted, tmp_
     assert not list((tmp_path / "out").iterdir())
 
 
-def test_the_packaged_manifest_is_what_the_full_networks_want():
+def test_the_packaged_manifest_matches_the_full_networks():
     modules = build_networks(FULL, "meta").modules
     manifest = {
         part: {n: torch.empty(s, device="meta") for n, s in rows.items()} for part, rows in full_manifest().items()

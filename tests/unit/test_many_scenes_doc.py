@@ -1,4 +1,4 @@
-"""`docs/many_scenes.md` is true: its commands run (`test_documents` parses the others), its manifest loads, its table of columns is the code's."""
+"""`docs/many_scenes.md` is correct: its commands run (`test_documents` parses the others), its manifest loads, its table of columns is the code's."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_the_manifest_loads(sandbox):
     assert kitchen.path.params["angle_deg"] == 20 and garden.seed == 7
 
 
-def test_columns_and_results_are_those_of_the_code():
+def test_columns_and_results_match_the_code():
     table = PAGE.partition("| Column |")[2].partition("\n\n")[0]
     named = [name for line in re.findall(r"^\| (`.*?) \|", table, re.M) for name in re.findall(r"`(\w+)`", line)]
     assert sorted(named) == sorted(COLUMNS)

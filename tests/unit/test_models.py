@@ -101,7 +101,7 @@ def test_full_text_encoder_has_umt5_xxls_size(full_networks):
     assert parameters(full_networks.modules["text_encoder"]) == 5_680_910_336
 
 
-def test_cutting_time_twice_is_cutting_it_once(tiny_networks):
+def test_reduction_to_still_frames_is_idempotent(tiny_networks):
     state = tiny_networks.vae_encoder.state_dict()
     again = still_frame_state(state)
     assert all(again[name] is state[name] or torch.equal(again[name], state[name]) for name in state)
@@ -112,7 +112,7 @@ def test_cutting_time_twice_is_cutting_it_once(tiny_networks):
 
 @settings(max_examples=12, deadline=None)
 @given(st.sampled_from([(8, 8, False), (16, 8, False), (8, 8, True)]), st.integers(1, 4), st.integers(1, 4))
-def test_up_shortcut_is_diffusers(case, rows, columns):
+def test_up_shortcut_matches_diffusers(case, rows, columns):
     from diffusers.models.autoencoders.autoencoder_kl_wan import DupUp3D
 
     channels, out, time = case
@@ -122,7 +122,7 @@ def test_up_shortcut_is_diffusers(case, rows, columns):
 
 
 @pytest.mark.parametrize(("channels", "out", "time"), [(8, 8, False), (8, 16, True)])
-def test_down_shortcut_is_diffusers(channels, out, time):
+def test_down_shortcut_matches_diffusers(channels, out, time):
     from diffusers.models.autoencoders.autoencoder_kl_wan import AvgDown3D
 
     block = DownBlock(channels, out, 1, downsample=True, downsample_time=time)
@@ -133,7 +133,7 @@ def test_down_shortcut_is_diffusers(channels, out, time):
     torch.testing.assert_close(block(x), theirs[:, :, 0])
 
 
-def test_channel_norm_is_diffusers_and_keeps_zeros():
+def test_channel_norm_matches_diffusers_and_keeps_zeros():
     from diffusers.models.autoencoders.autoencoder_kl_wan import WanRMS_norm
 
     ours, theirs = ChannelNorm(8), WanRMS_norm(8)
@@ -178,7 +178,7 @@ def test_scene_is_ordered_by_frame_point_row_column(tiny_networks, decoder_input
 
 
 def test_random_decoder_makes_gaussians_about_a_pixel_wide(tiny_networks, decoder_inputs, cameras):
-    """As before training; what rendering them costs depends on it."""
+    """As before training; the cost of rendering depends on it."""
     with torch.inference_mode():
         scene = tiny_networks.gaussian_decoder.gaussians(*decoder_inputs, cameras)
     distance = (scene.means.unflatten(0, (FRAMES, -1)) - cameras.positions[:, None]).norm(dim=-1)
@@ -187,7 +187,7 @@ def test_random_decoder_makes_gaussians_about_a_pixel_wide(tiny_networks, decode
     assert 0.5 < float((scene.scales / pixel[:, None]).median()) < 2
 
 
-def test_encoding_a_batch_is_encoding_one_by_one(tiny_networks):
+def test_encoding_a_batch_equals_encoding_one_by_one(tiny_networks):
     images = torch.rand(FRAMES, 3, 64, 96) * 2 - 1
     with torch.inference_mode():
         together = tiny_networks.vae_encoder(images)
@@ -232,7 +232,7 @@ def test_bfloat16_stays_near_float32(tiny_config, tiny_networks, denoiser_inputs
 
 
 def test_random_text_encoder_of_full_depth_does_not_magnify_rounding(tiny_config):
-    """Otherwise no comparison of two ways to compute it says anything; 24 layers with heads of 64, narrow beside them."""
+    """Otherwise no comparison of two ways to compute it is meaningful; 24 layers with heads of 64, otherwise narrow."""
     text = replace(tiny_config.text, d_model=128, d_kv=FULL.text.d_kv, num_layers=FULL.text.num_layers, num_heads=2)
     half = random_networks(replace(tiny_config, text=text), dtype=torch.bfloat16).text.reader
     exact = copy.deepcopy(half).float()

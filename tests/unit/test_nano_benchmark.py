@@ -1,4 +1,4 @@
-"""The benchmark's own yardsticks: right on the truth, right on things whose score is known, strict otherwise."""
+"""The benchmark's metrics: perfect on ground truth, correct where the score is known, strict otherwise."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def truth_of(trial) -> Views:
     return Views(trial.rgb, trial.depth.nan_to_num(SKY_DISTANCE), torch.ones_like(trial.depth))
 
 
-def test_the_truth_is_perfect(trial):
+def test_ground_truth_scores_perfectly(trial):
     views = truth_of(trial)
     assert all(psnr(a, b) > 99 for a, b in zip(views.rgb, trial.rgb, strict=True))
     for errors in depth_errors(views, trial.depth):
         assert float(errors.max()) < 1e-6
 
 
-def test_depth_errors_know_scale_and_holes(trial):
+def test_depth_errors_account_for_scale_and_holes(trial):
     views = truth_of(trial)
     doubled, aligned = depth_errors(dataclasses.replace(views, depth=views.depth * 2), trial.depth)
     assert float(doubled.median()) == pytest.approx(1.0) and float(aligned.max()) < 1e-5
@@ -58,7 +58,7 @@ def test_depth_errors_know_scale_and_holes(trial):
     assert bool((nothing == 1).all())
 
 
-def test_consistency_is_high_for_the_truth_and_low_for_wrong_depth(trial):
+def test_consistency_is_high_for_ground_truth_and_low_for_wrong_depth(trial):
     views, pairs = truth_of(trial), [(0, 6), (6, 0)]
     right, share = consistency(views, trial.all_cameras, pairs)
     wrong, _ = consistency(dataclasses.replace(views, depth=views.depth * 1.5), trial.all_cameras, pairs)
@@ -98,7 +98,7 @@ def test_hsv_agrees_with_the_standard_library():
     assert {name for name in (*GROUNDS, *WALLS) if MATERIALS[name].colour} <= set(BANDS)
 
 
-def test_the_truth_fulfils_its_captions_and_other_worlds_do_not(atlas):
+def test_ground_truth_matches_its_captions_and_other_worlds_do_not(atlas):
     asked, shown = [], []
     for seed in range(FIRST_CAPTION_SEED, FIRST_CAPTION_SEED + 40):
         statements, view = expected(sample_spec(seed, 0.0), atlas, HEIGHT, WIDTH)

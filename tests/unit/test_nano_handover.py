@@ -33,7 +33,7 @@ def learner() -> Learner:
 
 
 @torch.no_grad()
-def test_decoder_reads_features_as_it_read_latents_and_no_longer_hears_noise(learner):
+def test_decoder_reads_features_as_it_read_latents_and_ignores_noise(learner):
     decoder, vae = learner.modules["gaussian_decoder"], learner.config.vae
     latents = torch.randn(1, vae.z_dim, ROWS, COLUMNS)
     mean, std = (torch.tensor(v)[:, None, None] for v in (vae.latents_mean, vae.latents_std))

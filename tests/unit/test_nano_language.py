@@ -1,4 +1,4 @@
-"""What nano understands: sentences as people write them to scenes, and scenes to nano's own sentences and tokens."""
+"""Nano's language: free text to scene descriptions, and scene descriptions to captions and tokens."""
 
 from __future__ import annotations
 
@@ -82,14 +82,14 @@ def test_paraphrases_differ_and_repeat():
         ("!!! 42", (), ()),
     ],
 )  # fmt: skip
-def test_words_people_try(text, phrases, unknown):
+def test_common_prompts_are_understood(text, phrases, unknown):
     found = understood(text)
     assert (found.phrases, found.unknown) == (phrases, unknown)
 
 
 @pytest.mark.parametrize("word", ["sofa", "tree", "house", "mountain", "lake", "road", "night", "sunset", "forest", "village",
                                   "beach", "desert", "snow", "fog", "window", "river", "chair", "lamp", "kitchen", "castle"])  # fmt: skip
-def test_common_words_are_understood_or_told(word):
+def test_common_words_are_understood_or_reported(word):
     found = understood(f"a {word}")
     assert bool(found.phrases) != bool(found.unknown), (word, found)
 
@@ -104,20 +104,20 @@ def test_every_synonym_means_its_choice():
                 assert (category, choice) in lexicon()[text], (text, choice)
 
 
-def test_no_phrase_means_two_things_of_a_kind():
+def test_no_phrase_has_two_meanings_in_a_category():
     for text, meanings in lexicon().items():
         categories = [category for category, _ in meanings]
         assert len(set(categories)) == len(categories), (text, meanings)
 
 
-def test_unsaid_things_have_defaults_and_places_of_their_own():
+def test_unspecified_attributes_have_defaults_and_distinct_places():
     found = understood("a ball, a cube, a cone, a tree, a table, a hut")
     assert len({thing.place for thing in found.scene.things}) == MAX_THINGS
     assert understood("a ball").scene == understood("a medium plain red ball in the middle in front").scene
     assert "a further ball" in understood("six cubes and a ball").unknown
 
 
-def test_a_place_belongs_to_the_thing_beside_it():
+def test_a_place_applies_to_the_object_next_to_it():
     scene = understood("a red ball on the left and on the right a blue cube").scene
     assert {(t.shape, t.colour, t.column) for t in scene.things} == {("ball", "red", "left"), ("cube", "blue", "right")}
 
@@ -153,6 +153,6 @@ def test_any_text_can_be_encoded(prompt):
     assert bool(embedding.isfinite().all())
 
 
-def test_strange_words_change_nothing(tokenizer):
+def test_unknown_words_change_nothing(tokenizer):
     assert nano_prompt("a Shimmering RED ball,  on GRASS") == nano_prompt("a red ball on grass")
     assert nano_prompt("qwertz") == ""

@@ -48,7 +48,7 @@ def states(networks) -> dict[str, torch.Tensor]:
 
 
 def rewrite(folder, change=None, **metadata):
-    """Write the weights file again with other tensors or metadata, the hashes as they were."""
+    """Rewrite the weights file with other tensors or metadata, leaving the hashes unchanged."""
     path = folder / WEIGHTS_NAME
     with safe_open(path, "pt") as file:
         head = {"flashworld": json.dumps(json.loads(file.metadata()["flashworld"]) | metadata)}

@@ -53,7 +53,7 @@ def losses(folder, stage, name):
 
 @pytest.fixture
 def one_easy_problem(monkeypatch):
-    """One fixed world and path a picture size, pictures as the only condition: what is left to do is to overfit."""
+    """One fixed world and path per picture size, with pictures as the only condition, so that training overfits."""
     monkeypatch.setattr(settings, "LOG_EVERY", STEPS // 4)
     monkeypatch.setattr(settings, "PICTURE_FRAMES", {3: 1.0})
     monkeypatch.setattr(settings, "PICTURE_CONDITIONS", {"image": 1.0, "both": 0.0})
@@ -74,7 +74,7 @@ def test_training_lowers_both_losses_and_resumes(tmp_path):
     common = ["--minutes", "20", "--autoencoder-minutes", "10", "--tiny", "--workers", "1", "--shares", "1", "0", "0",
               "--first-steps", "0"]  # fmt: skip
     trained = train.main(["--out", str(first), "--max-steps", str(STEPS), *common], soft_splat)
-    # Stage 2 starts with a transformer that hands the picture on, so that its pictures improve slowly at first.
+    # Stage 2 starts with a transformer that passes the picture through, so that its pictures improve slowly at first.
     for stage, name, share in (
         ("autoencoder", "picture", 0.8), ("autoencoder", "depth", 0.8),
         ("generator", "picture", 0.95), ("generator", "depth", 0.8),
@@ -93,7 +93,7 @@ def test_training_lowers_both_losses_and_resumes(tmp_path):
             torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-6)
 
 
-def test_batched_loop_equals_the_loop_of_inference():
+def test_batched_loop_equals_the_inference_loop():
     networks = random_networks(TINY, seed=3)
     model = Computing(TINY, networks.modules, torch.float32)
     height, width, frames = 32, 64, 3

@@ -1,4 +1,4 @@
-"""Procedural worlds: functions of their seed, seen the same alone or in a batch, with depth that obeys their geometry."""
+"""Procedural worlds: deterministic in their seed, rendered the same alone or in a batch, with depth that agrees with their geometry."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def fields_of(worlds: WorldBatch) -> list[torch.Tensor]:
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 2**31))
-def test_a_seed_is_a_world(seed):
+def test_a_seed_determines_the_world(seed):
     assert sample_spec(seed) == sample_spec(seed)
     first, again, other = (fields_of(build_world(sample_spec(s))) for s in (seed, seed, seed + 1))
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
@@ -61,14 +61,14 @@ def test_a_seed_is_a_world(seed):
 
 
 @pytest.mark.parametrize("layout", [LANDSCAPE, PORTRAIT])
-def test_under_an_exact_layout_words_alone_fix_the_world(layout):
+def test_under_an_exact_layout_the_text_determines_the_world(layout):
     for seed in range(20):
         spec = sample_spec(seed, 0.0)
         first, again = (build_world(dataclasses.replace(spec, seed=s), layout) for s in (seed, seed + 1))
         assert all(torch.equal(a, b) for a, b in zip(fields_of(first), fields_of(again), strict=True))
 
 
-def test_every_thing_is_made_whole_and_known_by_its_owner():
+def test_every_object_is_built_and_marked_as_owner_of_its_solids():
     for seed in range(200):
         spec = sample_spec(seed, 0.0)
         owners = build_world(spec, LANDSCAPE).owner[0]
@@ -95,7 +95,7 @@ def test_benchmark_seeds_are_not_training_seeds():
     assert SEEDS.stop <= SEEDS_TRAINING
 
 
-def test_worlds_together_look_as_they_do_alone(atlas):
+def test_worlds_in_a_batch_render_as_they_do_alone(atlas):
     specs = [sample_spec(seed) for seed in range(6)]
     together = build_worlds(specs, atlas.first_picture, 16, FREE)
     cameras = concatenate([camera_of(build_world(spec), 24, 36) for spec in specs])
@@ -157,7 +157,7 @@ def test_depth_is_along_the_optical_axis(height, width):
     depth, surface = surfaces(world, camera, height, width)
     ray_distance, _ = nearest(world, camera, height, width)
     assert bool((depth[surface >= 0] <= ray_distance[surface >= 0] + 1e-6).all())
-    # back through a pinhole written out once more
+    # unprojected by an independent pinhole model
     fx, fy, cx, cy = camera.intrinsics[0] * torch.tensor([width, height, width, height])
     v, u = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     local = torch.stack([(u - cx) / fx * depth, -(v - cy) / fy * depth, -depth], -1)
@@ -178,7 +178,7 @@ def test_a_wider_picture_shows_the_same_middle(atlas):
 
 
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_a_trial_is_a_function_of_its_seed_and_stays_clear(atlas, height, width):
+def test_a_trial_is_deterministic_and_keeps_its_distance_from_surfaces(atlas, height, width):
     first, again = (make_trial(5, atlas, frames=4, height=height, width=width) for _ in range(2))
     assert torch.equal(first.rgb, again.rgb) and first.path in dict(PATHS)
     assert first.rgb.shape == (7, height, width, 3) and first.depth.shape == (7, height, width)

@@ -13,13 +13,13 @@ from flashworld.models.padded import PaddedConv, pad_convolutions, padded_channe
 @pytest.mark.parametrize(
     ("channels", "more"), [((12, 160), (4, 32)), ((160, 160), (0, 32)), ((640, 96), (0, 32)), ((160, 320), (0, 0))]
 )
-def test_channels_of_the_full_model_are_filled_up_where_it_pays(channels, more):
+def test_channels_of_the_full_model_are_padded_where_it_pays(channels, more):
     assert padded_channels(nn.Conv2d(*channels, 3, device="meta")) == more
 
 
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("bias", [True, False])
-def test_padded_convolution_is_the_plain_one(stride, bias):
+def test_padded_convolution_equals_the_plain_one(stride, bias):
     conv = nn.Conv2d(5, 7, 3, stride=stride, padding=1, bias=bias)
     x = torch.randn(2, 5, 8, 6)
     padded = PaddedConv(conv)

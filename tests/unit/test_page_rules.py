@@ -13,18 +13,18 @@ from ui.parts.result import landing, stale_html
 
 
 @pytest.mark.parametrize(("sent", "taken"), [(9999, 40), (-3, 5), (7, 7), (None, 5), (math.nan, 5), (math.inf, 40)])
-def test_slider_takes_what_lies_beyond_an_end_as_that_end(sent, taken):
+def test_slider_clamps_numbers_to_its_range(sent, taken):
     assert Slider(5, 40, 10, step=1).preprocess(sent) == taken
 
 
-def test_result_stays_in_the_chosen_tab_and_goes_else_to_where_it_is_best_seen(tmp_path):
+def test_result_stays_in_the_chosen_tab_or_opens_in_the_most_suitable_one(tmp_path):
     with_scene = PlainSource(None, tmp_path / "scene.spz", None, 1.0)
     assert landing("video", with_scene).get("selected") is None
     assert landing("", with_scene).selected == "scene"
     assert landing("", PlainSource(None, None, None, 1.0)).selected == "video"
 
 
-def test_result_is_marked_when_picture_or_words_are_others():
+def test_result_is_marked_as_older_when_picture_or_text_has_changed():
     assert not stale_html(None, "a.jpg", "words")
     assert not stale_html(("a.jpg", "words"), "a.jpg", "words")
     assert stale_html(("a.jpg", "words"), "b.jpg", "words")

@@ -1,4 +1,4 @@
-"""One scene by two processes is the scene of one: the real networks in small, gloo between two CPU processes."""
+"""A scene made by two processes equals that of one: the real networks at small size, gloo between two CPU processes."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def a_request(frames=4, height=64, width=96, image=True, seed=1):
 @pytest.mark.parametrize(
     ("frames", "height", "width", "image"), [(4, 64, 96, True), (3, 96, 96, False), (2, 64, 64, True)]
 )  # fmt: skip
-def test_two_processes_make_the_scene_of_one(split, single, frames, height, width, image):
+def test_two_processes_make_the_same_scene_as_one(split, single, frames, height, width, image):
     """Also 3 views of 3 x 3 tokens, which two cannot halve.
 
-    How far rounding carries through four steps of random networks is measured, not guessed: one process that decodes its
+    The tolerance for rounding over four steps of random networks is measured: a single process that decodes its
     views one by one differs from itself by as much.
     """
     request = a_request(frames, height, width, image)
@@ -79,7 +79,7 @@ def test_two_processes_make_the_scene_of_one(split, single, frames, height, widt
         assert float((first - second).abs().median() / size) <= 1e-4, name
 
 
-def test_who_stops_in_the_middle_leaves_the_two_in_step(split, single):
+def test_cancelling_leaves_the_two_processes_in_step(split, single):
     for stages in (1, 2, 4):
         stopped = split.stages(a_request())
         for _ in range(stages):
@@ -91,7 +91,7 @@ def test_who_stops_in_the_middle_leaves_the_two_in_step(split, single):
     assert torch.allclose(last.scene.means, one, rtol=0, atol=1e-3 * float(one.abs().max()))
 
 
-def test_a_follower_that_dies_breaks_the_pipeline_with_a_sentence(split):
+def test_a_dead_follower_breaks_the_pipeline_with_one_sentence(split):
     """The last test with `split`: nothing works afterwards."""
     os.kill(split.follower_pid, signal.SIGKILL)
     with pytest.raises((WorkerError, RuntimeError)):  # the channel may take a message more, then the exchange fails
@@ -119,12 +119,12 @@ def test_parts_are_in_order_and_differ_by_one_at_most(count, size):
         (ModelOptions("nano", gpus_per_scene=2, device="cpu", offload=("vae",)), "exclude each other"),
     ],
 )
-def test_what_cannot_be_divided_is_refused_first(options, sentence):
+def test_work_that_cannot_be_divided_is_refused_first(options, sentence):
     with pytest.raises(InputError, match=sentence):
         require_gpus(options)
 
 
-def test_more_cards_than_there_are_is_one_sentence(monkeypatch):
+def test_more_gpus_than_installed_give_one_sentence(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(InputError, match="--gpus-per-scene 2: this machine has 1 GPUs"):

@@ -48,7 +48,7 @@ def test_colmap_model_comes_as_files_or_as_a_zip(kind, tmp_path):
         (["scene.obj"], "got scene.obj"),
     ],
 )
-def test_files_that_are_no_path_are_refused(names, said, tmp_path):
+def test_files_that_are_not_paths_are_refused(names, said, tmp_path):
     files = [tmp_path / name for name in names]
     for file in files:
         file.write_text("1")

@@ -61,7 +61,7 @@ def test_frames_are_sorted_by_name_and_the_user_is_told():
     assert parse(transforms(range(COUNT))).notes == ()
 
 
-def test_numbers_in_names_count_as_numbers():
+def test_numbers_in_names_sort_numerically():
     names = ["b", "frame_10.png", "frame_2.png", "a1b2", "a1b10", "1"]
     assert sorted(names, key=natural_key) == ["1", "a1b2", "a1b10", "b", "frame_2.png", "frame_10.png"]
 

@@ -1,4 +1,4 @@
-"""Pictures of camera paths: they show every preset, tell left from right, and hold up on any path."""
+"""Previews of camera paths: they show every preset, distinguish left from right, and work for any path."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ def test_every_presets_drawing_has_lines(name: str, theme: str) -> None:
     image = draw_path(build(name), size=(110, 160), theme=theme)
     assert (image.mode, image.size) == ("RGB", (160, 110))
     pixels = np.asarray(image, dtype=int)
-    assert (np.ptp(pixels, axis=2) > 40).mean() > 0.01  # coloured ink
+    assert (np.ptp(pixels, axis=2) > 40).mean() > 0.01  # coloured lines
     assert (np.asarray(image.convert("L")).mean() < 90) == (theme == "dark")
 
 
-def odd_paths() -> dict[str, Cameras]:
+def unusual_paths() -> dict[str, Cameras]:
     source = torch.Generator().manual_seed(5)
     still = Cameras(torch.tensor([[1.0, 0, 0, 0]]).expand(3, 4), torch.zeros(3, 3), LENS.expand(3, 4))
     wild = Cameras(torch.randn(40, 4, generator=source), 1e5 * torch.randn(40, 3, generator=source), LENS.expand(40, 4))
@@ -97,8 +97,8 @@ def odd_paths() -> dict[str, Cameras]:
 
 
 @pytest.mark.parametrize("name", ["still", "wild", "pair"])
-def test_odd_paths_can_be_drawn(name: str) -> None:
-    cameras = odd_paths()[name]
+def test_unusual_paths_can_be_drawn(name: str) -> None:
+    cameras = unusual_paths()[name]
     assert draw_path(cameras, size=(60, 90)).size == (90, 60)
     assert len(animate_path(cameras, **SMALL)) >= 6
 
@@ -110,7 +110,7 @@ def test_a_single_camera_cannot_be_drawn() -> None:
             draw(one)
 
 
-def test_frusta_lines_end_in_the_corners_of_the_picture() -> None:
+def test_frustum_lines_end_at_the_corners_of_the_picture() -> None:
     lens = torch.tensor([[0.8, 1.2, 0.4, 0.55]])
     camera = Cameras(torch.tensor([[0.9, 0.1, -0.3, 0.2]]), torch.tensor([[1.0, 2.0, 3.0]]), lens)
     segments = frusta_lines(camera, depth=0.5)

@@ -1,4 +1,4 @@
-"""Pictures: every kind of file comes out upright in RGB, and no hostile file gets past ImageError."""
+"""Pictures: every file format is read upright in RGB, and every hostile file raises ImageError."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROWS, COLUMNS = 24, 40
 
 
 def gradient(rows=ROWS, columns=COLUMNS) -> np.ndarray:
-    """Smooth, and different in every corner: codecs keep it, mirroring and turning show."""
+    """Smooth, and different in every corner: it survives codecs, and mirroring and rotation are visible."""
     y, x = np.mgrid[0:rows, 0:columns]
     return np.stack([255 * x / columns, 255 * y / rows, np.full_like(x, 40)], axis=-1).astype(np.uint8)
 
@@ -38,7 +38,7 @@ def encode(image: Image.Image, kind: str, **options) -> bytes:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that promises a size and holds almost nothing."""
+    """A PNG that declares a size and holds almost no data."""
 
     def chunk(tag: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + tag + body + struct.pack(">I", zlib.crc32(tag + body))
@@ -67,7 +67,7 @@ def test_every_format_is_read(kind):
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_is_applied_once(kind, orientation):
-    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the Transpose member that lays the picture down as stored
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # the Transpose member that restores the stored orientation
     upright = Image.fromarray(gradient())
     stored = upright if orientation == 1 else upright.transpose(Image.Transpose(undo[orientation]))
     exif = Image.Exif()
@@ -87,7 +87,7 @@ def test_transparent_pixels_become_white():
         assert (pixels[:, 20:] == 255).all()
 
 
-def test_half_transparent_grey_is_mixed_with_white():
+def test_half_transparent_grey_is_blended_with_white():
     grey = Image.new("LA", (32, 32), (100, 128))
     assert abs(int(read_picture(encode(grey, "PNG")).pixels[0, 0, 0]) - (100 * 128 + 255 * 127) / 255) <= 1
 
@@ -138,7 +138,7 @@ def test_first_frame_of_an_animation_is_used():
         assert read_picture(data).pixels[3, 3].tolist() == [255, 0, 0]
 
 
-def test_arrays_of_floats_and_grey_arrays():
+def test_float_arrays_and_grey_arrays_are_read():
     assert read_picture(np.full((16, 16), 0.5)).pixels[0, 0].tolist() == [128, 128, 128]
     assert read_picture(np.full((16, 16, 1), 9, np.uint8)).pixels[0, 0].tolist() == [9, 9, 9]
     assert (read_picture(gradient()[:, ::-1]).pixels == gradient()[:, ::-1]).all()
@@ -242,14 +242,14 @@ def test_a_picture_of_the_right_size_is_left_alone():
 
 
 def many_scans(side: int, scans: int) -> bytes:
-    """A progressive JPEG whose last scan is drawn again and again, 30 bytes each."""
+    """A progressive JPEG whose last scan is repeated, 30 bytes each."""
     buffer = io.BytesIO()
     Image.new("L", (side, side), 128).save(buffer, "JPEG", progressive=True)
     data = buffer.getvalue()
     return data[:-2] + data[data.rindex(b"\xff\xda") : -2] * scans + data[-2:]
 
 
-def test_a_jpeg_of_very_many_scans_is_refused_undrawn():
+def test_a_jpeg_with_too_many_scans_is_refused_before_decoding():
     assert read_picture(many_scans(64, 900)).pixels.shape == (64, 64, 3)
     with pytest.raises(ImageError, match=r"at most 1000 scans .* got 20006 scans of 64x64"):
         read_picture(many_scans(64, 20_000))
@@ -257,7 +257,7 @@ def test_a_jpeg_of_very_many_scans_is_refused_undrawn():
         read_picture(many_scans(2000, 900))
 
 
-def test_scan_marks_in_other_formats_mean_nothing():
+def test_scan_markers_in_other_formats_are_ignored():
     noise = np.frombuffer(b"\xff\xda" * 24 * 40 * 3, np.uint8)[: 24 * 40 * 3].reshape(24, 40, 3)
     buffer = io.BytesIO()
     Image.fromarray(noise).save(buffer, "BMP")
@@ -266,7 +266,7 @@ def test_scan_marks_in_other_formats_mean_nothing():
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "P", "CMYK", "L"])
-def test_large_pictures_are_the_same_in_bands(mode, monkeypatch):
+def test_large_pictures_give_the_same_result_in_bands(mode, monkeypatch):
     picture = Image.effect_mandelbrot((70, 50), (-2, -1, 1, 1), 30).convert("RGB")
     if mode == "RGBA":
         picture.putalpha(Image.linear_gradient("L").resize(picture.size))
@@ -276,6 +276,6 @@ def test_large_pictures_are_the_same_in_bands(mode, monkeypatch):
     assert np.array_equal(read_picture(picture).pixels, whole)
 
 
-def test_names_of_pictures_cannot_write_to_the_terminal(tmp_path):
+def test_picture_names_cannot_inject_terminal_codes(tmp_path):
     with pytest.raises(ImageError, match=r"^picture 'a\?b\?\.png' is not a file on this machine$"):
         read_picture(tmp_path / "a\nb\u202e.png")

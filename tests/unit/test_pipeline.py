@@ -1,4 +1,4 @@
-"""The whole way at tiny size: real networks with random weights, the real renderer, real files."""
+"""The whole pipeline at tiny size: real networks with random weights, the real renderer, real files."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def result(pipeline) -> SceneResult:
     return pipeline(a_request())
 
 
-def test_stages_are_named_grow_and_end_in_a_result(pipeline):
+def test_stages_are_named_progress_increases_and_a_result_ends_them(pipeline):
     stages = list(pipeline.stages(a_request()))
     assert isinstance(stages[-1], SceneResult)
     named = [s for s in stages if isinstance(s, Progress)]
@@ -90,7 +90,7 @@ def test_text_alone_and_picture_alone_are_enough(pipeline):
     assert len(pipeline(a_request(text=None)).scene)
 
 
-def test_stopping_between_stages(pipeline):
+def test_generation_can_be_cancelled_between_stages(pipeline):
     with pytest.raises(Cancelled):
         pipeline(a_request(), should_stop=lambda: True)
     stages = pipeline.stages(a_request())
@@ -120,12 +120,12 @@ def test_delivery_writes_every_file_and_nothing_else(result, tmp_path):
     assert 5.0 < light.psnr_db < float("inf")
 
 
-def test_scene_that_is_light_itself_has_no_lighter_one(result, tmp_path):
+def test_light_scene_has_no_lighter_one(result, tmp_path):
     assert light_scene(result) is None
     assert set(deliver(result, tmp_path)) == {(n, tmp_path / f) for n, f in NAMES.items() if n != "viewer"}
 
 
-def test_a_light_scene_that_fails_costs_nobody_the_full_one(result, monkeypatch, caplog):
+def test_a_failing_light_scene_does_not_lose_the_full_one(result, monkeypatch, caplog):
     def fail(*_):
         raise torch.linalg.LinAlgError("did not converge")
 

@@ -35,7 +35,7 @@ def scene(points: torch.Tensor) -> Gaussians:
     )
 
 
-def test_focus_lands_in_the_middle_and_the_camera_on_the_fixed_orbit():
+def test_focus_is_centred_and_the_camera_is_on_the_fixed_orbit():
     c2w = CAMERA.c2w[0]
     ahead = c2w[:3, 3] - FOCUS * c2w[:3, 2]
     _, distance = start_camera(CAMERA, FOCUS)
@@ -52,7 +52,7 @@ def test_whole_picture_width_fits_at_the_focus():
     assert abs(half_width * FOCAL_PX / distance - USUAL_WIDTH_PX / 2) < 0.5
 
 
-def test_it_is_a_similarity_and_keeps_the_count_asked_for(tmp_path):
+def test_preview_is_a_similarity_transform_with_the_requested_count(tmp_path):
     points = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
     points[:, 2] -= 4
     whole = to_orbit_start(scene(points), CAMERA, FOCUS)

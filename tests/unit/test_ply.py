@@ -1,4 +1,4 @@
-"""PLY files: exact round trips, the standard layout as other readers see it, odd and hostile files."""
+"""PLY files: exact round trips, the standard layout as other readers see it, unusual and hostile files."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def sh_of(table: np.ndarray, higher: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
-def test_out_and_in_again_is_the_identity(degree, make_scene, tmp_path):
+def test_writing_then_reading_is_the_identity(degree, make_scene, tmp_path):
     scene = make_scene(degree=degree)
     write_ply(scene, tmp_path / "a.ply")
     found = read_ply(tmp_path / "a.ply")
-    for field in ("means", "quats_wxyz", "sh"):  # turned twice by signs alone: to the bit
+    for field in ("means", "quats_wxyz", "sh"):  # only signs are flipped, twice: bit-exact
         assert torch.equal(getattr(found, field), getattr(scene, field))
     assert_same(found, scene)
 
@@ -172,7 +172,7 @@ def rewritten(source, target, *, types=None, order=None, extra=False, **options)
 @pytest.mark.parametrize("options", [{"byte_order": "<"}, {"byte_order": ">"}, {"text": True}])
 @pytest.mark.parametrize("extra", [False, True])
 @pytest.mark.parametrize("degree", [0, 2])
-def test_any_order_type_and_company_of_columns_is_read(options, extra, degree, make_scene, tmp_path):
+def test_columns_of_any_order_and_type_are_read_among_extra_ones(options, extra, degree, make_scene, tmp_path):
     scene = make_scene(count=20, degree=degree)
     write_ply(scene, tmp_path / "a.ply")
     kept = [name for name in columns_of(tmp_path / "a.ply").dtype.names if name not in ("nx", "ny", "nz")]
@@ -215,7 +215,7 @@ def test_files_of_the_original_project_are_read_with_all_their_colour(make_scene
         torch.testing.assert_close(getattr(found, field), getattr(scene, field), rtol=1e-5, atol=1e-6)
 
 
-def test_own_comment_on_axes_is_honoured(make_scene, tmp_path):
+def test_axes_comment_is_honoured(make_scene, tmp_path):
     write_ply(make_scene(), tmp_path / "a.ply")
     data = (tmp_path / "a.ply").read_bytes()
     (tmp_path / "b.ply").write_bytes(data.replace(b"axes right-down-forward", b"axes right-up-back"))
@@ -223,14 +223,14 @@ def test_own_comment_on_axes_is_honoured(make_scene, tmp_path):
     torch.testing.assert_close(kept.means, turned.means @ HALF_TURN)
 
 
-def test_memory_stays_flat(make_scene, tmp_path):
+def test_memory_use_is_bounded(make_scene, tmp_path):
     scene = make_scene(count=400_000)  # 61 MB
     tracemalloc.start()
     try:
         write_ply(scene, tmp_path / "a.ply")
         assert tracemalloc.get_traced_memory()[1] < 25e6
         tracemalloc.reset_peak()
-        read_ply(tmp_path / "a.ply")  # the scene itself is torch's, which is not traced
+        read_ply(tmp_path / "a.ply")  # torch allocates the scene itself, which is not traced
         assert tracemalloc.get_traced_memory()[1] < 35e6
     finally:
         tracemalloc.stop()
@@ -253,7 +253,7 @@ def test_bad_scenes_leave_no_file(field, value, words, make_scene, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_empty_and_too_rich_scenes_are_refused(make_scene, tmp_path):
+def test_scenes_that_ply_cannot_hold_are_refused(make_scene, tmp_path):
     with pytest.raises(SceneError, match="no Gaussians"):
         write_ply(make_scene()[:0], tmp_path / "a.ply")
     with pytest.raises(SceneError, match="degree 3 at the most"):
@@ -311,7 +311,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_hostile_files_are_refused_in_one_sentence_without_memory(case, good_bytes, tmp_path):
+def test_hostile_files_are_refused_in_one_sentence_within_little_memory(case, good_bytes, tmp_path):
     make, words = HOSTILE[case]
     (tmp_path / "a.ply").write_bytes(make(good_bytes))
     tracemalloc.start()

@@ -15,8 +15,8 @@ def test_only_its_owner_can_read_it(tmp_path):
     assert folder.stat().st_mode & 0o077 == 0
 
 
-def test_folder_of_a_killed_process_is_removed_and_those_of_living_ones_stay(tmp_path):
-    """Also from a fresh process, which is how it happens."""
+def test_folder_of_a_killed_process_is_removed_and_those_of_live_ones_are_kept(tmp_path):
+    """Also from a fresh process, as in practice."""
     killed, living = (
         subprocess.Popen(
             [sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
@@ -41,7 +41,7 @@ def test_worker_that_outlives_its_killed_app_does_not_keep_the_folder(tmp_path):
         [sys.executable, "-c", forking, tmp_path], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
     )
     folder = app.stdout.readline().strip()
-    worker = max(int(app.stdout.readline()) for _ in range(2))  # both run: what a fork does first is over
+    worker = max(int(app.stdout.readline()) for _ in range(2))  # both are running: the setup after the fork is complete
     os.utime(folder, (0, 0))
     assert remove_abandoned(tmp_path) == []
     app.kill()

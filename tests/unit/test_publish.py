@@ -1,4 +1,4 @@
-"""Publishing a scene: what is uploaded, over HTTP to a Hub on localhost, and where it is offered."""
+"""Publishing a scene: what is uploaded, over HTTP to a Hub on localhost, and when it is offered."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def result():
     return next(example.result for example in load_examples() if example.name == "coffee")
 
 
-def test_scene_goes_into_a_folder_of_its_own_and_the_dataset_explains_itself(hub, result):
+def test_scene_gets_its_own_folder_and_the_dataset_a_card(hub, result):
     addresses = [publish.publish(result, "host/scenes", "hf_visitor") for _ in range(2)]
     files = hub.repos["host/scenes"]["main"]
     folders = [address.partition("/tree/main/")[2] for address in addresses]
@@ -42,14 +42,14 @@ def test_scene_goes_into_a_folder_of_its_own_and_the_dataset_explains_itself(hub
     assert hub.tokens == {"Bearer hf_visitor"}
 
 
-def test_what_a_reader_changed_in_the_card_stays(hub, result):
+def test_edits_to_the_card_are_kept(hub, result):
     hub.create("host/scenes")
     hub.repos["host/scenes"]["main"]["README.md"] = b"mine"
     publish.publish(result, "host/scenes", "hf_visitor")
     assert hub.repos["host/scenes"]["main"]["README.md"] == b"mine"
 
 
-def test_what_cannot_be_published_is_said(hub, result, monkeypatch):
+def test_publishing_errors_are_reported(hub, result, monkeypatch):
     with pytest.raises(WriteError, match="host"):
         publish.publish(result, "host/../scenes", "hf_visitor")
     gone = {"files": {name: path.parent / "gone" / path.name for name, path in result.files.items()}}
@@ -61,7 +61,7 @@ def test_what_cannot_be_published_is_said(hub, result, monkeypatch):
     assert hub.repos == {}
 
 
-def test_it_is_offered_where_somebody_could_publish(monkeypatch):
+def test_publishing_is_offered_only_when_configured(monkeypatch):
     monkeypatch.delenv(publish.REPO_VARIABLE, raising=False)
     monkeypatch.delenv(publish.SIGN_IN_VARIABLE, raising=False)
     assert publish.host_repo() is None
@@ -71,7 +71,7 @@ def test_it_is_offered_where_somebody_could_publish(monkeypatch):
     assert publish.own_repo("ann") == "ann/flashworld-scenes"
 
 
-def test_address_is_a_link():
+def test_published_address_is_shown_as_a_link():
     said = published_html("https://hub/datasets/a/b/tree/main/scenes/<x>")
     assert 'href="https://hub/datasets/a/b/tree/main/scenes/&lt;x&gt;"' in said
     assert plain_text(said) == "Published: https://hub/datasets/a/b/tree/main/scenes/<x>"

@@ -43,7 +43,7 @@ def test_tiny_pictures_are_large_enough_for_a_request(folder):
     assert config == replace(TINY, height=MIN_SIDE_PX)
 
 
-def test_every_opener_says_untrained(folder, capsys):
+def test_every_loader_reports_untrained_weights(folder, capsys):
     assert not load_networks(folder).trained
     assert not trained_weights(folder)
     assert trained_weights("full")
@@ -53,12 +53,12 @@ def test_every_opener_says_untrained(folder, capsys):
     assert "untrained" in capsys.readouterr().out
 
 
-def test_converting_it_does_not_train_it(folder, tmp_path):
+def test_converting_keeps_the_untrained_mark(folder, tmp_path):
     convert_weights(folder, tmp_path / "again")
     assert not load_networks(tmp_path / "again").trained
 
 
-def test_folder_that_says_nothing_is_a_trained_one(folder, tmp_path):
+def test_folder_without_the_mark_counts_as_trained(folder, tmp_path):
     convert_weights(folder, tmp_path / "again")
     path = tmp_path / "again" / converted.MANIFEST_NAME
     head = json.loads(path.read_text())
@@ -67,7 +67,7 @@ def test_folder_that_says_nothing_is_a_trained_one(folder, tmp_path):
     assert load_networks(tmp_path / "again").trained
 
 
-def test_full_disk_is_refused_before_anything_is_drawn(tmp_path, monkeypatch):
+def test_full_disk_is_refused_before_weights_are_generated(tmp_path, monkeypatch):
     monkeypatch.setattr(converted.shutil, "disk_usage", lambda _path: type("Usage", (), {"free": 10**9}))
     monkeypatch.setattr("flashworld.checkpoints.random_weights.random_networks", lambda *_: pytest.fail("drawn"))
     with pytest.raises(WriteError, match=r"room for 2\d\.\d GB, and 1\.0 GB are free"):

@@ -26,7 +26,7 @@ def test_first_page_is_short_and_every_page_is_linked_from_the_top():
 
 
 @pytest.mark.parametrize("language", ["pt", "zh"])
-def test_first_page_in_another_language_says_as_much(language):
+def test_translated_first_pages_have_the_same_content(language):
     page = ROOT / f"README.{language}.md"
     assert page.name in links(ROOT / "README.md")
     said, body = page.read_text(encoding="utf-8"), BODY[: BODY.index("\n## Licence and citation")]
@@ -37,7 +37,7 @@ def test_first_page_in_another_language_says_as_much(language):
     assert {"README.md", "docs/images/scenes.webp", "CONTRIBUTING.md"} <= set(links(page))
 
 
-def test_front_matter_is_what_a_space_takes():
+def test_front_matter_is_valid_for_a_space():
     assert {"title", "emoji", "tags", "models"} <= SPACE.keys()
     assert {SPACE["colorFrom"], SPACE["colorTo"]} <= COLOURS
     assert len(SPACE["short_description"]) <= 60
@@ -59,7 +59,7 @@ def test_the_space_preloads_exactly_the_pinned_files_that_are_read():
     assert entries[FLASHWORLD_REPOSITORY.repo_id] == [CHECKPOINT_FILE, FLASHWORLD_REPOSITORY.revision]
 
 
-def test_packages_are_one_name_a_line():
+def test_packages_are_one_name_per_line():
     lines = (ROOT / "packages.txt").read_text().splitlines()
     assert lines and all(re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", line) for line in lines)
 

@@ -25,7 +25,7 @@ from flashworld.rendering.frames import DepthPainter
 from flashworld.rendering.splats import MAX_BATCH_VIEWS
 from tests.reference_raster import psnr_db, render_reference
 
-HEIGHT, WIDTH = 80, 112  # neither tiles evenly
+HEIGHT, WIDTH = 80, 112  # neither is a multiple of the tile size
 ENOUGH_DB = 80.0
 
 
@@ -134,7 +134,7 @@ def test_background_is_weighted_by_what_is_not_covered(scene, cameras, rendering
     shift=st.tuples(*[st.floats(-20, 20)] * 3),
 )
 def test_moving_cameras_and_scene_together_changes_nothing(cameras, quat, shift):
-    scene = room_scene(1500, seed=5, sh_degree=0)  # view dependence would have to be turned too
+    scene = room_scene(1500, seed=5, sh_degree=0)  # view-dependent colour would have to be rotated too
     turn, shift = torch.tensor(quat), torch.tensor(shift)
     matrix = quat_to_matrix(turn)
     moved = Gaussians(
@@ -161,7 +161,7 @@ def test_order_of_gaussians_does_not_matter(scene, cameras, rendering):
     assert_same(render(shuffled, cameras, HEIGHT, WIDTH, want_depth=True), rendering)
 
 
-def test_views_at_once_equal_one_at_a_time(scene, cameras, rendering):
+def test_batched_views_equal_single_views(scene, cameras, rendering):
     singles = [render(scene, cameras[i], HEIGHT, WIDTH, want_depth=True) for i in range(len(cameras))]
     for i, single in enumerate(singles):
         assert torch.equal(single.rgb[0], rendering.rgb[i])
@@ -185,12 +185,12 @@ def test_the_scene_is_not_changed(scene, cameras):
     assert torch.equal(scene.to_vectors(), before)
 
 
-def test_lists_too_long_for_memory_are_drawn_in_runs(front):
+def test_lists_too_long_for_memory_are_rendered_in_several_passes(front):
     count = 60_000  # each covers all 330 tiles: more entries than are listed at a time
     wall = one_gaussian(opacity=0.9, scale=(50.0, 50.0, 0.01))[torch.zeros(count, dtype=torch.long)]
     depths = 2 + torch.arange(count) * 1e-4
     wall = Gaussians(wall.means * depths[:, None] / 2, wall.quats_wxyz, wall.scales, wall.opacities, wall.sh)
-    nearest = wall[: count // 100]  # what the others hide behind
+    nearest = wall[: count // 100]  # these occlude the rest
     assert_same(render(wall, front, 240, 352), render(nearest, front, 240, 352))
 
 
@@ -219,18 +219,18 @@ def test_opacity_zero_is_invisible_and_one_is_almost_opaque(front):
 
 
 @pytest.mark.parametrize("size", [1e-30, 1e-12, 1e3, 1e8, 1e18, 1e30])
-def test_scales_of_any_size_are_survived(front, size):
+def test_scales_of_any_size_are_handled(front, size):
     got = render(one_gaussian(scale=(size, size, size)), front, 64, 96, want_depth=True)
     assert all(torch.isfinite(t).all() for t in (got.rgb, got.alpha, got.depth))
 
 
-def test_a_needle_is_survived(front):
+def test_a_needle_shaped_gaussian_is_handled(front):
     got = render(one_gaussian(scale=(1e4, 1e-9, 1e-9), quat=(0.9, 0.1, 0.2, 0.3)), front, 64, 96)
     assert torch.isfinite(got.rgb).all()
 
 
 @pytest.mark.parametrize("mean", [(0.0, 0.0, 0.0), (0.0, 0.0, -0.01), (0.5, 0.5, -0.0100001), (1e30, -1e30, -1e30)])
-def test_gaussians_at_the_camera_or_far_off_are_survived(front, mean):
+def test_gaussians_at_the_camera_or_far_away_are_handled(front, mean):
     got = render(one_gaussian(mean), front, 64, 96, want_depth=True)
     assert all(torch.isfinite(t).all() for t in (got.rgb, got.alpha, got.depth))
 
@@ -265,11 +265,11 @@ def test_other_dtypes_and_gradients_are_accepted(scene, cameras):
         ({"background": (1.0, 1.0)}, "background"), ({"background": (1.0, 1.0, float("nan"))}, "background"),
     ],
 )  # fmt: skip
-def test_impossible_pictures_are_refused(scene, cameras, change, part):
+def test_invalid_picture_arguments_are_refused(scene, cameras, change, part):
     arguments = {"height": HEIGHT, "width": WIDTH, **change}
     with pytest.raises(InputError, match=part):
         render(scene, cameras, **arguments)
-    with pytest.raises(InputError, match=part):  # before the first frame is asked for
+    with pytest.raises(InputError, match=part):  # before the first frame is requested
         iter_frames(scene, cameras, **arguments)
 
 
@@ -295,7 +295,7 @@ def test_frames_are_rounded_renderings_whatever_the_number_of_threads(scene):
         assert (np.stack(frames) == expected).mean() > 0.9999
 
 
-def test_threads_draw_the_same_bits(scene):
+def test_result_is_bit_identical_for_any_number_of_threads(scene):
     cameras = room_cameras(12, HEIGHT, WIDTH)
     serial = np.stack(list(iter_frames(scene, cameras, HEIGHT, WIDTH, workers=1)))
     threaded = np.stack(list(iter_frames(scene, cameras, HEIGHT, WIDTH, workers=6)))
@@ -322,7 +322,7 @@ def test_memory_does_not_grow_with_the_number_of_frames(scene):
     assert peak(80) < 1.2 * peak(8) + 100_000
 
 
-def test_depth_pictures_are_bright_near_dark_far_black_nowhere(front):
+def test_depth_pictures_are_bright_near_dark_far_and_black_where_empty(front):
     near, far = one_gaussian((-0.5, 0.0, -2.0), opacity=1.0), one_gaussian((1.5, 0.0, -6.0), (0.6, 0.6, 0.6), 1.0)
     (frame,) = iter_frames(join(near, far), front, 64, 96, depth=True)
     assert frame.shape == (64, 96, 3)
@@ -332,7 +332,7 @@ def test_depth_pictures_are_bright_near_dark_far_black_nowhere(front):
     assert frame[0, 0, 0] == 0
 
 
-def test_depth_scale_stays_that_of_the_first_picture_with_something_in_it(front):
+def test_depth_scale_is_set_by_the_first_non_empty_picture(front):
     wall = one_gaussian(scale=(9.0, 9.0, 0.01), opacity=1.0)
     first = render(join(wall, one_gaussian((0, 0, -1.0))), front, 32, 48, want_depth=True)
     empty = render(wall[:0], front, 32, 48, want_depth=True)
@@ -400,7 +400,7 @@ def test_kernels_compile_on_a_full_disk(tmp_path):
         "def double(x):\n    return 2 * x\n"
         "print(double(21))\n"
     )
-    # -B: Python's own cache of modules would be cut short as well, and stay so.
+    # -B: Python's own cache of modules would be truncated as well, and stay so.
     done = subprocess.run(
         [sys.executable, "-B", program], check=False, capture_output=True, text=True, env={"PYTHONPATH": "."}
     )
@@ -413,7 +413,7 @@ def test_missing_gsplat_is_named(monkeypatch):
         with_gsplat.load_gsplat()
 
 
-def test_colours_for_gsplat_are_its_own_seen_from_the_camera(scene, evaluate_sh):
+def test_colours_for_gsplat_use_its_basis_from_the_camera_centre(scene, evaluate_sh):
     from gsplat.cuda._torch_impl import _spherical_harmonics
 
     gsplat = SimpleNamespace(spherical_harmonics=_spherical_harmonics)

@@ -1,4 +1,4 @@
-"""Requests as JSON: out and in again is the same request; hostile text gives an InputError and nothing else."""
+"""Requests as JSON: a round trip gives the same request; hostile text gives an InputError and nothing else."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def requests(draw):
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(requests())
-def test_out_and_in_again_is_the_same_request(request):
+def test_round_trip_gives_the_same_request(request):
     text = json.dumps(request_to_json(request), allow_nan=False)
     assert_same(read(text), request)
     assert_same(read(text.encode()), request)
@@ -128,14 +128,14 @@ def test_other_camera_path_formats_are_read_inside_a_request():
     assert read(own(trajectory={"cameras": bare})).cameras.positions[3, 2] == pytest.approx(-0.3)
 
 
-def test_the_originals_lens_is_in_output_pixels_without_an_image():
+def test_original_intrinsics_are_in_output_pixels_without_an_image():
     request = read(original())
     assert request.image_index == 1 and request.text == "a dock" and request.picture is None
     assert request.cameras.intrinsics[0].tolist() == pytest.approx([50 / 96, 60 / 64, 0.5, 0.5])
 
 
 @pytest.mark.parametrize("encode", [data_url, lambda pixels: base64.b64encode(png(pixels)).decode()])
-def test_the_originals_lens_is_in_image_pixels_with_an_image(encode):
+def test_original_intrinsics_are_in_image_pixels_with_an_image(encode):
     request = read(original(image_prompt=encode(noise_picture(100, 200))))
     crop = crop_box(100, 200, 64, 96)
     x, y = (48 - crop.x0) * crop.scale / 96, (32 - crop.y0) * crop.scale / 64
@@ -143,7 +143,7 @@ def test_the_originals_lens_is_in_image_pixels_with_an_image(encode):
     assert request.picture.shape == (64, 96, 3)
 
 
-def test_the_originals_text_may_be_null_with_an_image():
+def test_original_text_may_be_null_with_an_image():
     assert read(original(image_prompt=data_url(noise_picture()), text_prompt=None)).text == ""
 
 
@@ -180,7 +180,7 @@ def test_a_request_file_never_leaves_its_folder(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "a\0b", "\ud800", "a\nb"])
-def test_impossible_names_of_request_files_are_input_errors(name, tmp_path):
+def test_invalid_request_file_names_are_input_errors(name, tmp_path):
     with pytest.raises(InputError, match="cannot be read: ") as refused:
         load_request_file(tmp_path / name)
     assert str(refused.value).isprintable() and len(str(refused.value)) < 200
@@ -315,7 +315,7 @@ def outcome(data):
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(own_fields, original_fields, camera_changes)
-def test_only_input_errors_come_out_of_hostile_fields(fields, theirs, camera):
+def test_hostile_fields_raise_only_input_errors(fields, theirs, camera):
     outcome(own(**fields))
     outcome(original(**theirs))
     outcome(original(cameras=[{**entry, **camera} for entry in original()["cameras"]]))
@@ -323,13 +323,13 @@ def test_only_input_errors_come_out_of_hostile_fields(fields, theirs, camera):
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=60) | st.binary(max_size=60) | trees)
-def test_only_input_errors_come_out_of_hostile_text(data):
+def test_hostile_text_raises_only_input_errors(data):
     outcome(data)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.data())
-def test_only_input_errors_come_out_of_damaged_requests(data):
+def test_damaged_requests_raise_only_input_errors(data):
     text = bytearray(json.dumps(request_to_json(read(own(seed=1)))).encode())
     for _ in range(data.draw(st.integers(1, 6))):
         place = data.draw(st.integers(0, len(text) - 1))
@@ -338,7 +338,7 @@ def test_only_input_errors_come_out_of_damaged_requests(data):
 
 
 def test_a_repeated_key_among_very_many_is_found_in_one_pass():
-    names = 190_000  # comparing each with each would take minutes
+    names = 190_000  # pairwise comparison would take minutes
     text = "{" + ",".join(f'"{n}":0' for n in range(names)) + f',"{names - 1}":1}}'
     start = time.process_time()
     with pytest.raises(InputError, match=f"key '{names - 1}' comes twice"):

@@ -1,4 +1,4 @@
-"""The loop: seeds, order of noise, stages, cancelling, broken numbers. Its arithmetic is golden case f."""
+"""The sampling loop: seeds, order of noise, stages, cancelling, non-finite values. Its arithmetic is golden case f."""
 
 from __future__ import annotations
 
@@ -94,13 +94,13 @@ def test_next_noise_is_drawn_before_the_loop_waits_for_the_device(tiny_networks,
     assert noise.drawn == 1
 
 
-def test_renderer_gets_the_cameras_where_they_were_built(tiny_networks, path):
+def test_renderer_gets_the_request_cameras_themselves(tiny_networks, path):
     seen = []
     next(run(tiny_networks, path, render=lambda *a: seen.append(a[1]) or flat_renderer(*a)))
     assert seen[0] is path
 
 
-def test_image_and_its_place_matter(tiny_networks, path):
+def test_image_and_image_index_matter(tiny_networks, path):
     image = torch.rand(3, HEIGHT, WIDTH) * 2 - 1
     runs = [{}, {"image": image}, {"image": image, "image_index": 2}, {"image": -image}]
     velocities = [next(run(tiny_networks, path, **options)).velocity for options in runs]
@@ -158,7 +158,7 @@ def test_bfloat16_networks_keep_latents_and_scene_in_float32(tiny_config, path):
 
 
 class Breaking(nn.Module):
-    """A network that answers NaN from its n-th call on."""
+    """A network that returns NaN from its n-th call on."""
 
     def __init__(self, network, call):
         super().__init__()
@@ -173,13 +173,13 @@ class Breaking(nn.Module):
 @pytest.mark.parametrize(
     ("field", "name", "call", "step"), [("transformer", "denoiser", 1, 2), ("vae_encoder", "VAE encoder", 0, 1)]
 )
-def test_broken_numbers_name_their_stage(tiny_networks, path, field, name, call, step):
+def test_non_finite_values_name_their_stage(tiny_networks, path, field, name, call, step):
     networks = replace(tiny_networks, **{field: Breaking(getattr(tiny_networks, field), call)})
     with pytest.raises(NumericalError, match=f"{name}, step {step} of 4"):
         list(run(networks, path))
 
 
-def test_broken_decoder_and_renderer_are_named(tiny_config, tiny_networks, path):
+def test_non_finite_decoder_and_renderer_outputs_are_named(tiny_config, tiny_networks, path):
     with pytest.raises(NumericalError, match="renderer, step 1 of 4"):
         list(run(tiny_networks, path, render=lambda *a: flat_renderer(*a) * float("inf")))
     broken = random_networks(tiny_config)

@@ -1,4 +1,4 @@
-"""One way in and one way out, chosen by the suffix."""
+"""One reader and one writer, which choose the format by the suffix."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_formats_convert_into_each_other(make_scene, tmp_path):
     found = read_scene(tmp_path / "c.ply")
     torch.testing.assert_close(found.means, scene.means, rtol=0, atol=1e-5)
     torch.testing.assert_close(found.scales.log(), scene.scales.log(), rtol=0, atol=0.04)
-    assert ((found.quats_wxyz * scene.quats_wxyz).sum(dim=1).abs() > 1 - 1e-5).all()  # axes turned there and back
+    assert ((found.quats_wxyz * scene.quats_wxyz).sum(dim=1).abs() > 1 - 1e-5).all()  # axes converted back and forth
 
 
 def test_importing_the_package_is_light():
@@ -53,7 +53,7 @@ def test_importing_the_package_is_light():
 
 
 @pytest.mark.parametrize("name", ["a\0b", "\ud800", "x" * 300, "none"])
-def test_impossible_names_are_scene_file_errors(name, tmp_path):
+def test_invalid_names_are_scene_file_errors(name, tmp_path):
     for suffix in SCENE_SUFFIXES:
         with pytest.raises(SceneFileError, match="the file cannot be read: ") as refused:
             read_scene(f"{tmp_path}/none/{name}{suffix}")

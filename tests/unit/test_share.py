@@ -1,4 +1,4 @@
-"""Links come from anyone: what the controls cannot show is left out, and no link breaks the page."""
+"""Share links are untrusted: values the controls cannot show are left out, and no link breaks the page."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ui.share import MAX_LINK_CHARS, Shared, pack, read_parameters, read_query, 
 
 
 @pytest.mark.parametrize("fov", ["nan", "inf", "-inf", "1e308", "0", "4.9", "151", "x", "\ud800"])
-def test_impossible_angles_are_left_out(fov):
+def test_invalid_angles_are_left_out(fov):
     assert read_query({"fov": fov}).fov is None
 
 
 @pytest.mark.parametrize("number", ["-1", "9" * 400, "9" * 5000, "1e3", "nan", "", "²"])
-def test_impossible_numbers_are_left_out(number):
+def test_invalid_numbers_are_left_out(number):
     assert read_query({"seed": number, "frames": number}) == Shared()
 
 
-def test_possible_values_stay():
+def test_valid_values_are_kept():
     shared = read_query({"fov": "60", "seed": str(MAX_SEED), "frames": str(MAX_FRAMES), "path": "forward"})
     assert (shared.fov, shared.seed, shared.frames, shared.path) == (60.0, MAX_SEED, MAX_FRAMES, "forward")
 
@@ -33,12 +33,12 @@ def test_possible_values_stay():
 @pytest.mark.parametrize(
     "parameters", ["[" * 100_000, '{"amplitude":' * 50_000, "9" * 5000, '{"amplitude": NaN}', "[]", "7", "\0"]
 )
-def test_parameters_that_are_none_give_the_defaults(parameters):
+def test_invalid_parameters_give_the_defaults(parameters):
     values = read_parameters(Shared(path="forward", parameters=parameters))
     assert values == {"amplitude": 0.5} and all(math.isfinite(value) for value in values.values())
 
 
-def test_path_goes_through_a_link_and_back():
+def test_path_round_trips_through_a_link():
     keys = [{"position": [0.1234567, 0, -1.5], "quat_wxyz": [1, 0, 0, 0], "fov_y_deg": 60.0}] * 12
     query, whole = share_query(Shared(text="a room & a hall", keys=pack({"keyframes": keys, "loop": True})))
     assert whole
@@ -47,7 +47,7 @@ def test_path_goes_through_a_link_and_back():
     assert json.loads(unpack(back.keys))["keyframes"][0]["position"] == [0.12346, 0, -1.5]
 
 
-def test_path_too_long_for_a_link_is_left_out_and_the_rest_stays():
+def test_path_too_long_for_a_link_is_left_out_and_the_rest_kept():
     rows = np.random.default_rng(0).random((500, 8)).tolist()
     query, whole = share_query(Shared(text="a room", seed=7, cameras=pack(rows)))
     assert not whole
@@ -55,7 +55,7 @@ def test_path_too_long_for_a_link_is_left_out_and_the_rest_stays():
     assert read_query(dict(parse_qsl(query))) == Shared(text="a room", seed=7)
 
 
-def test_long_text_loses_its_end_and_nothing_else():
+def test_long_text_is_truncated_and_the_rest_kept():
     query, whole = share_query(Shared(text="森" * 2000, seed=7, path="forward", size="192x288"))
     assert not whole
     assert 0.9 * MAX_LINK_CHARS < len(query) <= MAX_LINK_CHARS
@@ -68,5 +68,5 @@ BOMB = base64.urlsafe_b64encode(zlib.compress(b"[" * 10_000_000)).decode()
 
 
 @pytest.mark.parametrize("packed", ["x", "====", "\ud800", "€", BOMB, pack([])[:-3], base64.b64encode(b"abc").decode()])
-def test_packed_path_that_is_none_is_no_text(packed):
+def test_invalid_packed_path_gives_empty_text(packed):
     assert unpack(packed) == ""

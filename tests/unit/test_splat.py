@@ -14,10 +14,10 @@ from flashworld.io.scenes.chunks import CHUNK_ROWS
 from flashworld.io.scenes.splat import ROW, read_splat, write_splat
 
 
-def test_rows_are_32_bytes_turned_and_quantised(make_scene, tmp_path):
+def test_rows_are_32_bytes_rotated_and_quantised(make_scene, tmp_path):
     scene = make_scene(count=1)
     scene.means[:] = torch.tensor([[1.0, 2.0, 3.0]])
-    scene.quats_wxyz[:] = torch.tensor([[0.0, 0.0, 2.0, 0.0]])  # any length
+    scene.quats_wxyz[:] = torch.tensor([[0.0, 0.0, 2.0, 0.0]])  # not normalised
     scene.sh[:, 0] = torch.tensor([[0.0, 0.5 / SH_C0, -9.0]])
     scene.opacities[:] = 0.2
     write_splat(scene, tmp_path / "a.splat")
@@ -31,7 +31,7 @@ def test_rows_are_32_bytes_turned_and_quantised(make_scene, tmp_path):
 
 
 @pytest.mark.parametrize("count", [50, CHUNK_ROWS + 9])
-def test_most_important_come_first_and_come_back(count, make_scene, tmp_path):
+def test_most_important_gaussians_come_first_and_are_read_back(count, make_scene, tmp_path):
     scene = make_scene(count=count)
     scene.opacities[3] = 0  # importance of minus infinity, last
     write_splat(scene, tmp_path / "a.splat")
@@ -79,7 +79,7 @@ def test_any_bytes_give_a_scene_or_a_scene_file_error(data, tmp_path):
     torch.testing.assert_close(scene.quats_wxyz.norm(dim=1), torch.ones(len(scene)))
 
 
-def test_enormous_numbers_are_clamped_in_silence(make_scene, tmp_path):
+def test_huge_values_are_clamped_without_warnings(make_scene, tmp_path):
     scene = make_scene(2)
     scene.sh[:, 0] = torch.tensor([3e38, -3e38, 0.0])
     scene.quats_wxyz[:] = torch.tensor([3e30, 0.0, 4e30, 0.0])
@@ -104,7 +104,7 @@ def test_files_of_other_formats_are_named(make_scene, tmp_path):
     ("mean", np.nan, "means must be finite"), ("mean", 1e10, "reach beyond 1e"), ("scale", -1e20, "reach beyond 1e"),
     ("scale", np.inf, "scales must be finite"),
 ])  # fmt: skip
-def test_absurd_numbers_are_refused(field, value, words, make_scene, tmp_path):
+def test_implausible_values_are_refused(field, value, words, make_scene, tmp_path):
     write_splat(make_scene(count=9), tmp_path / "a.splat")
     rows = np.frombuffer((tmp_path / "a.splat").read_bytes(), ROW).copy()
     rows[field][4, 1] = value
@@ -113,7 +113,7 @@ def test_absurd_numbers_are_refused(field, value, words, make_scene, tmp_path):
         read_splat(tmp_path / "a.splat")
 
 
-def test_bytes_that_only_fit_in_length_are_refused(tmp_path):
+def test_random_bytes_of_a_valid_length_are_refused(tmp_path):
     table = np.zeros(200, dtype=ROW)  # finite positions and sizes: all else is noise
     noise = np.random.default_rng(0)
     table["mean"], table["scale"] = noise.normal(size=(2, 200, 3))

@@ -54,7 +54,7 @@ def test_second_round_trip_changes_nothing(make_scene, tmp_path):
     assert changed.mean() < 1e-3  # a rotation whose two largest components are equal may swap them
 
 
-def test_file_is_the_same_every_time(make_scene, tmp_path):
+def test_writing_is_deterministic(make_scene, tmp_path):
     for name in ("a.spz", "b.spz"):
         write_spz(make_scene(), tmp_path / name)
     assert (tmp_path / "a.spz").read_bytes() == (tmp_path / "b.spz").read_bytes()
@@ -109,7 +109,7 @@ def test_values_out_of_range_are_clamped(make_scene, tmp_path):
 
 
 def as_linear(data) -> dict[str, np.ndarray]:
-    """The independent library's scene in our words."""
+    """The independent library's scene in our conventions."""
     sh = data.sh0[:, None] if data.shN is None else np.concatenate([data.sh0[:, None], data.shN], axis=1)
     return {
         "means": data.means, "scales": np.exp(data.scales), "quats_wxyz": data.quats,
@@ -167,7 +167,7 @@ def test_all_bit_patterns_of_rotations_give_unit_quaternions():
         np.testing.assert_allclose(np.linalg.norm(quats, axis=1), 1, rtol=1e-5)
 
 
-def test_hard_rotations_survive():
+def test_difficult_rotations_round_trip():
     root = np.sqrt(0.5)
     quats = np.array(
         [[1, 0, 0, 0], [-1, 0, 0, 0], [0, 0, 0, -3], [0.5, -0.5, 0.5, -0.5], [root, 0, -root, 0], [1e-9, 1e-9, 0, 0]],
@@ -177,7 +177,7 @@ def test_hard_rotations_survive():
     assert rotation_error(found, torch.from_numpy(quats)) < 0.0021
 
 
-def test_memory_stays_flat(make_scene, tmp_path):
+def test_memory_use_is_bounded(make_scene, tmp_path):
     scene = make_scene(count=400_000)
     tracemalloc.start()
     try:
@@ -198,7 +198,7 @@ def good_bytes(make_scene, tmp_path_factory) -> bytes:
 
 
 def inner(edit):
-    """An edit of the unpacked bytes."""
+    """An edit of the decompressed bytes."""
     return lambda data: gzip.compress(edit(gzip.decompress(data)))
 
 
@@ -222,7 +222,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_hostile_files_are_refused_in_one_sentence_without_memory(case, good_bytes, tmp_path):
+def test_hostile_files_are_refused_in_one_sentence_within_little_memory(case, good_bytes, tmp_path):
     make, words = HOSTILE[case]
     (tmp_path / "a.spz").write_bytes(make(good_bytes))
     tracemalloc.start()
@@ -235,7 +235,7 @@ def test_hostile_files_are_refused_in_one_sentence_without_memory(case, good_byt
     assert "\n" not in str(caught.value)
 
 
-def test_decompression_bomb_is_refused_unread(tmp_path):
+def test_decompression_bomb_is_refused_without_decompressing_it(tmp_path):
     count = limits.MAX_GAUSSIANS
     (tmp_path / "a.spz").write_bytes(gzip.compress(packed(3, bytes(count * 20), count, 0), compresslevel=1))
     assert (tmp_path / "a.spz").stat().st_size < 3e6
@@ -282,7 +282,7 @@ def test_header_is_sixteen_bytes():
     assert spz.HEADER.size == 16
 
 
-def test_enormous_numbers_are_clamped_in_silence(make_scene, tmp_path):
+def test_huge_values_are_clamped_without_warnings(make_scene, tmp_path):
     scene = make_scene(4, degree=1)
     scene.sh[0], scene.sh[1] = 3e38, -3e38
     scene.quats_wxyz[2:] = torch.tensor([3e30, 0.0, 4e30, 0.0])

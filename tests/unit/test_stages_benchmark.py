@@ -12,18 +12,18 @@ from flashworld.nano.sizes import TINY
 MACHINE = Machine("test", "0", matmul=100.0, fp8=200.0, attention=50.0, memory=10.0, to_host=5.0)
 
 
-def test_floor_is_arithmetic_or_memory_whichever_is_longer():
+def test_lower_bound_is_compute_or_memory_time_whichever_is_longer():
     assert Work(products=100.0, attention=50.0).floor_seconds(MACHINE) == pytest.approx(2.0)
     assert Work(products=100.0, eight_bit=True).floor_seconds(MACHINE) == pytest.approx(0.5)
     assert Work(products=100.0, memory=40.0).floor_seconds(MACHINE) == pytest.approx(4.0)
     assert Work(memory=10.0, to_host=10.0).floor_seconds(MACHINE) == pytest.approx(3.0)
 
 
-def test_work_grows_as_the_networks_do():
+def test_work_scales_with_frames_as_in_the_networks():
     small, large = (network_work(TINY, frames, 64, 64, eight_bit=False) for frames in (4, 8))
     for name in ("gaussian_decoder", "vae_encoder"):  # frames are independent
         assert large[name].products == pytest.approx(2 * small[name].products)
-    assert large["transformer"].attention > 2 * small["transformer"].attention  # tokens meet each other
+    assert large["transformer"].attention > 2 * small["transformer"].attention  # attention is quadratic in tokens
     assert render_work(100, 4, 8, 8).memory == 2 * render_work(100, 2, 8, 8).memory
 
 

@@ -1,4 +1,4 @@
-"""Sub-pixel upsampling equals the plain one."""
+"""Sub-pixel upsampling equals plain upsampling."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def relative(actual, expected):
 
 @settings(max_examples=15, deadline=None)
 @given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 3), st.sampled_from([1, 2, 4]))
-def test_sub_pixel_upsampling_is_the_plain_one_plus_the_shortcut_at_every_pixel(rows, columns, frames, spread):
+def test_sub_pixel_upsampling_equals_the_plain_one_plus_the_shortcut_at_every_pixel(rows, columns, frames, spread):
     plain = Upsample2x(6)
     x, shortcut = torch.randn(frames, 6, rows, columns), torch.randn(frames, 6 * spread, rows, columns)
     wanted = plain(x) + spread_channels(shortcut, 6)
@@ -50,7 +50,7 @@ for spread in (1, 2, 4):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_sub_pixel_upsampling_is_no_coarser_in_bfloat16_and_leaves_the_original_alone(tiny_config, tiny_networks):
+def test_sub_pixel_upsampling_loses_no_precision_in_bfloat16_and_leaves_the_original_alone(tiny_config, tiny_networks):
     inputs = torch.randn(2, 64, 4, 6), torch.randn(2, 48, 4, 6)
     plain = random_networks(tiny_config, seed=0, dtype=torch.bfloat16).gaussian_decoder
     names = set(plain.state_dict())

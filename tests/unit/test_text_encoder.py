@@ -1,4 +1,4 @@
-"""The text side: padding, truncation, prefix, memory."""
+"""The text encoder: padding, truncation, prefix, cache."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from flashworld.models.text_encoder import (
 
 @pytest.fixture
 def text(tiny_networks):
-    """A fresh memory around the shared encoder."""
+    """An empty cache around the shared encoder."""
     return TextConditioner(tiny_tokenizer(270), tiny_networks.text.encoder, 48)
 
 
-def test_leaving_padding_out_is_masking_it(text):
+def test_omitting_padding_equals_masking_it(text):
     ids = text.token_ids("a lake")
     padded = torch.tensor([ids + [PAD_ID] * (48 - len(ids))])
     with torch.inference_mode():
@@ -41,12 +41,12 @@ def test_prompt_carries_the_prefix_and_ends_in_eos(text):
     assert text.token_ids("") == [*text.tokenizer.encode(TEXT_PREFIX, add_special_tokens=False).ids, EOS_ID]
 
 
-def test_long_prompt_is_cut_and_keeps_eos(text):
+def test_long_prompt_is_truncated_and_keeps_eos(text):
     ids = text.token_ids("x" * 200)
     assert len(ids) == 48 and ids[-1] == EOS_ID
 
 
-def test_tokenizers_own_padding_is_switched_off(tiny_networks):
+def test_tokenizers_own_padding_is_disabled(tiny_networks):
     tokenizer = tiny_tokenizer(270)
     tokenizer.enable_padding(length=40, pad_id=PAD_ID, pad_token="<pad>")
     assert PAD_ID not in TextConditioner(tokenizer, tiny_networks.text.encoder, 48).token_ids("a")
@@ -70,14 +70,14 @@ def test_repeated_prompt_is_not_encoded_again(text):
     assert len(calls) == 1 + CACHED_TEXTS + 1
 
 
-def test_memory_does_not_leak_into_training(text):
+def test_cached_embeddings_do_not_leak_into_training(text):
     with torch.inference_mode():
         text("a lake")
     embedding = text("a lake")
     assert embedding.requires_grad and not embedding.is_inference()
 
 
-def test_forgetting_encodes_again(text):
+def test_clearing_the_cache_encodes_again(text):
     with torch.inference_mode():
         text("a lake")
         text.forget()

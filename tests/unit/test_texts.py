@@ -1,4 +1,4 @@
-"""The page's texts: every language has every text, English says what the library says, and nothing is left over."""
+"""The page's texts: every language has every text, English agrees with the library, and no text is unused."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_texts_are_translated(language):
     assert same <= {"words.placeholder", "parameter.zoom", "example.coffee"}  # the last is the same word
 
 
-def test_english_is_what_the_library_and_the_examples_say():
+def test_english_agrees_with_the_library_and_the_examples():
     for name, preset in PRESETS.items():
         assert (english(f"preset.{name}"), english(f"preset.{name}.caption")) == (preset.title, preset.caption)
         for param in preset.params:
@@ -51,7 +51,7 @@ def test_english_is_what_the_library_and_the_examples_say():
         assert not example.said("caption").startswith("=")
 
 
-def test_keys_in_the_code_are_texts_and_texts_are_used():
+def test_keys_in_the_code_have_texts_and_all_texts_are_used():
     code = [*UI.rglob("*.py"), *(UI / "assets").glob("*.js"), *(UI / "viewer" / "src").glob("*.js")]
     named = {found["key"] for file in code for found in USE.finditer(file.read_text(encoding="utf-8"))}
     beginnings = {key.split(".")[0] for key in TEXTS["en"]}

@@ -1,4 +1,4 @@
-"""What the device does during a scene, out of a profiler's trace."""
+"""What the device does during a scene, from a profiler trace."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_kernels_belong_to_the_innermost_stage_that_launched_them():
     ]  # fmt: skip
 
 
-def test_idle_time_is_named_after_the_stages_on_its_sides():
+def test_idle_time_is_named_after_the_adjacent_stages():
     found = trace.summary(trace.pieces_of(EVENTS), top=1)
     assert found["device_ms"] == pytest.approx(12.0)
     assert found["idle_ms"] == pytest.approx(4.5)

@@ -49,7 +49,7 @@ def seen_at(cameras: Cameras, point: tuple[float, float, float]) -> torch.Tensor
     return torch.stack([x, y, -local[:, 2]], dim=-1)
 
 
-def test_the_promised_presets_are_there() -> None:
+def test_the_documented_presets_exist() -> None:
     wanted = """forward backward left right up down orbit_left orbit_right orbit_up orbit_down full_orbit spiral lemniscate
         zoom_in zoom_out dolly_zoom_in dolly_zoom_out pan_left pan_right tilt_up tilt_down roll crane_up fly_through
         swipe shake rotate_forward""".split()
@@ -58,7 +58,7 @@ def test_the_promised_presets_are_there() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_presets_speak_to_people(name: str) -> None:
+def test_presets_have_titles_captions_and_valid_parameters(name: str) -> None:
     preset = PRESETS[name]
     assert preset.name == name
     assert preset.title[0].isupper()
@@ -129,7 +129,7 @@ def test_loops_close(name: str, easing: str, frames: int) -> None:
 
 
 @pytest.mark.parametrize("name", CLOSED)
-def test_closed_moves_close_by_default_and_otherwise_show_no_view_twice(name: str) -> None:
+def test_closed_moves_close_by_default_and_otherwise_repeat_no_view(name: str) -> None:
     assert torch.equal(build(name).c2w[-1], IDENTITY)
     opened = build(name, 12, loop=False)
     torch.testing.assert_close(opened.to_vectors(), build(name, 13).to_vectors()[:-1])
@@ -138,7 +138,7 @@ def test_closed_moves_close_by_default_and_otherwise_show_no_view_twice(name: st
 
 
 @pytest.mark.parametrize("name", OPEN)
-def test_open_moves_go_there_and_back_on_request(name: str) -> None:
+def test_open_moves_return_to_their_start_on_request(name: str) -> None:
     there = build(name, 12).to_vectors()
     both = build(name, 23, loop=True).to_vectors()
     torch.testing.assert_close(both[:12], there)
@@ -152,7 +152,7 @@ def test_two_cameras_cannot_make_a_closed_path(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WATCHING)
-def test_the_point_looked_at_stays_in_the_middle(name: str) -> None:
+def test_the_look_at_point_stays_centred(name: str) -> None:
     for params in extremes(PRESETS[name]):
         for loop in (False, True):
             where = seen_at(build(name, 13, loop=loop, **params), (0.0, 0.0, -params["distance"]))
@@ -162,7 +162,7 @@ def test_the_point_looked_at_stays_in_the_middle(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in WATCHING if "orbit" not in name and "dolly" not in name])
 @pytest.mark.parametrize("easing", [*EASINGS])
-def test_looking_at_a_point_brings_in_no_roll(name: str, easing: str) -> None:
+def test_looking_at_a_point_introduces_no_roll(name: str, easing: str) -> None:
     right = build(name, easing=easing).c2w[:, :3, 0]
     torch.testing.assert_close(right[:, 1], torch.zeros(24), atol=1e-6, rtol=0)
 
@@ -215,7 +215,7 @@ def test_full_orbit_shows_its_point_from_all_sides() -> None:
     torch.testing.assert_close(cameras.positions[2], torch.tensor([2.0, 0, -2]), atol=1e-5, rtol=0)
 
 
-def test_turns_on_the_spot_go_the_way_their_name_says() -> None:
+def test_rotations_in_place_turn_the_way_their_name_says() -> None:
     looks = {"pan_left": (-1, 0), "pan_right": (1, 0), "tilt_up": (0, 1), "tilt_down": (0, -1)}
     for name, (x, y) in looks.items():
         pose = end(name, angle_deg=30.0)
@@ -241,7 +241,7 @@ def test_dolly_zoom_keeps_the_subjects_size(factor: float, distance: float) -> N
 
 @laws
 @given(st.floats(1.05, 2.5))
-def test_zoom_multiplies_the_focal_length_evenly(factor: float) -> None:
+def test_zoom_changes_the_focal_length_geometrically(factor: float) -> None:
     for name, ratio in (("zoom_in", factor), ("zoom_out", 1 / factor)):
         focal = build(name, 5, factor=factor, easing="linear").intrinsics[:, :2] / LENS[:2]
         expected = torch.tensor([ratio ** (k / 4) for k in range(5)])
@@ -249,7 +249,7 @@ def test_zoom_multiplies_the_focal_length_evenly(factor: float) -> None:
         assert torch.equal(build(name, 5, factor=factor).positions, torch.zeros(5, 3))
 
 
-def test_fly_through_faces_the_way_it_goes() -> None:
+def test_fly_through_faces_its_direction_of_travel() -> None:
     cameras = build("fly_through", 1000)
     along = cameras.positions.diff(dim=0)
     along = along / along.norm(dim=1, keepdim=True)
@@ -261,14 +261,14 @@ def test_fly_through_faces_the_way_it_goes() -> None:
 
 
 @pytest.mark.parametrize("name", ["spiral", "lemniscate", "swipe", "shake", "rotate_forward", "crane_up"])
-def test_amplitude_is_how_far_the_camera_strays(name: str) -> None:
+def test_amplitude_is_the_largest_offset_of_the_camera(name: str) -> None:
     amplitude = 0.31
     cameras = build(name, 241, amplitude=amplitude, easing="linear")
     assert float(cameras.positions[:, :2].abs().max()) == pytest.approx(amplitude, rel=1e-3)
 
 
 @pytest.mark.parametrize("easing", [*EASINGS])
-def test_easing_keeps_its_ends_and_never_turns_back(easing: str) -> None:
+def test_easing_keeps_its_ends_and_is_monotonic(easing: str) -> None:
     curve = ease(easing, torch.linspace(0, 1, 101, dtype=torch.float64))
     assert float(curve[0]) == 0
     assert float(curve[-1]) == 1
@@ -304,12 +304,12 @@ def test_easings_differ_where_they_should() -> None:
         ({"name": "zoom_in", "factor": 2.5, "intrinsics": intrinsics_from_fov(8, 480, 704)}, "zoom_in: field of view"),
     ],
 )
-def test_wrong_wishes_are_refused_by_name(options: dict, words: str) -> None:
+def test_invalid_parameters_are_refused_by_name(options: dict, words: str) -> None:
     with pytest.raises(TrajectoryError, match=words):
         build_trajectory(**{"frames": 5, "intrinsics": LENS, **options})
 
 
-def test_a_sliders_rounding_is_forgiven() -> None:
+def test_slider_rounding_is_tolerated() -> None:
     preset = PRESETS["lemniscate"]
     assert preset.resolve({"amplitude": 1.0000000001})["amplitude"] == 1.0
     assert preset.resolve({}) == {"amplitude": 0.3, "distance": 2.0}
@@ -327,7 +327,7 @@ def test_resampling_to_the_same_count_changes_nothing(seed: int, count: int) -> 
 
 @laws
 @given(st.integers(0, 2**31), st.integers(2, 6), st.integers(2, 5))
-def test_resampling_keeps_the_given_cameras_where_it_meets_them(seed: int, count: int, parts: int) -> None:
+def test_resampling_passes_through_the_given_cameras(seed: int, count: int, parts: int) -> None:
     source = torch.Generator().manual_seed(seed)
     quats, positions = torch.randn(count, 4, generator=source), torch.randn(count, 3, generator=source)
     cameras = Cameras(quats.double(), positions.double(), LENS.double().expand(count, 4))
@@ -345,14 +345,14 @@ def test_resampling_is_uniform_in_list_index_and_takes_the_shorter_arc() -> None
     torch.testing.assert_close(fine.quats_wxyz[2], torch.tensor([math.cos(0.05), 0, math.sin(0.05), 0]))
 
 
-def test_a_single_camera_is_no_path() -> None:
+def test_a_single_camera_is_not_a_path() -> None:
     one = Cameras(torch.tensor([[1.0, 0, 0, 0]]), torch.zeros(1, 3), LENS[None])
     with pytest.raises(TrajectoryError, match="at least 2 cameras, got 1"):
         resample(one, 24)
 
 
 @pytest.mark.parametrize("count", [1, 0, -3, 2.5, True, 10**7])
-def test_impossible_counts_are_refused(count: object) -> None:
+def test_invalid_counts_are_refused(count: object) -> None:
     with pytest.raises(TrajectoryError, match="number of cameras must be a whole number from 2"):
         resample(build("forward", 3), count)
 
@@ -370,7 +370,7 @@ def test_video_paths_last_as_long_as_asked() -> None:
     "options",
     [{"fps": 0}, {"fps": 61}, {"fps": 2.5}, {"fps": 15, "seconds": math.nan}, {"fps": 60}, {"fps": 15, "seconds": 61}],
 )
-def test_endless_videos_are_refused(options: dict) -> None:
+def test_overlong_videos_are_refused(options: dict) -> None:
     with pytest.raises(TrajectoryError, match="video: "):
         video_path(build("forward", 24), **options)
 
@@ -389,6 +389,6 @@ def test_look_at_from_right_above_looks_down_without_nan() -> None:
 
 
 @pytest.mark.parametrize("lens", [[0.6, 10**309, 0.5, 0.5], ["a", 1, 1, 1], [[1], [1, 2]], None, "lens", [1, 1, 1]])
-def test_lenses_that_are_no_four_numbers_are_refused(lens: object) -> None:
+def test_lenses_that_are_not_four_numbers_are_refused(lens: object) -> None:
     with pytest.raises(TrajectoryError, match="intrinsics: expected fx / W"):
         build_trajectory("forward", frames=3, intrinsics=lens)

@@ -64,7 +64,7 @@ def random_path(seed: int, count: int, odd_lens: bool) -> Cameras:
 
 @laws
 @given(st.integers(0, 2**31), st.integers(2, 9), st.booleans())
-def test_own_format_gives_the_same_float32_numbers_back(seed: int, count: int, odd_lens: bool) -> None:
+def test_own_format_round_trips_float32_exactly(seed: int, count: int, odd_lens: bool) -> None:
     cameras = random_path(seed, count, odd_lens)
     text = json.dumps(trajectory_to_json(cameras, **SIZE))
     again = parse(text)
@@ -75,7 +75,7 @@ def test_own_format_gives_the_same_float32_numbers_back(seed: int, count: int, o
 
 @laws
 @given(st.integers(0, 2**31), st.integers(2, 9), st.booleans())
-def test_transforms_json_gives_the_same_views_back(seed: int, count: int, odd_lens: bool) -> None:
+def test_transforms_json_round_trips_the_views(seed: int, count: int, odd_lens: bool) -> None:
     cameras = random_path(seed, count, odd_lens)
     again = parse(json.dumps(to_transforms_json(cameras, **SIZE)))
     torch.testing.assert_close(again.cameras.c2w, cameras.c2w, atol=2e-6, rtol=1e-6)
@@ -84,14 +84,14 @@ def test_transforms_json_gives_the_same_views_back(seed: int, count: int, odd_le
 
 
 @pytest.mark.parametrize("name", [*PRESETS])
-def test_presets_survive_both_formats(name: str) -> None:
+def test_presets_round_trip_through_both_formats(name: str) -> None:
     cameras = build_trajectory(name, frames=7, intrinsics=LENS)
     assert torch.equal(parse(trajectory_to_json(cameras, **SIZE)).cameras.to_vectors(), cameras.to_vectors())
     studio = parse(to_transforms_json(cameras, **SIZE)).cameras
     torch.testing.assert_close(studio.c2w, cameras.c2w, atol=1e-6, rtol=1e-6)
 
 
-def test_own_format_says_its_axes_and_keeps_short_numbers() -> None:
+def test_own_format_states_its_axes_and_writes_short_numbers() -> None:
     data = trajectory_to_json(build_trajectory("forward", frames=2, intrinsics=LENS), **SIZE)
     assert data["axes"].startswith("opengl")
     assert data["image_size"] == [480, 704]
@@ -139,7 +139,7 @@ def test_original_request_keeps_its_other_fields_untouched() -> None:
     assert data == before
 
 
-def test_pixels_are_the_images_with_one_and_the_outputs_without() -> None:
+def test_intrinsics_are_in_image_pixels_with_an_image_and_in_output_pixels_without() -> None:
     cameras = [{**ROW, **LENS_PX}] * 2
     without = parse({"text_prompt": "x", "resolution": [24, 480, 704], "cameras": cameras})
     torch.testing.assert_close(without.cameras.intrinsics[0], torch.tensor([400 / 704, 410 / 480, 0.5, 0.5]))
@@ -161,7 +161,7 @@ def test_original_trajectory_alone_takes_the_fov_that_is_given() -> None:
 
 
 @pytest.mark.parametrize("example", ["ex1", "ex2", "ex3", "ex4"])
-def test_the_originals_examples_become_its_own_camera_vectors(golden_dir: Path, example: str) -> None:
+def test_original_examples_give_the_original_camera_vectors(golden_dir: Path, example: str) -> None:
     data = load_file(golden_dir / "d_cameras.safetensors")
     frames, height, width = data[f"{example}.in.n_h_w"].tolist()
     rows = [
@@ -190,10 +190,10 @@ def test_transforms_json_rows_are_opengl_camera_to_world() -> None:
     )
 
 
-def test_transforms_json_frames_may_bring_their_own_lens() -> None:
+def test_transforms_json_frames_may_have_their_own_lens() -> None:
     frames = [{"transform_matrix": MATRIX}, {"transform_matrix": MATRIX[:3], "fl_x": 500, "fl_y": 500, "cx": 352}]
     cameras = parse({**STUDIO, "frames": frames, "camera_model": "OPENCV", "k1": 0.01}).cameras
-    expected = torch.tensor([[400.0, 410, 350, 244], [500, 500, 352, 240]])  # no field of the top's lens is left in
+    expected = torch.tensor([[400.0, 410, 350, 244], [500, 500, 352, 240]])  # no field of the shared lens remains
     torch.testing.assert_close(cameras.intrinsics * torch.tensor([704, 480, 704, 480]), expected)
 
 
@@ -385,7 +385,7 @@ def test_junk_in_any_field_is_refused_or_read_but_never_crashes(base: dict, fiel
         assert bool(torch.isfinite(parsed.cameras.to_vectors()).all())
 
 
-def test_fields_that_nobody_reads_are_not_copied_for_every_camera() -> None:
+def test_unused_fields_are_not_copied_for_every_camera() -> None:
     extra = {f"unknown {n}": n for n in range(100_000)}  # copied for 1000 cameras they would take a minute
     data = {"frames": [{"transform_matrix": MATRIX}] * MAX_CAMERAS, **extra}
     start = time.process_time()

@@ -50,7 +50,7 @@ def test_extreme_opacities_and_scales_stay_finite():
     assert float(back.opacities[0]) < 1e-3
 
 
-def test_packed_bytes_are_what_the_docstring_says():
+def test_packed_bytes_match_the_docstring():
     assert pack(random_scene(100)).nbytes == 100 * 82
 
 
@@ -78,7 +78,7 @@ def shared_memory():
 
 
 @pytest.mark.parametrize("film", [True, False])
-def test_result_of_a_forked_worker_arrives_whole_and_through_a_few_bytes(shared_memory, film):
+def test_result_of_a_forked_worker_arrives_intact_in_a_small_message(shared_memory, film):
     result = a_result(film)
     context = multiprocessing.get_context("fork")
     mine, theirs = context.Pipe()
@@ -95,18 +95,18 @@ def test_result_of_a_forked_worker_arrives_whole_and_through_a_few_bytes(shared_
     worker.join()
     assert len(data) < 2000
     assert_same(received, result)
-    received.scene.means[0] = 7.0  # this process's own, though the worker is gone
+    received.scene.means[0] = 7.0  # owned by this process, though the worker has exited
     assert float(unpack(received.scene).means[0, 0]) == 7.0
 
 
-def test_receiver_of_what_is_gone_is_told_and_reads_nothing_else(shared_memory, monkeypatch):
+def test_receiving_a_released_result_is_an_error_and_reads_nothing_else(shared_memory, monkeypatch):
     handle = shared_arrays.share([np.arange(5)], hold_s=1e-3)
     while os.path.exists(f"/proc/self/fd/{handle.fd}"):  # noqa: PTH110 - a link that leads nowhere
         pass
     other = os.memfd_create("other")
     try:
         os.ftruncate(other, handle.size)
-        again = replace(handle, fd=other)  # another memory of the same size, as if the number were given anew
+        again = replace(handle, fd=other)  # other memory of the same size, as if the descriptor had been reused
         with pytest.raises(TransferError, match="closed its shared memory"):
             shared_arrays.receive(again)
     finally:
@@ -127,7 +127,7 @@ def test_sender_holds_one_result_at_a_time():
         shared_arrays.receive(first)
 
 
-def test_without_shared_memory_the_arrays_go_along(shared_memory, monkeypatch, caplog):
+def test_without_shared_memory_the_arrays_go_through_the_pipe(shared_memory, monkeypatch, caplog):
     def full(*_args):
         raise OSError(errno.ENOSPC, "no space left")
 

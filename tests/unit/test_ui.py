@@ -40,7 +40,7 @@ anything = st.recursive(
 
 @given(data=anything)
 @settings(max_examples=60, deadline=None)
-def test_any_recording_is_taken_or_refused_in_words(data):
+def test_any_recording_is_accepted_or_refused_with_a_message(data):
     try:
         assert set(check_recording(data)) == {"keyframes", "mode", "loop", "origin"}
     except TrajectoryError as error:
@@ -56,7 +56,7 @@ def test_recording_becomes_a_path_and_one_keyframe_does_not():
         PathForm("record", "", recording=check_recording({"keyframes": [KEY]})).trajectory()
 
 
-def test_too_many_keyframes_and_numbers_that_are_none_are_refused():
+def test_too_many_keyframes_and_invalid_numbers_are_refused():
     with pytest.raises(TrajectoryError, match="at most 64"):
         check_recording({"keyframes": [KEY] * 65})
     form = PathForm("record", "", recording=check_recording({"keyframes": [{**KEY, "position": ["a", 0, 0]}, KEY]}))
@@ -65,12 +65,12 @@ def test_too_many_keyframes_and_numbers_that_are_none_are_refused():
 
 
 @pytest.mark.parametrize("text", ["", "  ", "1", "{", '{"cameras": NaN}'])
-def test_path_text_that_is_no_path_is_refused(text):
+def test_path_text_that_is_not_a_path_is_refused(text):
     with pytest.raises(TrajectoryError):
         parse_path_text(text)
 
 
-def test_uploaded_path_of_any_form_becomes_text_and_what_was_odd_is_said(tmp_path):
+def test_uploaded_path_of_any_format_becomes_text_with_notes(tmp_path):
     chan = tmp_path / "camera.chan"
     chan.write_text("1 0 0 0 0 0 0 50\n2 0 0 -1 0 0 0 50\n")
     cameras, notes = PathForm("file", "", file_text=files_as_text([chan])).cameras(3, 96, 128, 60.0)
@@ -86,7 +86,7 @@ def test_uploaded_path_of_any_form_becomes_text_and_what_was_odd_is_said(tmp_pat
     assert remarks_html(()) == ""
 
 
-def test_sweep_takes_old_folders_but_never_one_in_use(tmp_path):
+def test_sweep_removes_old_folders_but_never_one_in_use(tmp_path):
     sessions = Sessions(tmp_path / "root", keep_seconds=60)
     with sessions.new_folder("old visitor") as first:
         pass
@@ -114,7 +114,7 @@ def test_failed_and_stopped_jobs_leave_no_folder(tmp_path):
         assert not folder.exists()
 
 
-def test_results_of_programs_have_their_hour_and_go(tmp_path):
+def test_results_of_api_clients_expire(tmp_path):
     sessions = Sessions(tmp_path / "root", keep_seconds=60)
     with sessions.new_folder() as folder:
         os.utime(folder, (0, 0))
@@ -123,7 +123,7 @@ def test_results_of_programs_have_their_hour_and_go(tmp_path):
     assert sessions._visitors == {}
 
 
-def test_page_that_never_says_goodbye_is_forgotten_after_a_day(tmp_path):
+def test_page_that_never_disconnects_is_forgotten_after_a_day(tmp_path):
     sessions = Sessions(tmp_path / "root", keep_seconds=60)
     with sessions.new_folder("silent visitor") as folder:
         pass
@@ -132,7 +132,7 @@ def test_page_that_never_says_goodbye_is_forgotten_after_a_day(tmp_path):
     assert sessions._visitors == {}
 
 
-def test_root_removed_under_the_running_app_is_made_again(tmp_path):
+def test_root_removed_while_the_app_runs_is_recreated(tmp_path):
     sessions = Sessions(tmp_path / "root")
     shutil.rmtree(sessions.root)
     assert sessions.sweep() == []
@@ -166,28 +166,28 @@ def test_share_link_round_trip():
     assert whole
     assert back == shared
     assert share.read_parameters(back)["turns"] == 3
-    assert share.read_query({"size": "704×480 landscape"}).size == "704×480"  # as links said it once
+    assert share.read_query({"size": "704×480 landscape"}).size == "704×480"  # as in older links
     assert share.read_query({"path": "spiral", "knobs": '{"turns":3}'}).parameters == '{"turns":3}'
 
 
 @pytest.mark.parametrize(
     "query", [{"path": "nope"}, {"seed": "x"}, {"seed": "-5"}, {"parameters": "[", "path": "spiral"}, {"fov": ""}]
 )
-def test_wrong_links_are_forgiven(query):
+def test_invalid_links_are_tolerated(query):
     shared = share.read_query(query)
     assert shared.seed is None
     if shared.path:
         assert share.read_parameters(shared)
 
 
-def test_every_template_of_today_has_a_still_and_a_moving_picture_of_its_own():
+def test_every_template_has_its_own_still_and_animation():
     assert thumbnails.KEY_FILE.read_text().strip() == thumbnails.current_key(), "run: python -m ui.build_tiles"
     choices = thumbnails.preset_choices()
     assert {choice.name for choice in choices} == set(PRESETS)
     assert len({choice.moving.read_bytes() for choice in choices}) == len(choices)
     for choice in choices:
         with Image.open(choice.moving) as moving:
-            assert moving.n_frames > thumbnails.FRAMES // 2  # views that do not differ are stored once
+            assert moving.n_frames > thumbnails.FRAMES // 2  # identical views are stored once
             assert (moving.height, moving.width) == thumbnails.SIZE
         with Image.open(choice.still) as still:
             assert (still.height, still.width) == thumbnails.SIZE
@@ -195,7 +195,7 @@ def test_every_template_of_today_has_a_still_and_a_moving_picture_of_its_own():
     assert max(choice.moving.stat().st_size for choice in choices) < 60_000
 
 
-def test_examples_load_and_say_whose_pictures_they_are():
+def test_examples_load_and_credit_their_pictures():
     found = examples.load_examples()
     assert len(found) >= 8
     assert len({json.dumps(e.request["trajectory"]) for e in found}) >= 5
@@ -219,13 +219,13 @@ def test_progress_escapes_and_marks_one_step():
     assert "<b>" not in message_html("<b>", bad=True)
 
 
-def test_messages_lose_tags_but_not_words():
+def test_messages_lose_tags_but_keep_their_text():
     quota = "You have exceeded your GPU quota (60s requested vs. 0s left). <a href='https://x'>Sign in</a> for more"
     assert plain_text(quota) == "You have exceeded your GPU quota (60s requested vs. 0s left). Sign in for more"
     assert plain_text("camera 3: &lt;b&gt;this&lt;/b&gt; &amp; 2 &lt; 3") == "camera 3: <b>this</b> & 2 < 3"
 
 
-def test_place_in_line_is_told_in_words():
+def test_queue_position_is_shown_as_text():
     assert place_text(None, 20, 1) == ""
     assert plain_text(place_text(0, 20, 1)) == "You are next"
     assert plain_text(place_text(1, 20, 1)) == "1 person ahead of you · about 20 s"
@@ -236,7 +236,7 @@ def test_place_in_line_is_told_in_words():
 
 
 @given(elapsed=st.floats(0, 1e4), fraction=st.floats(0, 1), estimate=st.floats(0, 1e4))
-def test_time_left_is_between_the_estimate_and_the_own_pace(elapsed, fraction, estimate):
+def test_time_left_is_between_the_estimate_and_the_measured_pace(elapsed, fraction, estimate):
     left = seconds_left(elapsed, fraction, estimate)
     by_estimate = max(estimate - elapsed, 0)
     by_pace = elapsed * (1 - fraction) / fraction if fraction else by_estimate
@@ -244,7 +244,7 @@ def test_time_left_is_between_the_estimate_and_the_own_pace(elapsed, fraction, e
     assert seconds_left(elapsed, 1.0, estimate) == 0
 
 
-def test_crop_is_drawn_only_when_it_takes_something_away():
+def test_crop_is_drawn_only_if_it_removes_something():
     from flashworld.io.images.reading import read_picture
 
     def html(rows: int, columns: int) -> str:
@@ -257,7 +257,7 @@ def test_crop_is_drawn_only_when_it_takes_something_away():
     assert "top and bottom" in html(400, 320)
 
 
-def test_facts_speak_of_what_people_know():
+def test_facts_use_user_facing_names():
     from ui.parts.result import facts_html
 
     result = examples.load_examples()[0].result
@@ -276,7 +276,7 @@ def test_facts_speak_of_what_people_know():
         ({"fps": math.nan}, "fps"),
     ],
 )
-def test_settings_no_control_can_send_are_refused_in_words(change, said):
+def test_settings_no_control_can_send_are_refused_with_a_message(change, said):
     values = {"size": "96×64", "frames": 8, "fps": 24, "seconds": 2, "quality": "high", **change}
     with pytest.raises(InputError, match=said):
         read_settings(*values.values())

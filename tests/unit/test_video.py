@@ -1,4 +1,4 @@
-"""Videos and animations, looked at with the encoder's own decoder."""
+"""Videos and animations, checked with the encoder's own decoder."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def children() -> set[str]:
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
-            continue  # it ended in between
+            continue  # it ended in the meantime
         if int(fields[1]) == os.getpid():
             found.add(stat.parent.name)
     return found
@@ -70,7 +70,7 @@ def test_video_plays_everywhere(tmp_path):
     pictures = decoded(tmp_path / "a.mp4", 48, 64)
     assert len(pictures) == 30
     for number in (0, 17, 29):
-        assert psnr(pictures[number], picture(48, 64, number)) > 33  # half the chroma is thrown away
+        assert psnr(pictures[number], picture(48, 64, number)) > 33  # half the chroma is discarded
     assert abs(pictures[0].astype(float) - picture(48, 64)).mean(axis=(0, 1)).max() < 5  # colours do not shift
     assert list(tmp_path.iterdir()) == [tmp_path / "a.mp4"]
 
@@ -91,7 +91,7 @@ def test_frame_of_one_pixel_and_views_are_encoded(tmp_path):
     assert psnr(decoded(tmp_path / "b.mp4", 48, 64)[0], turned) > 30
 
 
-def test_quality_orders_sizes_and_fractions_of_fps_are_kept(tmp_path):
+def test_higher_quality_is_larger_and_fractional_fps_are_kept(tmp_path):
     sizes = []
     for quality in ("low", "medium", "high"):
         write_video(frames(24, 96, 128), tmp_path / "a.mp4", fps=24000 / 1001, quality=quality)
@@ -119,7 +119,7 @@ def test_failing_frames_leave_no_file_and_no_process(exception, tmp_path):
 
 
 def test_encoder_closed_with_its_caller_leaves_nothing(tmp_path):
-    """A generator around the writer that is thrown away in the middle, as a cancelled call of the app is."""
+    """A generator around the writer that is closed midway, as in a cancelled call of the app."""
 
     def call():
         def stream():
@@ -194,7 +194,7 @@ def test_bad_settings_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
-def test_animation_loops_for_ever_and_keeps_time(suffix, tmp_path):
+def test_animation_loops_for_ever_and_keeps_its_duration(suffix, tmp_path):
     path = tmp_path / f"a{suffix}"
     write_animation(frames(24), path, fps=24)
     with Image.open(path) as animation:

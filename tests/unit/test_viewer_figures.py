@@ -1,4 +1,4 @@
-"""Figures of other programs: how a picture is judged, and that the documentation holds the last report."""
+"""Reports on other viewers: how a picture is classified, and that the documentation holds the latest report."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ def photograph() -> np.ndarray:
     return np.kron(rng.integers(0, 256, (6, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
 
 
-def test_a_picture_is_upright_also_when_it_is_a_little_different(photograph):
+def test_a_slightly_different_picture_is_still_upright(photograph):
     noisy = np.clip(photograph + np.random.default_rng(2).normal(0, 8, photograph.shape), 0, 255).astype(np.uint8)
     assert orientation(photograph, photograph) == orientation(noisy, photograph) == "upright"
     assert 25 < psnr_db(noisy, photograph) < 35
 
 
 @pytest.mark.parametrize("way", TURNS)
-def test_a_turned_picture_is_called_by_its_turn(way, photograph):
+def test_a_transformed_picture_is_classified_by_its_transform(way, photograph):
     assert orientation(TURNS[way](photograph), photograph) == way
 
 
-def test_another_picture_is_called_unlike(photograph):
+def test_another_picture_is_classified_as_unlike(photograph):
     other = np.random.default_rng(5).integers(0, 256, photograph.shape).astype(np.uint8)
     assert orientation(other, photograph) == "unlike"
     assert orientation(np.full_like(photograph, 255), photograph) == "unlike"
 
 
 @pytest.mark.parametrize("target", make_viewers.TARGETS, ids=lambda path: path.name)
-def test_documents_hold_the_last_report(target):
+def test_documents_hold_the_latest_report(target):
     text = target.read_text()
     assert make_viewers.MARKED.search(text)
     assert text == filled(text, REPORT), "python -m docs.make_viewers"
@@ -70,7 +70,7 @@ def test_only_programs_that_passed_are_named_as_readers():
     assert "(fails)" in "".join(TABLES["viewers"](failed))
 
 
-def test_report_of_some_viewers_replaces_their_rows_alone():
+def test_report_of_some_viewers_replaces_only_their_rows():
     new = {"viewers": [{"viewer": "spark", "format": ".ply", "passed": False}], "gaussians": 7}
     both = make_viewers.merged(REPORT, new)
     assert [row for row in both["viewers"] if row["viewer"] == "spark"] == new["viewers"]

@@ -1,4 +1,4 @@
-"""What is said of words to a model that knows some alone, and which examples it offers."""
+"""What the page says about a prompt when the model has a limited vocabulary, and which examples it offers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def said(text: str) -> str:
     return understood_html(understood(text), text)
 
 
-def test_what_is_understood_and_what_is_not_are_said_apart_and_escaped():
+def test_understood_and_unknown_words_are_listed_separately_and_escaped():
     line = said("a red ball on grass beside a photographer and a <script>")
     assert "Understood: <b>grass</b>, <b>red ball" in line
     assert "<b>photographer</b>" in line
@@ -27,12 +27,12 @@ def test_what_is_understood_and_what_is_not_are_said_apart_and_escaped():
     assert "and more" in said(" ".join(f"zz{chr(97 + k)}" for k in range(20)))
 
 
-def test_placeholder_and_listed_words_are_words_it_knows():
+def test_placeholder_and_listed_words_are_in_the_vocabulary():
     assert understood(TEXTS["en"]["words.placeholder"]).unknown == ()
     assert "ball" in known_words()
 
 
-def test_examples_of_words_that_a_model_does_not_know_are_not_offered():
+def test_examples_with_unknown_words_are_not_offered():
     some, all_words = SimpleNamespace(understood=understood), SimpleNamespace(understood=None)
     shipped = load_examples()
     assert all(within_reach(example, some) for example in shipped)
