@@ -15,7 +15,7 @@ TOKEN = "hf_" + "secretsecret" * 3
 
 @pytest.fixture(scope="session")
 def app(tmp_path_factory) -> Iterator[RunningApp]:
-    """With a token in its environment, which nobody may ever read."""
+    """Its environment holds a token, which must never be exposed."""
     with RunningApp(tmp_path_factory.mktemp("app"), env={"HF_TOKEN": TOKEN}) as app:
         yield app
 

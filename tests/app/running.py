@@ -1,4 +1,4 @@
-"""The real app in a process of its own, and visitors who speak Gradio's protocol themselves."""
+"""The real app in its own process, and clients that speak Gradio's protocol directly."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 class RunningApp:
-    """`python app.py` with nano on a free port of this machine; its temporary files lie in `folder`."""
+    """`python app.py` with nano on a free local port; its temporary files are in `folder`."""
 
     def __init__(self, folder: Path, *options: str, env: Mapping[str, str] | None = None, prefix: tuple[str, ...] = ()):
         self.temporary = folder / "tmp"
@@ -46,7 +46,7 @@ class RunningApp:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         environment = {**os.environ, "TMPDIR": str(self.temporary), "OMP_NUM_THREADS": "2", **(env or {})}
-        environment["PYTHONDONTWRITEBYTECODE"] = "1"  # on a disk made full by a test, modules would be cut short
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"  # on a disk filled by a test, cached modules would be truncated
         environment.pop("GRADIO_TEMP_DIR", None)
         options = ("--model", "nano", "--host", "127.0.0.1", "--port", str(self.port), *options)
         with self.log_path.open("w") as log:
@@ -74,14 +74,14 @@ class RunningApp:
 
     @property
     def results(self) -> list[Path]:
-        """Result folders there are now."""
+        """The current result folders."""
         return sorted(self.temporary.glob("flashworld-app-*/results/*"))
 
     def visitor(self) -> Visitor:
         return Visitor(self.url)
 
     def stop(self, number: int = signal.SIGTERM, timeout: float = 30) -> int:
-        """Send a signal and wait for the end; returns the exit code."""
+        """Send a signal, wait for the process to exit and return its exit code."""
         self.process.send_signal(number)
         try:
             return self.process.wait(timeout)
@@ -98,7 +98,7 @@ class RunningApp:
 
 @dataclass
 class Answer:
-    """What one call gave: data, or an error's text, or neither if the visitor left."""
+    """The outcome of one call: data, an error message, or neither if the visitor disconnected."""
 
     data: list[Any] | None = None
     error: str | None = None
@@ -107,7 +107,7 @@ class Answer:
 
 
 class Visitor:
-    """One page or program, with a session of its own."""
+    """One page or API client, with its own session."""
 
     def __init__(self, url: str) -> None:
         self.http = httpx.Client(base_url=url, timeout=CALL_S)
@@ -125,7 +125,7 @@ class Visitor:
         return self.http.post("/gradio_api/queue/join", json=body)
 
     def call(self, name: str, data: list[Any], leave_at: str | None = None) -> Answer:
-        """Call an event by its number, as the page does, private ones too; hang up at the first message `leave_at`."""
+        """Call an event by its index, as the page does, private ones too; disconnect at the first message `leave_at`."""
         joined = self.join(name, data)
         if joined.status_code != 200:
             return Answer(error=str(joined.json().get("detail")), status=joined.status_code)
@@ -158,22 +158,22 @@ class Visitor:
             yield (json.loads(line[6:]) for line in stream.iter_lines() if line.startswith("data: "))
 
     def upload(self, content: bytes, name: str = "photo.png") -> str:
-        """The path that the server gives an uploaded file."""
+        """Upload a file; returns its path on the server."""
         return self.http.post("/gradio_api/upload", files={"files": (name, content)}).raise_for_status().json()[0]
 
     def page_values(self, name: str, **given: Any) -> list[Any]:
-        """What the page would send of an event's controls, those with the given `elem_id` changed."""
+        """The values the page would send for an event's inputs, with those of the given `elem_id`s replaced."""
         known = {c["id"]: c["props"] for c in self.config["components"]}
         props = [known[number] for number in self.event(name)["inputs"]]
         return [given.get((p.get("elem_id") or "").replace("-", "_"), p.get("value")) for p in props]
 
     def get(self, path: str) -> httpx.Response:
-        """Fetch a path as it is written, dots and all."""
+        """Fetch a path verbatim, dot segments included."""
         return self.http.get(httpx.URL(str(self.http.base_url).rstrip("/")).copy_with(raw_path=path.encode()))
 
 
 def links(answer: Answer) -> dict[str, str]:
-    """File name to link of a finished scene."""
+    """The links of a finished scene's files, by file name."""
     assert answer.data is not None, answer.error
     return {name: file["url"] for name, file in answer.data[0]["files"].items()}
 
@@ -185,7 +185,7 @@ def children(pid: int) -> list[int]:
 
 
 def wait_for(condition, seconds: float = CALL_S) -> bool:
-    """Whether something becomes true in time."""
+    """Whether the condition becomes true before the timeout."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

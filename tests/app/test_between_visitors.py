@@ -1,4 +1,4 @@
-"""What one visitor has, nobody else can fetch, name or guess; no path and no link of a visitor's is followed."""
+"""Isolation of visitors: nobody else can fetch, name or guess a visitor's files; no path or link from a visitor is followed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ui.uploads import EXPECTED
 REFUSED = {400, 403, 404, 405, 422, 500}
 
 
-def test_links_answer_for_who_has_them_and_folders_have_128_random_bits(scene, app):
+def test_links_work_for_their_holder_and_folders_have_128_random_bits(scene, app):
     other = app.visitor()
     found = links(scene)
     assert set(found) == {"ply", "spz", "plain", "video", "poster", "path", "zip", "html"}
@@ -39,7 +39,7 @@ def test_two_scenes_share_no_folder(app, scene):
     assert Path(links(again)["ply"]).parent != Path(links(scene)["ply"]).parent
 
 
-def test_guessed_and_twisted_names_give_nothing(app, scene, visitor):
+def test_guessed_and_malformed_names_give_nothing(app, scene, visitor):
     folder = Path(urlsplit(links(scene)["ply"]).path.partition("file=")[2]).parent
     root = folder.parent
     lock = next(app.temporary.glob("flashworld-app-*")) / ".lock"
@@ -62,7 +62,7 @@ def test_guessed_and_twisted_names_give_nothing(app, scene, visitor):
 
 @pytest.fixture
 def secret(tmp_path):
-    """A picture of the machine's owner, and whether anybody has opened it since."""
+    """A private picture on the server, and a function that tells whether it has been read."""
     path = tmp_path / "secret.png"
     Image.new("RGB", (64, 64), "red").save(path)
     os.utime(path, (1, time.time()))
@@ -77,8 +77,8 @@ def secret(tmp_path):
         pytest.skip("this file system keeps no access times")
 
 
-def test_symlink_among_uploads_leads_nowhere(app, visitor, secret):
-    """Nothing makes one; should one appear, it is no way out for a request's picture."""
+def test_symlink_among_uploads_is_not_followed(app, visitor, secret):
+    """Nothing creates one; should one appear, a request's picture is not read through it."""
     path, was_read = secret
     link = next(app.temporary.glob("flashworld-app-*")) / "uploads" / "link.png"
     link.parent.mkdir(exist_ok=True)
@@ -106,8 +106,8 @@ def test_no_path_from_a_visitor_is_opened(visitor, scene, secret):
             assert not was_read(), shape(name)
 
 
-def test_the_pages_own_events_open_no_path_either(visitor, secret):
-    """They can be called by their number, since the page does so; the file must still be one that was uploaded."""
+def test_private_page_events_open_no_path_either(visitor, secret):
+    """They can be called by index, as the page does; the file must still be an uploaded one."""
     path, was_read = secret
     components = {c["id"]: c["type"] for c in visitor.config["components"]}
     tried = 0
@@ -132,7 +132,7 @@ def test_the_pages_own_events_open_no_path_either(visitor, secret):
 
 @pytest.fixture
 def listener():
-    """An address of this machine and the list of what was asked of it."""
+    """The address of a local server and the list of requests it has received."""
     hits: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -174,14 +174,14 @@ def test_no_link_from_a_visitor_is_fetched(visitor, listener):
             f"/gradio_api/file/{quote(link, safe='')}",
             f"/gradio_api/proxy={link}",
         ):
-            # The gate's own answer: Gradio would fetch public addresses, and refuses this machine's by itself.
+            # The gate's own answer: Gradio would fetch public addresses, and itself refuses only local ones.
             assert (answer := visitor.get(route)).status_code == 404, route
             assert answer.json() == {"detail": "Not found."}
     assert hits == []
 
 
 @pytest.mark.parametrize("root", ["", "/flashworld"])
-def test_links_are_shut_under_a_root_path_too(root):
+def test_links_are_blocked_under_a_root_path_too(root):
     passed, sent = [], []
 
     async def behind(*_):
@@ -197,7 +197,7 @@ def test_links_are_shut_under_a_root_path_too(root):
     assert [message["status"] for message in sent if "status" in message] == [404] * 3
 
 
-def test_parts_of_gradio_that_the_page_does_not_use_are_shut(visitor):
+def test_parts_of_gradio_that_the_page_does_not_use_are_disabled(visitor):
     assert visitor.http.post("/gradio_api/process_recording", files={"video": ("a.mp4", b"x")}).status_code == 404
     for path in ("monitoring", "monitoring/summary", "gradio_api/deep_link?session_hash=a", "gradio_api/vibe-code/"):
         assert visitor.http.get(f"/{path}").status_code == 404, path
@@ -206,7 +206,7 @@ def test_parts_of_gradio_that_the_page_does_not_use_are_shut(visitor):
         assert visitor.http.post("/gradio_api/component_server", json=body).status_code in REFUSED
 
 
-def test_functions_that_are_not_there_are_not_found(app, visitor):
+def test_unknown_functions_are_not_found(app, visitor):
     before = app.log.count("Traceback")
     for path in ("call/nothing", "run/nothing", "api/nothing", "call/v2/nothing"):
         assert visitor.http.post(f"/gradio_api/{path}", json={"data": []}).status_code == 404, path
@@ -216,7 +216,7 @@ def test_functions_that_are_not_there_are_not_found(app, visitor):
     assert app.log.count("Traceback") == before
 
 
-def test_nobody_skips_the_queue(visitor):
+def test_queue_cannot_be_bypassed(visitor):
     values = ["a ball", "orbit_right", 1]
     for path in ("run", "api"):
         assert visitor.http.post(f"/gradio_api/{path}/generate_from_text", json={"data": values}).status_code == 404
@@ -224,7 +224,7 @@ def test_nobody_skips_the_queue(visitor):
     assert visitor.http.post("/gradio_api/run/predict", json=body).status_code == 404
 
 
-def test_upload_ids_and_events_of_others_tell_nothing(app, visitor, photo):
+def test_upload_ids_and_events_of_others_reveal_nothing(app, visitor, photo):
     path = visitor.upload(photo)
     assert re.fullmatch(r"[0-9a-f]{64}", Path(path).parent.name), "named by the content, which only its owner has"
     other = app.visitor()
@@ -235,7 +235,7 @@ def test_upload_ids_and_events_of_others_tell_nothing(app, visitor, photo):
     assert folder.status_code == 403
 
 
-def test_too_large_bodies_are_refused(visitor):
+def test_oversized_bodies_are_refused(visitor):
     too_much = bytes(50 * 2**20)
     for send in (
         lambda: visitor.http.post("/gradio_api/upload", files={"files": ("a.png", too_much)}),
@@ -245,10 +245,10 @@ def test_too_large_bodies_are_refused(visitor):
         try:
             assert send().status_code in {400, 413}
         except (httpx.WriteError, httpx.RemoteProtocolError):
-            pass  # the server hung up in the middle, which is a refusal too
+            pass  # the server closed the connection midway, which is a refusal too
 
 
-def test_words_come_back_as_words(visitor):
+def test_markup_in_input_is_not_returned_as_markup(visitor):
     markup = "<img src=x onerror=alert(1)>"
     for given in ({"path": markup}, {"params": markup}, {"path_json": markup}, {"frames": markup}):
         answer = visitor.generate(**given)

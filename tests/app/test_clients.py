@@ -1,4 +1,4 @@
-"""The two documented ways in for programs, and what they may not call."""
+"""The two documented interfaces for API clients, and what they may not call."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_page_is_sent_compressed(visitor, path):
     assert len(packed.text) == len(plain.text) > 3 * packed.num_bytes_downloaded
 
 
-def test_files_are_sent_as_they_are(app, scene):
+def test_files_are_sent_uncompressed_and_in_ranges(app, scene):
     url = scene.data[0]["files"]["ply"]["url"].replace("http://testserver", app.url)
     answer = app.visitor().http.get(url, headers={"Accept-Encoding": "gzip", "Range": "bytes=0-3"})
     assert answer.status_code == 206
@@ -56,7 +56,7 @@ def test_refusals_can_be_read_in_a_terminal(visitor):
     assert "unknown camera path 'upwards'" in visitor.generate(path="upwards").error
 
 
-def test_wrong_calls_are_answered_in_a_sentence(visitor):
+def test_invalid_calls_give_one_sentence(visitor):
     wrong = [
         ("seed", "x", "seed must be a whole number"),
         ("seed", -2, "seed must be a whole number"),
@@ -74,7 +74,7 @@ def test_wrong_calls_are_answered_in_a_sentence(visitor):
     assert "needed" in str(visitor.call("generate", []).error)
 
 
-def test_mcp_lists_its_tools_and_makes_a_scene_from_words(app):
+def test_mcp_lists_its_tools_and_makes_a_scene_from_text(app):
     async def visit():
         from mcp import ClientSession
         from mcp.client.streamable_http import streamablehttp_client
@@ -95,7 +95,7 @@ def test_mcp_lists_its_tools_and_makes_a_scene_from_words(app):
     assert any("scene.ply" in getattr(part, "text", "") for part in made.content)
 
 
-def test_the_owners_token_is_in_no_page_answer_log_or_file(app, visitor, scene):
+def test_the_servers_token_is_in_no_page_response_log_or_file(app, visitor, scene):
     refused = visitor.generate(image={"path": "/proc/self/environ"})
     texts = [
         *(visitor.http.get(path).text for path in ("/", "/config", "/gradio_api/info", "/gradio_api/openapi.json")),

@@ -1,4 +1,4 @@
-"""Errors of the GPU's part, in words for visitors. The app is imported, so that errors can be put into its model."""
+"""Errors in GPU functions, as visitors see them. The app is imported, so that its model can be made to fail."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def run(app_module, monkeypatch, fail: Callable[[], Exception]) -> tuple[gr.Erro
         (RuntimeError(f"CUDA error: an illegal memory access in {SECRET}"), "BROKEN"),
     ],
 )
-def test_each_failure_is_one_sentence_and_the_log_has_the_rest(app_module, monkeypatch, caplog, error, name):
+def test_each_failure_is_one_sentence_and_the_log_has_the_details(app_module, monkeypatch, caplog, error, name):
     with caplog.at_level(logging.ERROR):
         told, _ = run(app_module, monkeypatch, lambda: error)
     said = str(told.message)
@@ -74,13 +74,13 @@ def test_each_failure_is_one_sentence_and_the_log_has_the_rest(app_module, monke
     assert str(error) in caplog.text
 
 
-def test_refused_request_is_said_as_it_is(app_module, monkeypatch):
+def test_refusal_reaches_the_visitor_unchanged(app_module, monkeypatch):
     told, _ = run(app_module, monkeypatch, lambda: InputError("camera 3: <b>wrong</b>"))
     assert told.message == "camera 3: &lt;b&gt;wrong&lt;/b&gt;"
 
 
-def test_failed_call_has_let_go_of_its_memory_when_the_visitor_is_told(app_module, monkeypatch):
-    """What the traceback holds cannot be freed; on a GPU of one's own the next call would fail as well."""
+def test_failed_call_has_released_its_memory_when_the_error_is_shown(app_module, monkeypatch):
+    """What the traceback references cannot be freed; on a dedicated GPU the next call would fail as well."""
     monkeypatch.setattr(generation.logger, "disabled", True)  # pytest keeps what is logged
     gc.disable()
     try:
@@ -92,8 +92,8 @@ def test_failed_call_has_let_go_of_its_memory_when_the_visitor_is_told(app_modul
         gc.enable()
 
 
-def test_worker_that_is_ended_leaves_the_apps_folder_alone(app_module):
-    """ZeroGPU forks its workers, which inherit what the app does on a signal."""
+def test_terminated_worker_leaves_the_apps_folder_alone(app_module):
+    """ZeroGPU forks its workers, which inherit the app's signal handlers."""
     worker = multiprocessing.get_context("fork").Process(target=shutdown._on_signal, args=(signal.SIGTERM,))
     worker.start()
     worker.join(60)

@@ -1,4 +1,4 @@
-"""What happens when something breaks under the running app; `docs/faults.md` says it in words."""
+"""Faults in the environment of the running app; `docs/faults.md` states the expected behaviour."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NO_ROOM_BYTES = 100_000
 
 @pytest.fixture(scope="module", autouse=True)
 def starting(app, tmp_path_factory):
-    """More apps, started together because importing torch takes the longest: two are wanted up, two are to fail."""
+    """More apps, started in parallel because importing torch takes the longest: two must start, two must fail."""
     old = tmp_path_factory.mktemp("old-driver")
     offline = tmp_path_factory.mktemp("offline")
     environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(offline / "empty"), "HF_TOKEN": "hf_" + "secret" * 6}
@@ -54,7 +54,7 @@ def test_full_disk_is_one_sentence_and_leaves_no_file(app, visitor):
     assert visitor.generate().error is None, "with room again it works again"
 
 
-def test_folders_that_were_removed_are_made_again(app, visitor, photo):
+def test_removed_folders_are_recreated(app, visitor, photo):
     for folder in app.temporary.glob("flashworld-app-*/*"):
         if folder.is_dir():
             shutil.rmtree(folder)
@@ -63,14 +63,14 @@ def test_folders_that_were_removed_are_made_again(app, visitor, photo):
     assert len(app.results) == 1
 
 
-def test_picture_that_was_swept_before_it_was_used_is_asked_for_again(visitor, photo):
+def test_picture_removed_by_the_sweep_before_its_use_is_requested_again(visitor, photo):
     path = visitor.upload(photo, "swept.png")
     Path(path).unlink()
     assert visitor.generate(image={"path": path, "meta": FILE}).error
     assert visitor.generate(image={"path": visitor.upload(photo, "swept.png"), "meta": FILE}).error is None
 
 
-def test_visitor_who_leaves_stops_the_work_and_leaves_no_folder(app, visitor):
+def test_disconnecting_stops_the_work_and_leaves_no_folder(app, visitor):
     before = app.results
     values = visitor.page_values("job", fw_prompt="a red ball", fw_frames=8)
     answer = visitor.call("job", values, leave_at="process_generating")
@@ -80,22 +80,22 @@ def test_visitor_who_leaves_stops_the_work_and_leaves_no_folder(app, visitor):
     assert app.visitor().generate().error is None, "the place is free"
 
 
-def test_term_signal_in_the_middle_of_a_call_ends_the_process_and_leaves_nothing(starting):
+def test_sigterm_during_a_call_ends_the_process_and_leaves_nothing(starting):
     app = starting["ends"].wait_until_up()
     visitor = app.visitor()
     values = visitor.page_values("job", fw_prompt="a red ball", fw_frames=8)
-    visitor.call("job", values, leave_at="process_generating")  # the model is there
+    visitor.call("job", values, leave_at="process_generating")  # the model is loaded
     assert wait_for(lambda: not app.results)
     assert visitor.join("job", values).status_code == 200
     assert wait_for(lambda: app.results)
     started = children(app.process.pid)
-    assert app.stop(signal.SIGTERM) == 128 + signal.SIGTERM  # in seconds, or `stop` gives up
+    assert app.stop(signal.SIGTERM) == 128 + signal.SIGTERM  # within seconds, or `stop` times out
     assert list(app.temporary.glob("flashworld-app-*")) == []
     assert wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in started))
     assert "Traceback" not in app.log
 
 
-def test_without_hub_and_cache_the_full_model_ends_in_one_sentence(starting):
+def test_full_model_without_hub_and_cache_exits_with_one_sentence(starting):
     app = starting["offline"]
     assert app.process.wait(START_S) == 1
     assert "Traceback" not in app.log
@@ -109,7 +109,7 @@ def test_without_hub_and_cache_the_full_model_ends_in_one_sentence(starting):
 
 
 @pytest.mark.skipif(shutil.which("gcc") is None or torch.cuda.is_available(), reason="needs gcc, and no GPU")
-def test_driver_that_is_too_old_is_a_sentence_on_the_page_of_an_app_that_runs(starting):
+def test_outdated_driver_is_explained_on_the_page_while_the_app_runs(starting):
     app = starting["old driver"].wait_until_up()
     sentence = "the NVIDIA driver is too old (it serves CUDA 11.4, torch"
     assert sentence in app.log
@@ -118,7 +118,7 @@ def test_driver_that_is_too_old_is_a_sentence_on_the_page_of_an_app_that_runs(st
     assert app.visitor().generate().error is None
 
 
-def test_second_app_on_a_port_ends_in_one_sentence(starting, app):
+def test_second_app_on_a_port_exits_with_one_sentence(starting, app):
     second = starting["second"]
     assert second.process.wait(START_S) == 1
     assert "Traceback" not in second.log
@@ -128,7 +128,7 @@ def test_second_app_on_a_port_ends_in_one_sentence(starting, app):
 
 
 @pytest.mark.parametrize("option", [("--model", "nowhere"), ("--offload", "everything")])
-def test_wrong_options_end_in_one_sentence(option, tmp_path):
+def test_invalid_options_exit_with_one_sentence(option, tmp_path):
     done = subprocess.run(
         [sys.executable, "app.py", *option, "--device", "cpu"], cwd=ROOT, check=False, capture_output=True, text=True, timeout=START_S,
         env={"PATH": "/usr/bin:/bin", "TMPDIR": str(tmp_path), "HOME": str(tmp_path)},

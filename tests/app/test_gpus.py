@@ -1,4 +1,4 @@
-"""`python app.py --gpus`: two workers side by side behind one page, one of them killed. Here they are shares of the CPU."""
+"""`python app.py --gpus`: two parallel workers behind one page, one of them killed. Here each uses a share of the CPU."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ WORKERS = ("--gpus", "cpu,cpu")
 
 
 def worker_pids(app: RunningApp) -> list[int]:
-    """Processes that serve a device."""
+    """Process ids of the device workers."""
     return processes(app, b"aot.pool_worker")
 
 
 def processes(app: RunningApp, module: bytes) -> list[int]:
-    """The app's processes that run a module, and theirs."""
+    """The app's children and grandchildren that run a module."""
     found = []
     workers = children(app.process.pid)
     for pid in [*workers, *(child for worker in workers for child in children(worker))]:
@@ -74,7 +74,7 @@ def test_two_requests_run_at_once_in_two_processes(app):
     assert both_busy >= 3, "one after the other"
 
 
-def test_a_killed_worker_costs_one_visitor_a_sentence_and_is_started_again(app):
+def test_a_killed_worker_gives_one_visitor_an_error_and_is_restarted(app):
     visitor = app.visitor()
     joined = visitor.join("generate", [None, "a red ball", "orbit_right", "", "", 0, 1, 8, 192, 288, 60.0])
     before = set(worker_pids(app))
@@ -84,7 +84,7 @@ def test_a_killed_worker_costs_one_visitor_a_sentence_and_is_started_again(app):
     os.kill(victim, signal.SIGKILL)
     answer = visitor.follow(joined.json()["event_id"])
     assert answer.data is None and answer.error == WORKER_DIED
-    assert app.visitor().generate(seed=2).data is not None  # the other one serves on
+    assert app.visitor().generate(seed=2).data is not None  # the other one keeps serving
     assert wait_for(lambda: len(set(worker_pids(app)) - {victim}) == 2 and len(re.findall("serves", app.log)) == 3), (
         app.log
     )
@@ -102,7 +102,7 @@ def pool(tmp_path, monkeypatch):
     pool.close()
 
 
-def test_who_stops_frees_the_device_at_the_next_step_and_who_waits_reads_so(pool):
+def test_cancelling_frees_the_device_at_the_next_step_and_waiting_is_reported(pool):
     request = build_request(text="a red ball", frames=2, height=64, width=64, seed=1)
     stopped, waiting = pool.messages(request), pool.messages(request)
     assert isinstance(next(stopped), WorkerStarted) and isinstance(next(stopped), Progress)

@@ -1,4 +1,4 @@
-"""What the app learns from calls: cold ones are kept apart from warm ones, and one that was cut short asks for more."""
+"""Durations recorded from calls: cold and warm ones are kept apart, and after an aborted call more time is reserved."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SIZE = (2, 64, 64)
 
 @pytest.fixture
 def app_module(monkeypatch):
-    """The app as it is on ZeroGPU, as far as durations go: nothing learned, no worker known."""
+    """The app as on ZeroGPU with respect to durations: none recorded, no worker known."""
     import app
 
     monkeypatch.setattr(app, "ZERO_GPU", True)
@@ -50,9 +50,7 @@ def seconds(app, request, *, cold: bool) -> int:
 
 def test_first_call_counts_as_cold_and_the_next_one_as_warm(app_module, monkeypatch, request_of_two_views, tmp_path):
     assert app_module.work_of(*SIZE, request_of_two_views.video).cold
-    monkeypatch.setattr(
-        app_module, "startup_seconds", lambda: 40.0
-    )  # the start of the worker, on the clock of the platform
+    monkeypatch.setattr(app_module, "startup_seconds", lambda: 40.0)  # the start of the worker, by the platform's clock
     warm = seconds(app_module, request_of_two_views, cold=False)
     cold = seconds(app_module, request_of_two_views, cold=True)
     follow(app_module, request_of_two_views, tmp_path / "first")
@@ -61,7 +59,7 @@ def test_first_call_counts_as_cold_and_the_next_one_as_warm(app_module, monkeypa
     assert seconds(app_module, request_of_two_views, cold=False) <= 2 * warm, "learned from another kind of call"
 
 
-def test_a_call_that_was_cut_short_asks_for_more(app_module, monkeypatch, request_of_two_views, tmp_path):
+def test_after_an_aborted_call_more_time_is_reserved(app_module, monkeypatch, request_of_two_views, tmp_path):
     def cut_short(*_):
         yield WorkerStarted(os.getpid(), 0.0)
         raise gr.Error("GPU task aborted", title="ZeroGPU worker error")
@@ -74,7 +72,7 @@ def test_a_call_that_was_cut_short_asks_for_more(app_module, monkeypatch, reques
     assert app_module.work_of(*SIZE, request_of_two_views.video).cold, "a worker that failed is not used again"
 
 
-def test_result_that_cannot_be_read_costs_one_call_and_the_next_comes_through_the_pipe(
+def test_unreadable_result_fails_one_call_and_the_next_uses_the_pipe(
     app_module, monkeypatch, request_of_two_views, tmp_path
 ):
     asked = []
@@ -92,7 +90,7 @@ def test_result_that_cannot_be_read_costs_one_call_and_the_next_comes_through_th
     assert asked == [True, False]
 
 
-def test_compiled_networks_are_the_fused_ones_in_the_precision_the_gpu_has(monkeypatch):
+def test_compiled_networks_are_fused_and_in_the_precision_of_the_gpu(monkeypatch):
     asked = []
     monkeypatch.setattr("aot.variants.probe_precision", lambda _on_gpu: "tensor")
 

@@ -59,7 +59,7 @@ def pytest_runtest_makereport(item: pytest.Item):
 
 @pytest.fixture(scope="session")
 def standin_log(tmp_path_factory) -> Path:
-    """What the service saw: "begun PROMPT" and, when its work was stopped, "closed PROMPT"."""
+    """What the service received: "begun PROMPT" and, if its work was cancelled, "closed PROMPT"."""
     return tmp_path_factory.mktemp("standin") / "log.txt"
 
 
@@ -130,7 +130,7 @@ def chromium(launch):
 
 
 class Watch:
-    """What a page did wrong."""
+    """The errors of a page."""
 
     def __init__(self, server: str) -> None:
         self.server = server
@@ -166,7 +166,7 @@ def visit(server, chromium, watch, request):
 
     def visit(query: str = "", **options):
         options.setdefault("viewport", {"width": 1280, "height": 900})
-        # A machine without a GPU draws in software: at rest unless motion is asked for, and at half the size.
+        # Without a GPU, rendering is in software: reduced motion unless a test asks for motion, and half the size.
         options.setdefault("reduced_motion", "reduce")
         options.setdefault("device_scale_factor", 0.5)
         context = chromium.new_context(**options)

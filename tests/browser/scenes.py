@@ -54,7 +54,7 @@ def asymmetric_scene(seed: int = 0, density: int = 5, tint: float = 0.0) -> Gaus
 def write_result_files(
     scene: Gaussians, cameras: Cameras, height: int, width: int, folder: Path, fps: int = 10
 ) -> dict:
-    """Every file a service hands out."""
+    """Every file that a service delivers."""
     files = {name: folder / file for name, file in {
         "ply": "scene.ply", "spz": "scene.spz", "plain": "plain.splat",
         "video": "video.mp4", "poster": "poster.webp", "path": "path.json", "zip": "flashworld.zip",

@@ -26,7 +26,7 @@ COLOURS = 256
 
 
 def write_small(data: bytes, path: Path) -> None:
-    """A screenshot with a palette, a quarter of its weight; dithering would look like noise and weigh more."""
+    """A screenshot with a palette, a quarter of its size; dithering would look like noise and take more bytes."""
     picture = Image.open(io.BytesIO(data)).convert("RGB")
     picture.quantize(COLOURS, dither=Image.Dither.NONE).save(path, "PNG", optimize=True)
 
@@ -52,7 +52,7 @@ class Photographer:
         wait_for_stage(page, PATH_STAGE)
         page.locator(f"#fw-examples input[value={EXAMPLE}]").dispatch_event("click")
         page.wait_for_selector("#fw-crop .fw-note")
-        wait_for_result_tab(page)  # the example has arrived whole
+        wait_for_result_tab(page)  # the example is fully loaded
         page.wait_for_timeout(1500)
         page.evaluate("scrollTo(0, 0)")
         self.shoot(page, "start")

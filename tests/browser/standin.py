@@ -1,7 +1,7 @@
-"""A service for the page without a model: a real scene with real files, in the time and with the faults a test asks for.
+"""A service for the page without a model: a real scene with real files, with the timing and the faults a test requests.
 
-Run as a program it serves the page: `python tests/browser/standin.py PORT [own-words]`. Words in the prompt steer it:
-"slow" takes long steps, "dense" makes a scene fine enough to compare renderers with, "broken" fails inside, "refused" raises an InputError, "heavy" makes a scene above 25 MB, "lightened" hands out a light scene before the whole one, "frozen" says nothing for long, "held" waits for a
+Run as a program it serves the page: `python tests/browser/standin.py PORT [own-words]`. Words in the prompt control it:
+"slow" takes long steps, "dense" makes a scene fine enough to compare renderers with, "broken" fails inside, "refused" raises an InputError, "heavy" makes a scene above 25 MB, "lightened" delivers a light scene before the full one, "frozen" sends no progress for a long time, "held" waits for a
 file named "release" beside the log.
 """
 
@@ -85,7 +85,7 @@ class StandIn:
         cameras = norm.to_scene_units(normalized)
         files = write_result_files(scene, cameras, request.height, request.width, session_dir)
         if "heavy" in request.text:
-            with files["spz"].open("ab") as file:  # zeros behind a gzip stream are no part of it
+            with files["spz"].open("ab") as file:  # zeros after a gzip stream are not part of it
                 file.write(bytes(25_000_000))
         light = asymmetric_scene(density=1) if "lightened" in request.text else None
         if light is not None:
@@ -104,7 +104,7 @@ class StandIn:
 
 
 def opening(folder: Path) -> Result:
-    """A scene to open the page on that costs a browser without a graphics card next to nothing."""
+    """An initial scene that costs a browser without a GPU almost nothing."""
     defaults = StandIn.defaults
     lens = intrinsics_from_fov(defaults.fov_y_deg, defaults.height, defaults.width)
     cameras = build_trajectory("orbit_right", frames=defaults.frames, intrinsics=lens)
@@ -114,13 +114,13 @@ def opening(folder: Path) -> Result:
 
 
 def wait_for_release() -> None:
-    """Until the test says so, whatever the machine's speed."""
+    """Wait until the test creates the release file, whatever the machine's speed."""
     while not (Path(os.environ["STANDIN_LOG"]).parent / "release").exists():
         time.sleep(0.1)
 
 
 def note(line: str) -> None:
-    """For tests that ask what the service saw."""
+    """Log a line for tests that check what the service received."""
     if "STANDIN_LOG" in os.environ:
         with Path(os.environ["STANDIN_LOG"]).open("a") as log:
             log.write(line + "\n")

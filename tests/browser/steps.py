@@ -1,4 +1,4 @@
-"""What visitors do, in words the tests share."""
+"""User actions shared by the browser tests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def open_tab(page, name: str) -> None:
 
 
 def wait_for_tab(page, name: str) -> None:
-    """Until the tab is the one that shows, whoever opened it."""
+    """Wait until the tab is selected, by the visitor or by the page."""
     page.wait_for_function(
         "(name) => [...document.querySelectorAll('[role=tab][aria-selected=true]')].some((e) => e.innerText.trim() === name)",
         arg=name,
@@ -45,12 +45,12 @@ def note_result(page) -> None:
 
 
 def wait_for_result(page) -> None:
-    """Until another result than the noted one has arrived."""
+    """Wait until a result other than the remembered one has arrived."""
     page.wait_for_function(f"{RESULT_JS} !== (window.fwBefore ?? '')")
 
 
 def wait_for_result_tab(page) -> None:
-    """Until a result has been put where it is seen: the last thing that happens."""
+    """Wait until a result's tab is selected, which is the last step of showing it."""
     page.wait_for_function(
         "[...document.querySelectorAll('#fw-result-tabs [role=tab][aria-selected=true]')].some((e) => e.dataset.tabId !== 'path')"
     )

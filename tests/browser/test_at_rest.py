@@ -1,4 +1,4 @@
-"""What costs a visitor's battery: nothing is drawn that does not move, that nobody sees, or that nobody asked to move."""
+"""Power use: nothing is drawn that is static, hidden, or moving against the visitor's preference."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUICK_JS = f"{STAGE}.player.seconds = 0.3"
 def moving_page(visit, **options):
     page = visit(reduced_motion="no-preference", **options)
     page.wait_for_function(f"{STAGE}?.player.playing")
-    page.evaluate(f"{STAGE}.judged = null")  # in software it would be found too slow to play
+    page.evaluate(f"{STAGE}.judged = null")  # software rendering would be judged too slow to play
     return page
 
 
@@ -34,7 +34,7 @@ def wait_for_rest(page) -> None:
     raise AssertionError("it goes on drawing")
 
 
-def test_opening_path_plays_there_and_back_twice_and_then_rests(visit):
+def test_opening_path_plays_forth_and_back_twice_and_then_stops(visit):
     page = moving_page(visit)
     page.evaluate(
         f"""() => {{ const {{ player }} = {STAGE}; const advance = player.advance.bind(player);
@@ -51,7 +51,7 @@ def test_opening_path_plays_there_and_back_twice_and_then_rests(visit):
     page.wait_for_function(f"{STAGE}.player.place > 0")
 
 
-def test_nothing_is_drawn_behind_another_tab_of_the_page_nor_of_the_browser(visit):
+def test_nothing_is_drawn_while_another_tab_of_page_or_browser_is_shown(visit):
     page = moving_page(visit)
     open_tab(page, "Path")
     page.wait_for_function(f"!{STAGE}.world.onScreen")
@@ -76,7 +76,7 @@ def test_nothing_is_drawn_while_the_view_is_scrolled_away(visit):
     page.wait_for_function(f"(before) => {FRAMES} > before", arg=page.evaluate(FRAMES))
 
 
-def test_who_asks_for_less_motion_gets_a_still_scene_also_while_it_plays(visit):
+def test_reduced_motion_gives_a_still_scene_also_while_it_plays(visit):
     page = moving_page(visit)
     page.emulate_media(reduced_motion="reduce")
     page.wait_for_function(f"!{STAGE}.player.playing")
@@ -87,7 +87,7 @@ def test_who_asks_for_less_motion_gets_a_still_scene_also_while_it_plays(visit):
     assert not still.evaluate(f"{STAGE}.player.playing")
 
 
-def test_scene_at_rest_is_seen_itself_and_not_the_poster_before_it(visit):
+def test_scene_at_rest_is_shown_instead_of_its_poster(visit):
     page = visit()
     page.wait_for_function(f"{STAGE}?.slot.mesh")
     page.wait_for_function(f"!{STAGE}.overlay.postered")
@@ -97,7 +97,7 @@ def test_scene_at_rest_is_seen_itself_and_not_the_poster_before_it(visit):
     wait_for_rest(page)
 
 
-def test_film_rests_where_nobody_sees_it_and_stays_paused_where_the_visitor_paused_it(visit):
+def test_video_pauses_while_hidden_and_stays_paused_if_the_visitor_paused_it(visit):
     page = visit(reduced_motion="no-preference")
     generate_and_wait(page)
     open_tab(page, "Film")

@@ -1,4 +1,4 @@
-"""The page for those who use no mouse, no sight, less motion or another theme."""
+"""Accessibility: keyboard, screen readers, reduced motion, contrast in both themes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WEAK_TEXT = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_all_text_can_be_read_against_its_background(visit, theme):
+def test_all_text_has_enough_contrast_with_its_background(visit, theme):
     page = visit(color_scheme=theme)
     wait_for_stage(page, PATH_STAGE)
     assert page.evaluate("document.body.classList.contains('dark')") == (theme == "dark")
@@ -28,7 +28,7 @@ def test_all_text_can_be_read_against_its_background(visit, theme):
     page.get_by_text("What it is not good at").click()
     page.get_by_text("More settings").click()
     generate_and_wait(page)
-    page.wait_for_timeout(400)  # the folds have opened
+    page.wait_for_timeout(400)  # the accordions have opened
     assert page.evaluate(WEAK_TEXT) == []
     page.fill("#fw-prompt textarea", "")
     page.locator("#fw-generate").dispatch_event("click")
@@ -49,7 +49,7 @@ def test_every_control_of_a_finished_scene_has_a_name(visit):
         assert page.evaluate(NAMELESS) == []
 
 
-def test_tile_of_a_template_moves_while_it_is_pointed_at_or_focused_and_is_fetched_only_then(visit):
+def test_template_tile_is_animated_only_on_hover_or_focus_and_fetched_only_then(visit):
     page = visit(reduced_motion="no-preference")
     moving = "performance.getEntriesByType('resource').map((e) => e.name).filter((n) => /paths\\/\\w+\\.webp$/.test(n))"
     source = "(name) => document.querySelector(`#fw-presets input[value=${name}]`).closest('.fw-tile').querySelector('img').src"
@@ -67,7 +67,7 @@ def test_tile_of_a_template_moves_while_it_is_pointed_at_or_focused_and_is_fetch
     page.wait_for_function(f"({source})('left').endsWith('left.still.webp')")
 
 
-def test_less_motion_means_a_video_that_waits(visit):
+def test_reduced_motion_disables_autoplay_of_the_video(visit):
     calm = visit(reduced_motion="reduce")
     generate_and_wait(calm)
     open_tab(calm, "Film")

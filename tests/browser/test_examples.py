@@ -1,4 +1,4 @@
-"""Examples: one click fills the form and shows the shipped result; nothing runs, nothing is spent."""
+"""Examples: one click fills the form and shows the shipped result, without running anything."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def choose(page, name: str) -> None:
     wait_for_result_tab(page)
 
 
-def test_click_fills_everything_and_shows_the_result_without_a_run(visit, standin_log):
+def test_click_fills_the_form_and_shows_the_result_without_a_run(visit, standin_log):
     example = next(e for e in load_examples() if e.picture and e.result and "viewer" in e.result.files)
     runs = standin_log.read_text().count("begun") if standin_log.exists() else 0
     page = visit()
@@ -52,7 +52,7 @@ def test_every_example_can_be_chosen_and_says_when_its_scene_is_not_shipped(visi
             assert page.evaluate(f"!{stage_js(SCENE_STAGE)}.slot.mesh")
 
 
-def test_own_picture_after_an_example_takes_the_examples_words_and_marks_its_scene_as_older(visit, photo):
+def test_own_picture_after_an_example_clears_its_text_and_marks_its_scene_as_older(visit, photo):
     examples = [e for e in load_examples() if e.picture and e.request.get("text")]
     page = visit()
     choose(page, examples[0].name)
@@ -71,7 +71,7 @@ def test_own_picture_after_an_example_takes_the_examples_words_and_marks_its_sce
     assert page.input_value("#fw-prompt textarea") == "words of the visitor's own"
 
 
-def test_scene_of_an_example_comes_as_a_web_page_too(visit, tmp_path):
+def test_scene_of_an_example_can_be_downloaded_as_a_web_page(visit, tmp_path):
     page = visit()
     choose(page, "coffee")
     page.wait_for_selector("#fw-download-html:not([disabled])")

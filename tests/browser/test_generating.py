@@ -103,8 +103,8 @@ def test_failures_are_one_plain_sentence(visit, prompt, text):
     assert page.input_value("#fw-prompt textarea") == prompt
 
 
-def test_reload_in_the_middle_frees_the_place_and_the_page_works(visit, watch, standin_log):
-    watch.expected = ("AbortError", "Connection errored out")  # Gradio's last words on the page that goes away
+def test_reload_during_a_run_cancels_it_and_the_page_works(visit, watch, standin_log):
+    watch.expected = ("AbortError", "Connection errored out")  # Gradio's errors on the page being unloaded
     page = visit()
     generate(page, "slow, reloaded")
     page.wait_for_selector(".fw-progress .fw-steps")
@@ -126,7 +126,7 @@ def test_two_visitors_at_once_get_their_own_scenes(visit):
     assert sources[0] != sources[1]
 
 
-def test_missing_and_damaged_scenes_say_so(visit, watch):
+def test_missing_and_damaged_scenes_are_reported(visit, watch):
     watch.expected = ("403 (Forbidden)", "404 (Not Found)")  # the browser's own line for a file that is gone
     page = visit()
     generate_and_wait(page)
@@ -152,7 +152,7 @@ def test_without_webgl_the_rest_of_the_page_works(server, launch, watch):
     page.locator(SCENE_STAGE).get_by_text("This browser cannot show 3D").wait_for()
 
 
-def test_programs_use_the_same_page(server, photo):
+def test_api_clients_use_the_same_server(server, photo):
     from gradio_client import Client, handle_file
 
     client = Client(server, verbose=False)
@@ -172,20 +172,20 @@ def test_programs_use_the_same_page(server, photo):
 LEFT = "#fw-progress .fw-left"
 
 
-def test_time_left_counts_down_admits_an_overrun_and_knows_a_picture(visit, photo):
+def test_time_left_counts_down_shows_an_overrun_and_depends_on_a_picture(visit, photo):
     page = visit()
     page.wait_for_function("document.querySelector('#fw-estimate').innerText.includes('About')")
     words = page.inner_text("#fw-estimate")
     page.set_input_files("#fw-image input[type=file]", photo)
     page.wait_for_function(f"document.querySelector('#fw-estimate').innerText !== {words!r}")
-    generate(page, "slow and frozen")  # no report comes while the browser counts
+    generate(page, "slow and frozen")  # no progress arrives while the browser counts down
     page.wait_for_function(f"/\\d+ s left/.test(document.querySelector('{LEFT}')?.textContent)")
     first = page.inner_text(LEFT)
     page.wait_for_function(f"![{first!r}, ''].includes(document.querySelector('{LEFT}').textContent)")
     page.locator(LEFT).get_by_text("Longer than expected").wait_for()
 
 
-def test_end_of_a_run_leaves_the_chosen_tab_and_moves_nothing(visit):
+def test_end_of_a_run_keeps_the_chosen_tab_and_shifts_no_layout(visit):
     page = visit()
     wait_for_stage(page, PATH_STAGE)
     before = page.locator(f"{PATH_STAGE} .fw-view").bounding_box()
@@ -203,7 +203,7 @@ def test_end_of_a_run_leaves_the_chosen_tab_and_moves_nothing(visit):
     wait_for_tab(page, "Fly")
 
 
-def test_estimate_is_the_one_of_now_when_the_page_opens_and_after_a_scene(visit):
+def test_estimate_is_current_when_the_page_opens_and_after_a_scene(visit):
     page = visit()
     page.wait_for_function("document.querySelector('#fw-estimate').innerText.includes('About')")
     page.wait_for_timeout(1000)  # what opening the page asks for has been answered

@@ -1,4 +1,4 @@
-"""The page in Portuguese and Chinese: what Gradio translates, what stands in our HTML, and what our scripts say."""
+"""The page in Portuguese and Chinese: what Gradio translates, what our HTML contains, and what our scripts show."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def untranslated(page, language: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("locale", "language"), [("pt-BR", "pt"), ("zh-CN", "zh")])
-def test_page_speaks_the_visitors_language(visit, locale, language):
+def test_page_is_in_the_visitors_language(visit, locale, language):
     said = TEXTS[language]
     page = visit(locale=locale)
     page.wait_for_selector(f"{SCENE_STAGE} canvas")
@@ -60,7 +60,7 @@ def wait_for_language_of_stage(page, said: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(("locale", "language"), [("pt-BR", "pt"), ("zh-CN", "zh")])
-def test_run_speaks_the_visitors_language(visit, locale, language):
+def test_messages_of_a_run_are_in_the_visitors_language(visit, locale, language):
     said = TEXTS[language]
     page = visit(locale=locale)
     page.fill("#fw-prompt textarea", "slow room")
@@ -82,7 +82,7 @@ def test_run_speaks_the_visitors_language(visit, locale, language):
     assert untranslated(page, language) == []
 
 
-def test_other_languages_read_english(visit):
+def test_other_languages_get_english(visit):
     page = visit(locale="de-DE")
     assert page.locator("#fw-generate").inner_text() == TEXTS["en"]["run.generate"]
     wait_for_stage(page, PATH_STAGE)

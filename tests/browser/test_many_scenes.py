@@ -1,4 +1,4 @@
-"""Scene after scene in one page: memory, WebGL contexts (a browser gives sixteen) and drawing loops stay what they were."""
+"""Many scenes in succession on one page: memory, WebGL contexts (a browser gives sixteen) and animation loops do not grow in number."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_ten_generations_in_a_row_each_seen_in_both_viewers(visit):
     assert counts[LAST][3] - counts[SETTLED][3] < (LAST - SETTLED) * HEAP_BYTES_A_SCENE, counts
 
 
-def test_scene_loaded_again_and_again_does_not_grow_memory(visit):
+def test_loading_a_scene_repeatedly_does_not_grow_memory(visit):
     page = visit()
     generate_and_wait(page)
     show_scene(page)

@@ -1,4 +1,4 @@
-"""The page before anything is generated: light, named, usable by keyboard, and deaf to what is typed elsewhere."""
+"""The page before anything is generated: small, labelled, usable by keyboard, and unaffected by typing elsewhere."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_page_is_as_wide_in_every_tab(visit):
     assert widths == [1280] * 4
 
 
-def test_typing_moves_and_records_nothing_and_keys_work_in_the_view_alone(visit):
+def test_typing_moves_and_records_nothing_and_keys_work_only_in_the_view(visit):
     page = visit()
     wait_for_stage(page, PATH_STAGE)
     before = camera_of(page, PATH_STAGE)
@@ -139,7 +139,7 @@ def test_only_the_parameters_of_a_template_show_and_keyboard_chooses_templates(v
     page.wait_for_selector("#fw-parameter-angle_deg", state="hidden")
 
 
-def test_path_json_goes_out_and_comes_back_unchanged(visit, tmp_path):
+def test_path_json_round_trips_unchanged(visit, tmp_path):
     page = visit()
     wait_for_stage(page, PATH_STAGE)
     with page.expect_download() as saved:
@@ -158,7 +158,7 @@ def test_path_json_goes_out_and_comes_back_unchanged(visit, tmp_path):
     )
 
 
-def test_colmap_model_is_drawn_and_half_of_one_is_refused_beside_the_box(visit, tmp_path):
+def test_colmap_model_is_drawn_and_an_incomplete_one_is_refused_beside_the_input(visit, tmp_path):
     page = visit()
     wait_for_stage(page, PATH_STAGE)
     open_tab(page, "From a file")
@@ -174,7 +174,7 @@ def test_colmap_model_is_drawn_and_half_of_one_is_refused_beside_the_box(visit, 
 
 
 def hold_until_moved(page, canvas, key: str, far: float = 0.05) -> None:
-    """Hold a key in the view until its camera is elsewhere, however slowly this machine draws."""
+    """Hold a key in the view until its camera has moved, however slowly this machine renders."""
     before = camera_of(page, PATH_STAGE)[:3]
     canvas.focus()
     page.keyboard.down(key)
@@ -205,7 +205,7 @@ FORMS = {
 }  # fmt: skip
 
 
-def test_every_form_of_path_json_is_understood_where_it_is_pasted(visit):
+def test_every_format_of_path_json_can_be_pasted(visit):
     page = visit()
     wait_for_stage(page, PATH_STAGE)
     open_tab(page, "From a file")
@@ -266,7 +266,7 @@ def test_refusals_come_before_the_queue_and_nothing_runs(visit, photo):
     assert page.locator(".fw-progress").count() == 0
 
 
-def test_number_beyond_a_sliders_end_is_taken_at_the_end_and_drawn(visit, server):
+def test_number_beyond_a_sliders_range_is_clamped_and_drawn(visit, server):
     page = visit()
     wait_for_stage(page, PATH_STAGE)
     page.locator("#fw-presets input[value=spiral]").dispatch_event("click")
@@ -288,7 +288,7 @@ def test_number_beyond_a_sliders_end_is_taken_at_the_end_and_drawn(visit, server
     assert page.locator("#fw-path-note .fw-bad").count() == 0
 
 
-def test_refusal_goes_with_the_next_word_and_stands_beside_what_it_refuses(visit):
+def test_refusal_is_shown_beside_its_input_and_cleared_by_the_next_edit(visit):
     page = visit()
     wait_for_stage(page, PATH_STAGE)
     generate(page, text="")
@@ -317,7 +317,7 @@ HIDDEN_BELOW_JS = """() => {
 }"""
 
 
-def test_focus_of_the_keyboard_is_never_below_the_bar_nor_lost(visit):
+def test_keyboard_focus_is_never_hidden_by_the_bar_nor_lost(visit):
     page = visit(viewport={"width": 1280, "height": 720})
     page.locator("h1").first.click()
     hidden, lost = [], 0
@@ -365,7 +365,7 @@ def test_curved_path_of_few_views_is_drawn_as_a_curve(visit):
     page.wait_for_function(f"{bends}[2] < 0.6 && {bends}[0] > 8 * {bends}[1]")
 
 
-def test_picture_crop_is_shown_and_stands_on_the_stage(visit, photo):
+def test_picture_crop_is_shown_on_the_stage(visit, photo):
     page = visit()
     wait_for_stage(page, PATH_STAGE)
     page.set_input_files("#fw-image input[type=file]", photo)
@@ -423,7 +423,7 @@ def test_link_carries_a_recorded_path_and_one_from_a_file(visit, server):
 
 
 def copied_link(page, other: str = "") -> str:
-    """The link that the button shows, once it is another one than before."""
+    """The link that the button shows, once it differs from `other`."""
     page.locator("#fw-share").click()
     page.wait_for_function(
         "(other) => { const box = document.querySelector('#fw-link textarea, #fw-link input'); return box?.value && box.value !== other; }",

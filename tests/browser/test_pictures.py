@@ -1,4 +1,4 @@
-"""Every way a picture can come: each kind of file, the clipboard, the camera. What stands on the stage is looked at."""
+"""Every source of a picture: each file format, the clipboard, the camera. The picture on the stage is checked."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write(folder: Path, kind: str) -> Path:
         picture.convert("CMYK").save(path, quality=95)
     elif kind == "turned":
         exif = Image.Exif()
-        exif[0x0112] = 6  # turn right to see it upright
+        exif[0x0112] = 6  # rotate right to view it upright
         picture.transpose(Image.Transpose.ROTATE_90).save(path, exif=exif, quality=95)
     elif kind == "alpha":
         picture.putalpha(Image.fromarray(np.where(np.arange(ROWS)[:, None] < ROWS // 2, 255, 0).astype(np.uint8)
@@ -78,7 +78,7 @@ def take_away(page) -> None:
 
 
 @pytest.mark.parametrize("kinds", [("cmyk", "turned", "alpha", "deep"), ("grey", "heic", "avif", "tiff", "webp")])
-def test_files_of_every_kind_arrive_upright_in_their_colours(visit, tmp_path, kinds):
+def test_files_of_every_format_are_shown_upright_in_their_colours(visit, tmp_path, kinds):
     page = visit()
     wait_for_stage(page, PATH_STAGE)
     for kind in kinds:
@@ -121,12 +121,12 @@ def test_camera_takes_a_picture(server, launch, watch):
     assert page.locator("#fw-crop .fw-bad").count() == 0
 
 
-def test_view_that_the_picture_belongs_to_is_shown_and_sent(visit, photo, standin_log):
+def test_image_index_is_shown_and_sent(visit, photo, standin_log):
     page = visit()
     wait_for_stage(page, PATH_STAGE)
     page.set_input_files("#fw-image input[type=file]", photo)
     page.wait_for_function(f"{stage_js(PATH_STAGE)}.picture")
-    page.wait_for_selector("#fw-crop img")  # all that an upload sets off has come back
+    page.wait_for_selector("#fw-crop img")  # every request that an upload triggers has been answered
     first = page.evaluate(f"{stage_js(PATH_STAGE)}.picture.position.toArray()")
     page.get_by_text("Lens, and where your picture stands").click()
     page.locator("#fw-image-index input[type=number]").fill("5")

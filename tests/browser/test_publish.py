@@ -1,4 +1,4 @@
-"""Publishing from the page, into a dataset that the host names, on a Hub that runs on this machine."""
+"""Publishing from the page, into a dataset that the host configures, on a local Hub."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def server(hub, monkeypatch, tmp_path, standin_log):
         yield url
 
 
-def test_scene_is_published_after_a_question(visit, hub):
+def test_scene_is_published_after_confirmation(visit, hub):
     page = visit()
     page.locator("#fw-publish").click()
     page.get_by_text(SAID["publish.nothing"]).wait_for()

@@ -1,4 +1,4 @@
-"""Waiting for a place: told how many are ahead, stopped before it began, served when it is free."""
+"""The queue: position shown, cancelled before the start, served when a worker is free."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ STEPS = "#fw-progress .fw-steps"
 
 @pytest.fixture
 def release(standin_log):
-    """The file that lets held jobs go on; they must not outlive a test that fails."""
+    """The file that releases held jobs; they must not outlive a failing test."""
     file = standin_log.parent / "release"
     yield file
     file.touch()
@@ -20,12 +20,12 @@ def release(standin_log):
 
 @pytest.fixture
 def held_jobs(server, standin_log, release):
-    """Two programs that take both places and keep them until `release` is there."""
+    """Two API clients that occupy both workers until `release` exists."""
     client = Client(server, verbose=False, httpx_kwargs={"timeout": 120})  # seconds that nothing may be heard
     return [client.submit(f"held {name}", api_name="/generate_from_text") for name in ("first", "second")]
 
 
-def test_who_waits_is_told_the_place_can_stop_and_is_served_in_the_end(visit, standin_log, release, held_jobs):
+def test_queued_visitor_sees_the_position_can_cancel_and_is_served_in_the_end(visit, standin_log, release, held_jobs):
     page = visit()
     generate(page, "third in line", seed=33)
     page.get_by_text(AHEAD).wait_for()
@@ -36,7 +36,7 @@ def test_who_waits_is_told_the_place_can_stop_and_is_served_in_the_end(visit, st
     assert page.input_value("#fw-prompt textarea") == "third in line"
     assert page.input_value("#fw-seed input") == "33"
     generate(page, "fourth in line", seed=44)
-    page.get_by_text(AHEAD).wait_for()  # the place in the queue was given back, and is told once more
+    page.get_by_text(AHEAD).wait_for()  # the place in the queue was released, and the new position is shown
     assert page.locator(STEPS).count() == 0
     release.touch()
     wait_for_result(page)

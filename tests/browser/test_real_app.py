@@ -1,4 +1,4 @@
-"""The app itself in the browser, with the small model: what a visitor without a mouse does, from words to files."""
+"""The app itself in the browser, with the small model: from text to files by keyboard alone."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def tab_to(page, selector: str) -> None:
     raise AssertionError(f"{selector} was not reached, at the end: {focused(page)}")
 
 
-def test_keyboard_alone_goes_from_words_to_a_scene_and_its_file(visit, tmp_path):
+def test_keyboard_alone_suffices_from_text_to_a_scene_and_its_file(visit, tmp_path):
     page = visit()
     page.add_style_tag(content="* { transition: none !important; animation: none !important; }")
     tab_to(page, "#fw-prompt textarea")

@@ -1,4 +1,4 @@
-"""The viewers with a real scene: nothing unasked, nothing lost in a hidden tab, recording by hand and by touch."""
+"""The viewers with a real scene: large files load on request, hidden tabs keep their state, recording by mouse and touch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ STILL_DB = 45.0
 """Two pictures of a view that nobody moved."""
 
 
-def test_scene_above_25_mb_waits_until_it_is_asked_for(visit):
+def test_scene_above_25_mb_is_loaded_only_on_request(visit):
     page = visit()
     page.wait_for_function(f"{stage_js(SCENE_STAGE)}?.slot?.mesh")  # the scene the page opens on
     fetched = []
@@ -51,7 +51,7 @@ def test_scene_above_25_mb_waits_until_it_is_asked_for(visit):
 COUNT = f"{stage_js(SCENE_STAGE)}.slot.mesh.splats.getNumSplats()"
 
 
-def test_light_scene_is_shown_first_and_the_whole_one_takes_its_place(visit):
+def test_light_scene_is_shown_first_and_replaced_by_the_full_one(visit):
     page = visit()
     page.wait_for_function(f"{stage_js(SCENE_STAGE)}?.slot?.mesh")  # the scene the page opens on
     fetched = []
@@ -65,7 +65,7 @@ def test_light_scene_is_shown_first_and_the_whole_one_takes_its_place(visit):
     assert f"{len(asymmetric_scene(density=1)):,}".replace(",", " ") in page.inner_text("#fw-facts")
 
 
-def test_phone_keeps_the_light_scene_until_the_whole_one_is_asked_for(visit):
+def test_phone_keeps_the_light_scene_until_the_full_one_is_requested(visit):
     page = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     generate_and_wait(page, "lightened, touched")
     open_tab(page, "Fly")
@@ -97,7 +97,7 @@ def test_view_in_a_hidden_tab_keeps_its_scene_and_takes_the_new_size(visit):
     assert camera_of(page, SCENE_STAGE) == pytest.approx(before)
 
 
-def test_view_stays_where_the_scene_exists_and_has_a_way_back(visit):
+def test_view_stays_within_the_scene_and_can_be_reset(visit):
     page = visit()
     generate_and_wait(page)
     show_scene(page)
@@ -190,7 +190,7 @@ BLACK = 30
 """Sum of a pixel's channels below which it counts as the viewer's black background."""
 
 
-def test_plain_viewer_shows_a_photographs_scene_whole_and_says_why_before(visit):
+def test_plain_viewer_shows_a_photographs_whole_scene_after_a_notice(visit):
     page = visit(viewport={"width": 390, "height": 844})
     found = load_examples()
     choose(page, "coffee")  # bright all over
@@ -211,7 +211,7 @@ def test_typing_does_not_move_the_plain_preview(visit):
     generate_and_wait(page)
     open_plain(page)
     box = page.locator("#fw-plain canvas").bounding_box()
-    box["height"] -= 60  # below stands that the scene was made from earlier words
+    box["height"] -= 60  # a note below says that the scene was made from earlier text
     before = None
     for _ in range(40):
         page.wait_for_timeout(600)
@@ -238,7 +238,7 @@ def test_touch_turns_and_zooms_from_the_first_tap_to_a_tap_beside_the_view(visit
     touch = page.context.new_cdp_session(page)
 
     def drag(*fingers: tuple[float, float, float, float]) -> None:
-        """Fingers (x, y, dx, dy) from the canvas's middle, all at once."""
+        """Fingers (x, y, dx, dy) relative to the canvas's centre, simultaneously."""
         box = page.locator(f"{PATH_STAGE} canvas").bounding_box()
         x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
         for kind, part in (("touchStart", 0.0), ("touchMove", 0.5), ("touchMove", 1.0), ("touchEnd", None)):

@@ -1,4 +1,4 @@
-"""With a model that knows some words alone: what it understood is said while words are typed, and nothing else is offered."""
+"""A model with a limited vocabulary: what it understands is shown while typing, and nothing else is offered."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def server(tmp_path_factory, standin_log):
         yield url
 
 
-def test_what_is_understood_is_said_while_words_are_typed(visit):
+def test_understood_words_are_shown_while_typing(visit):
     page = visit()
     line = page.locator("#fw-words")
     page.locator("#fw-prompt textarea").press_sequentially("a red ball on gras")
@@ -34,6 +34,6 @@ def test_words_of_an_example_are_understood(visit):
     assert "does not know" not in page.inner_text("#fw-words")
 
 
-def test_link_with_words_says_what_they_mean(visit):
+def test_link_with_text_shows_what_is_understood(visit):
     page = visit("?text=a%20blue%20cube")
     page.locator("#fw-words").get_by_text("blue cube in the middle").wait_for()
