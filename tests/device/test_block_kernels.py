@@ -13,7 +13,7 @@ TOKENS, WIDTH, HIDDEN, HEAD = 300, 3072, 14336, 128
 
 
 def both(monkeypatch, operation, *arguments, **options):
-    """By kernel, then in torch."""
+    """The result of the kernel, then of torch."""
     assert kernels_start(arguments[0].device)
     found = operation(*arguments, **options)
     monkeypatch.setattr(block_ops, "kernels_run", lambda x: False)
@@ -23,7 +23,7 @@ def both(monkeypatch, operation, *arguments, **options):
 
 
 def assert_same_numbers(found, wanted):
-    """e4m3 and scales: a rounding of bfloat16 may tip over, which moves few numbers by one step."""
+    """e4m3 and scales: bfloat16 may round the other way, which moves few values by one step."""
     (q, scale), (q2, scale2) = found[-2:], wanted[-2:]
     assert (q.float() == q2.float()).float().mean() > 0.999
     torch.testing.assert_close(scale, scale2, rtol=1e-2, atol=0)
@@ -56,7 +56,7 @@ def test_norm_rotate(monkeypatch, turns):
 
 
 @pytest.mark.parametrize("spread", [1, 2, 4])
-def test_weave(monkeypatch, spread):
+def test_interleave(monkeypatch, spread):
     layout = {"memory_format": torch.channels_last}
     squares = torch.randn(3, 4 * 96, 8, 12, device="cuda").bfloat16().contiguous(**layout)
     shortcut = torch.randn(3, spread * 96, 7, 11, device="cuda").bfloat16().contiguous(**layout)

@@ -22,7 +22,7 @@ from flashworld.nano.sizes import TINY
 pytestmark = [pytest.mark.requires_cuda, pytest.mark.slow]
 CONFIG = replace(
     TINY, transformer=TransformerConfig(2, 64, 2, 512, 32, 64, 1024), frames=3, height=128, width=192
-)  # widths that eight-bit products accept
+)  # widths that eight-bit matrix products accept
 SIZES = ((3, 128, 192), (3, 192, 128), (5, 64, 256), (1, 128, 192))
 
 
@@ -44,7 +44,7 @@ def test_compiled_block_agrees_with_eager_at_every_size(tmp_path, name, eight_bi
         assert row.holds, row
 
 
-def test_weights_are_not_held_twice(tmp_path):
+def test_weights_are_not_duplicated_in_memory(tmp_path):
     model = networks(None)
     plan = plan_block(model, "transformer", SizeRange.exactly(3, 128, 192))
     artifact = compile_plan(plan).save(ArtifactStore(tmp_path))
@@ -68,6 +68,6 @@ def test_graph_calls_the_attention_kernel_that_was_chosen(attention):
     assert any(attention in op for op in package.metadata["attention"]), package.metadata["attention"]
 
 
-def test_key_names_the_gpu_at_hand():
+def test_key_names_the_current_gpu():
     major, minor = torch.cuda.get_device_capability()
     assert key_for(plan_block(networks(None), "vae_encoder", EVERY_SIZE)).arch == f"sm_{major}{minor}"

@@ -1,4 +1,4 @@
-"""All parts of the GPU benchmark one after the other, in small, on whatever this machine has: minutes."""
+"""All parts of the GPU benchmark in sequence, at small size, on this machine's GPU: takes minutes."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""The real app from start to stop: graphs made and found again, visitors, Stop, memory that runs out, files.
+"""The real app from start to stop: graphs compiled and found again, visitors, Stop, out-of-memory errors, files.
 
-`python app.py` with a folder of random weights, the platform's device API a stand-in, nothing else on a GPU. On a machine without one
+`python app.py` with a folder of random weights, the platform's device API a stand-in, nothing else, on a GPU. On a machine without one
 the CPU stands in for it (see `tests.zerogpu.cpu_app`). Sizes and places come from the environment:
 
     FLASHWORLD_TEST_MODEL    a converted folder; default: one is written, of FLASHWORLD_TEST_SIZE
     FLASHWORLD_TEST_SIZE     tiny (default), nano or full
-    FLASHWORLD_TEST_GRAPHS   folder of compiled graphs, kept: those made before are found at the first start
+    FLASHWORLD_TEST_GRAPHS   folder of compiled graphs, kept: those compiled before are found at the first start
     FLASHWORLD_TEST_REPORT   file for the seconds of every start and visit, as JSON
-    FLASHWORLD_TEST_LOGS     folder that keeps what the app printed
+    FLASHWORLD_TEST_LOGS     folder for the app's output
 
 On an H100 with a full-size folder and graphs made before: one start of about two minutes, then a few seconds a visit. With
 graphs to be made, four to six minutes more.
@@ -83,12 +83,12 @@ def graphs(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def made_before(graphs) -> set[str]:
-    """Graphs that are there before the first start."""
+    """The graphs in the store before the first start."""
     return packages(graphs)
 
 
 def packages(graphs: Path) -> set[str]:
-    """Compiled graphs in a store, by what they are for."""
+    """The compiled graphs in a store."""
     return {path.parent.name for path in graphs.glob("*/package.pt2")}
 
 
@@ -133,7 +133,7 @@ def request_of(model, tmp_path_factory):
 def visit(
     app: RealApp, client: Client, report: dict[str, Any], kind: str, api: str, **arguments: Any
 ) -> dict[str, Any]:
-    """One visit of a program, with its seconds noted."""
+    """One call by an API client, with its duration recorded."""
     app.api.calls.clear()
     start = time.monotonic()
     found = client.predict(**arguments, api_name=api)
@@ -142,8 +142,8 @@ def visit(
     return found
 
 
-def look_at(found: dict[str, Any], frames: int, height: int, width: int) -> None:
-    """The files of a scene are what they say."""
+def check_files(found: dict[str, Any], frames: int, height: int, width: int) -> None:
+    """Check the contents of a scene's files."""
     files = {name: Path(path) for name, path in found["files"].items()}
     scene = read_scene(files["ply"])
     assert len(scene) == found["gaussians"] > 0
@@ -166,7 +166,7 @@ def decoded(path: Path, height: int, width: int) -> np.ndarray:
 
 
 def startup_calls(calls: list[dict[str, object]]) -> int:
-    """GPU calls in which graphs are made or, where they are new to this machine, tried."""
+    """GPU calls in which graphs are compiled or, if new to this machine, verified."""
     return sum(call.get("durationSeconds") == STARTUP_SECONDS for call in calls)
 
 
@@ -193,24 +193,24 @@ def test_one_cold_and_three_warm_visits(app, client, request_of, report):
     size = (arguments["frames"], arguments["height"], arguments["width"])
     cold = visit(app, client, report, "cold", "/generate", **arguments)
     assert cold["seconds"]["worker start"] > 0
-    look_at(cold, *size)
+    check_files(cold, *size)
     pid = worker(app)
     for seed in (1, 1, 2):
         warm = visit(app, client, report, "warm", "/generate", **arguments | {"seed": seed})
         assert warm["seconds"]["worker start"] == 0
         assert worker(app) == pid
         assert warm["seconds"]["total"] <= report["visits"][-1]["asked"][0] or not ON_GPU
-    look_at(warm, *size)
+    check_files(warm, *size)
     assert not [line for line in app.log.splitlines() if "runs eagerly" in line]
 
 
-def test_words_alone(app, client, request_of, report):
+def test_text_alone(app, client, request_of, report):
     found = visit(app, client, report, "words", "/generate_from_text", text="a snowy village at dusk", seed=5)
     size = request_of()
-    look_at(found, size["frames"], size["height"], size["width"])
+    check_files(found, size["frames"], size["height"], size["width"])
 
 
-def test_stop_in_the_middle_gives_the_gpu_back_and_keeps_the_worker(app, client, request_of, report):
+def test_cancelling_releases_the_gpu_and_keeps_the_worker(app, client, request_of, report):
     pid, visitor = worker(app), Visitor(app.url)
     app.api.calls.clear()
     values = visitor.page_values("job", fw_prompt="a red ball", fw_frames=32)
@@ -227,7 +227,7 @@ def test_stop_in_the_middle_gives_the_gpu_back_and_keeps_the_worker(app, client,
     assert worker(app) == pid
 
 
-def test_two_visitors_at_once_get_a_scene_each(app, request_of, report, tmp_path):
+def test_two_concurrent_visitors_get_a_scene_each(app, request_of, report, tmp_path):
     answers: list[dict[str, Any]] = []
 
     def come(number: int) -> None:
@@ -250,11 +250,11 @@ def test_two_visitors_at_once_get_a_scene_each(app, request_of, report, tmp_path
     assert first != second
 
 
-def test_memory_that_runs_out_is_one_sentence_and_the_next_visit_works(app, client, request_of, report):
+def test_out_of_memory_is_one_sentence_and_the_next_visit_works(app, client, request_of, report):
     visit(app, client, report, "before", "/generate", **request_of())
     with little_memory(app), pytest.raises(Exception, match=OUT_OF_MEMORY[:34]):
         client.predict(**request_of(**LARGE), api_name="/generate")
-    look_at(
+    check_files(
         visit(app, client, report, "after too little memory", "/generate", **request_of()),
         *(request_of()[name] for name in ("frames", "height", "width")),
     )
@@ -262,14 +262,14 @@ def test_memory_that_runs_out_is_one_sentence_and_the_next_visit_works(app, clie
 
 @contextmanager
 def little_memory(app: RealApp) -> Iterator[None]:
-    """Leave a worker too little for a scene: a neighbour takes the GPU's memory, a limit the CPU's."""
+    """Leave a worker too little memory for a scene: another process takes the GPU's, a limit reduces the CPU's."""
     pid = worker(app)
     if not ON_GPU:
         limit = int(Path(f"/proc/{pid}/statm").read_text().split()[0]) * resource.getpagesize() + CPU_ROOM_BYTES
         resource.prlimit(pid, resource.RLIMIT_AS, (limit, limit))
         yield
         return
-    os.kill(pid, signal.SIGKILL)  # a new one has to live with what is left
+    os.kill(pid, signal.SIGKILL)  # a new one gets only the remaining memory
     assert wait_for(lambda: not alive(pid))
     weights = sum(path.stat().st_size for path in (app.home / "tensors").rglob("*") if path.is_file())
     free, _ = torch.cuda.mem_get_info()

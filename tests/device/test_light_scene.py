@@ -1,4 +1,4 @@
-"""A light scene made where the full one is: on the GPU, of as many Gaussians as the full model gives."""
+"""A light scene computed on the GPU, from as many Gaussians as the full model gives."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_four_million_become_half_a_million():
     assert psnr_along(scene, light, cameras.to(torch.device("cuda")), 192, 282) > 25
 
 
-def test_it_is_the_light_scene_of_the_cpu():
+def test_light_scene_equals_that_of_the_cpu():
     cameras = room_cameras(6, 96, 144)
     scene = room_scene(20_000)
     on_cpu = lighten(scene, 5_000, cameras)

@@ -1,4 +1,4 @@
-"""Right pictures on a GPU: the small trained model makes the same scene there as on the CPU."""
+"""Correct pictures on a GPU: the small trained model makes the same scene there as on the CPU."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REQUESTS = {
 
 
 @pytest.mark.parametrize("given", REQUESTS.values(), ids=REQUESTS)
-def test_gpu_and_cpu_film_the_same_scene(given):
+def test_gpu_and_cpu_render_the_same_video(given):
     films = []
     for device in ("cpu", "cuda"):
         pipeline = FlashWorldPipeline.from_nano(device)

@@ -1,4 +1,4 @@
-"""Both renderers of a GPU, our kernels and gsplat, against the CPU's and the float64 reference; batches; gradients."""
+"""Both GPU renderers, our kernels and gsplat, against the CPU renderer and the float64 reference; batches; gradients."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENOUGH_DB = 80.0
 
 @pytest.fixture(params=["own kernels", "gsplat"])
 def either(request, monkeypatch) -> str:
-    """Draws with one renderer, then with the other."""
+    """Renders with each of the two renderers."""
     if request.param == "gsplat":
         monkeypatch.setattr(cuda, "kernels_on", lambda device: None)
     else:
@@ -134,7 +134,7 @@ def test_own_kernels_leave_out_what_is_not_finite(cameras, field):
     assert torch.equal(render(both, cameras, HEIGHT, WIDTH).rgb, render(scene.to("cuda"), cameras, HEIGHT, WIDTH).rgb)
 
 
-def test_own_kernels_repeat_themselves_exactly():
+def test_own_kernels_are_deterministic():
     scene, cameras = room_scene(300_000).to("cuda"), room_cameras(8, 480, 704)
     first = render(scene, cameras, 480, 704, want_depth=True)
     for _ in range(3):

@@ -19,7 +19,7 @@ def gpu() -> tuple[str, ...]:
     return (f"GPU-{torch.cuda.get_device_properties(0).uuid}",)
 
 
-def test_calls_run_in_a_worker_on_the_gpu_and_find_it_warm_again(gpu):
+def test_calls_run_in_a_worker_on_the_gpu_that_stays_warm(gpu):
     with ZeroGpuApp("tests.zerogpu.small_app:demo", gpus=gpu, cpu=False) as app:
         cold, warm = app.visit("/generate", "ok", 3), app.visit("/generate", "ok", 3)
         assert (cold.error, warm.error) == (None, None)
