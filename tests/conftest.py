@@ -1,4 +1,4 @@
-"""Markers, seeds and where the golden numbers are."""
+"""Markers, seeds and the location of the golden data."""
 
 from __future__ import annotations
 
@@ -62,5 +62,5 @@ def tiny_config() -> ModelConfig:
 
 @pytest.fixture(scope="session")
 def tiny_networks(tiny_config: ModelConfig) -> Networks:
-    """Seeded random weights, float32, CPU. Shared by the session: to change one, make your own."""
+    """Seeded random weights, float32, CPU. Shared by the session: copy before changing."""
     return random_networks(tiny_config, seed=0)

@@ -50,7 +50,7 @@ def links(page: Path) -> list[str]:
 
 
 def section(page: str, start: str, end: str = "\n## ") -> str:
-    """A page's text from one phrase to the next."""
+    """The part of a page between two phrases."""
     _before, found, after = text_of(ROOT / page).partition(start)
     assert found, f"{page} has no {start!r}"
     return after.partition(end)[0]

@@ -1,4 +1,4 @@
-"""A stand-in for an NVIDIA driver that is too old: enough of its library for torch to ask and be disappointed."""
+"""A stand-in for an outdated NVIDIA driver: the part of its library that torch queries before it gives up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ int cuGetProcAddress_v2(const char *name, void **found, int version, unsigned lo
 
 
 def old_driver(folder: Path) -> Path:
-    """Make the library; the folder belongs in LD_LIBRARY_PATH."""
+    """Build the library and return the folder to put in LD_LIBRARY_PATH."""
     library = folder / "libcuda.so.1"
     command = ["gcc", "-x", "c", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o", str(library), "-"]
     subprocess.run(command, input=SOURCE.encode(), check=True)

@@ -1,4 +1,4 @@
-"""A small float64 renderer to measure the real ones by: no tiles, no tricks, Gaussian by Gaussian in depth order.
+"""A small float64 reference renderer: no tiles, no approximations, Gaussian by Gaussian in depth order.
 
 Written from the equations of 3D Gaussian Splatting with gsplat 1.5.3's "classic" constants, and sharing no code with
 `flashworld.rendering` (nor its camera conversion).

@@ -1,4 +1,4 @@
-"""How files keep rotations, for the tests of several formats."""
+"""The error of stored rotations, for the tests of several formats."""
 
 from __future__ import annotations
 

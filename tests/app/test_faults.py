@@ -63,7 +63,7 @@ def test_removed_folders_are_recreated(app, visitor, photo):
     assert len(app.results) == 1
 
 
-def test_picture_removed_by_the_sweep_before_its_use_is_requested_again(visitor, photo):
+def test_upload_that_was_removed_must_be_sent_again(visitor, photo):
     path = visitor.upload(photo, "swept.png")
     Path(path).unlink()
     assert visitor.generate(image={"path": path, "meta": FILE}).error

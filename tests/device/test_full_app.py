@@ -88,7 +88,7 @@ def made_before(graphs) -> set[str]:
 
 
 def packages(graphs: Path) -> set[str]:
-    """The compiled graphs in a store."""
+    """Folder names of the compiled graphs in a store."""
     return {path.parent.name for path in graphs.glob("*/package.pt2")}
 
 
@@ -114,7 +114,7 @@ def client(app, tmp_path_factory) -> Client:
 
 @pytest.fixture(scope="module")
 def request_of(model, tmp_path_factory):
-    """Arguments of `generate`: a picture and words at the model's own size."""
+    """Arguments of `generate`: a picture and a text, at the model's own size."""
     config = model_config(model)
     path = tmp_path_factory.mktemp("pictures") / "photo.png"
     shades = np.random.default_rng(0).integers(0, 255, (6, 9, 3), dtype=np.uint8)

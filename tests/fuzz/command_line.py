@@ -1,6 +1,6 @@
-"""Targets: `python -m flashworld` in this process, given hostile words and files.
+"""Targets: `python -m flashworld` in this process, given hostile arguments and files.
 
-Exit code 0 with whole files, or 2 (or 1 for what cannot be written) with one sentence and no file; never a traceback.
+Exit code 0 with complete files, or 2 (or 1 if output cannot be written) with one sentence and no file; never a traceback.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ WORDS = (
 
 
 class Refused(InputError):
-    """The input was wrong, with the sentence that stood on standard error."""
+    """The input was invalid; holds the sentence from standard error."""
 
 
 class Failed(Refused):
-    """Something else was, and exit code 1 says so."""
+    """Another failure, reported by exit code 1."""
 
 
 def run(words: list[str], folder: Path, made: set[str]) -> set[str]:
@@ -73,7 +73,7 @@ def _case(words: list[str], folder: Path, check: Any, made: set[str] | None = No
 
 
 def maybe(rng: random.Random, options: dict[str, list[str]], most: int = 2) -> list[str]:
-    """A few options, each with a good value or a hostile one."""
+    """A few options, each with a valid or a hostile value."""
     words = []
     for name in rng.sample(list(options), rng.randint(0, most)):
         words += [name] if not options[name] else [name, rng.choice([*options[name], rng.choice(WORDS)])]
@@ -86,7 +86,7 @@ def scene_file(rng: random.Random, folder: Path) -> str:
     for row in range(20):  # finite positions and sizes: the exponent's top bit is cleared
         for number in range(6):
             table[row * 32 + number * 4 + 3] &= 0x3F
-        table[row * 32 + 28 : row * 32 + 32] = bytes([128, 255, 128, 128])  # of length 1, as every writer's
+        table[row * 32 + 28 : row * 32 + 32] = bytes([128, 255, 128, 128])  # unit length, as from every writer
     file = folder / rng.choice(["scene.splat"] * 12 + ["scene.ply", "scene.txt"])
     file.write_bytes(damaged_bytes(rng, bytes(table)) if rng.random() < 0.3 else bytes(table))
     return str(file if rng.random() < 0.9 else folder / rng.choice(["none.ply", "a\udcff.splat", "."]))
@@ -129,7 +129,7 @@ def _render(rng: random.Random, folder: Path) -> Case:
 
 
 def check_pictures(target: Path) -> None:
-    assert target.stat().st_size > 20  # a picture of white alone is small
+    assert target.stat().st_size > 20  # an all-white picture is small
     if target.suffix in (".gif", ".webp", ".png"):
         with Image.open(target) as image:
             image.load()
@@ -149,7 +149,7 @@ def _trajectory(rng: random.Random, folder: Path) -> Case:
         [path_file(rng, folder), path_file(rng, folder), "forward", "shake", rng.choice([*WORDS, *STRINGS[5:12]])]
     )
     suffixes = [".png", ".png", ".png", ".gif"] if action == "preview" else [".json"]
-    target = target_name(rng, folder, suffixes) or str(folder)  # an empty one means standard output
+    target = target_name(rng, folder, suffixes) or str(folder)  # an empty name means standard output
     words = ["trajectory", action, source, "--out", target]
     words += maybe(rng, {
         "--to": ["transforms", "flashworld"], "--param": ["amplitude=0.2"], "--frames": ["5"], "--size": ["64x96", "96x64"],
@@ -166,7 +166,7 @@ def _trajectory(rng: random.Random, folder: Path) -> Case:
 
 
 def _generate(rng: random.Random, folder: Path) -> Case:
-    """Requests are all checked before a model is opened: a model without weights ends what nothing else refuses."""
+    """Requests are checked before a model is opened: a model without weights ends those that are not refused."""
     model = folder / "model"
     model.mkdir()
     shutil.copy(NANO_DIR / "config.json", model)

@@ -24,7 +24,7 @@ OTHERS: tuple[Any, ...] = (None, True, False, [], {}, [[]], [{}], {"": {}}, [Non
 
 
 def scalar(rng: random.Random) -> Any:
-    """A number, a text or a small thing that nobody expects."""
+    """A number, a text or a small value of an unexpected type."""
     kind = rng.random()
     if kind < 0.45:
         return rng.choice(NUMBERS)
@@ -36,7 +36,7 @@ def scalar(rng: random.Random) -> Any:
 
 
 def places(value: Any, path: tuple = ()) -> list[tuple]:
-    """Where everything inside a JSON value stands, itself included."""
+    """The paths of all values inside a JSON value, its own included."""
     found = [path]
     if isinstance(value, dict):
         found += [place for key, part in value.items() for place in places(part, (*path, key))]
@@ -46,7 +46,7 @@ def places(value: Any, path: tuple = ()) -> list[tuple]:
 
 
 def damaged(rng: random.Random, value: Any, most: int = 2) -> Any:
-    """A copy with a few things replaced, removed, doubled, renamed, wrapped or exchanged."""
+    """A copy with a few values replaced, removed, duplicated, renamed, wrapped or swapped."""
     value = copy.deepcopy(value)
     for _ in range(rng.randint(1, most)):
         path = rng.choice(places(value))
@@ -83,7 +83,7 @@ def _damage(rng: random.Random, parent: Any, key: Any) -> None:
 
 
 def json_bytes(rng: random.Random, value: Any) -> bytes:
-    """JSON text of a value (with NaN and Infinity, which are not JSON), now and then damaged as text."""
+    """JSON text of a value (with NaN and Infinity, which are not JSON), sometimes damaged as text."""
     text = json.dumps(value, ensure_ascii=rng.random() < 0.7)
     data = text.encode("utf-8", "surrogatepass")
     kind = rng.random()
@@ -106,7 +106,7 @@ def json_bytes(rng: random.Random, value: Any) -> bytes:
 
 
 def damaged_bytes(rng: random.Random, data: bytes, headers: int = 64) -> bytes:
-    """Bits flipped (most often near the start), cut off, doubled, blown up, or pieces moved."""
+    """Bits flipped (most often near the start), or the data truncated, duplicated, enlarged, or parts of it moved."""
     out = bytearray(data)
     for _ in range(rng.choice([1, 1, 2, 3, 8])):
         if not out:

@@ -1,8 +1,8 @@
-"""The one law for whatever comes from outside: a valid object, or one sentence. Nothing else, and at a bounded price.
+"""The rule for all external input: a valid object, or a one-sentence error. Nothing else, and at bounded cost.
 
-A case is a call that reads something hostile, and a check of what it gives. `judge` runs it and says "accepted" or
+A case is a call that reads hostile input, and a check of its result. `judge` runs it and says "accepted" or
 "refused"; it raises when the call ends in any other way, warns of an overflow, takes too much memory or processor time,
-or refuses in words that could harm who reads them.
+or refuses with a message that is unsafe to display.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Case:
     """One hostile input.
 
     Attributes:
-        call: Reads it.
-        check: Asserts that what `call` gave is valid.
-        errors: What it may refuse with.
-        max_bytes: Peak memory it may take.
+        call: Reads the input.
+        check: Asserts that the result of `call` is valid.
+        errors: The exceptions that count as a refusal.
+        max_bytes: Limit on peak memory.
     """
 
     call: Callable[[], Any]
@@ -47,7 +47,7 @@ class Case:
 
 
 def judge(case: Case) -> Outcome:
-    """Run a case by the law."""
+    """Run a case and apply the rule."""
     before, start = _begin_peak(), time.process_time()
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
@@ -70,7 +70,7 @@ def judge(case: Case) -> Outcome:
 
 
 def check_sentence(text: str) -> None:
-    """One line, bounded, nothing in it that a terminal or a page obeys, and it names something."""
+    """One line, bounded, with nothing that a terminal or a page would interpret, and it names something."""
     assert text, "an error without words"
     assert len(text) <= MAX_SENTENCE_CHARS, f"{len(text)} characters: {text[:200]!r}"
     hostile = [character for character in text if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")]

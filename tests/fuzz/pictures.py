@@ -1,4 +1,4 @@
-"""Targets: picture files of every kind, broken in every way, and the texts that carry them."""
+"""Targets: picture files of every format, damaged in many ways, and the texts that encode them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def picture_file(kind: int, orientation: int) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = orientation
     exif.get_ifd(0x8769)[0xA405] = 35
-    compressed = "compression" in options  # libtiff takes no EXIF along
+    compressed = "compression" in options  # libtiff writes no EXIF
     more = (
         {"exif": exif}
         if orientation and not compressed and file_format in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF", "HEIF")
@@ -66,7 +66,7 @@ def picture_file(kind: int, orientation: int) -> bytes:
 
 
 def check_photo(photo: Photo) -> None:
-    """The invariants, and that the crop and the lens come out usable."""
+    """The invariants, and that the crop and the focal length are usable."""
     rows, columns, channels = photo.pixels.shape
     assert channels == 3 and photo.pixels.dtype == np.uint8
     assert limits.MIN_IMAGE_SIDE_PX <= min(rows, columns) and rows * columns <= limits.MAX_IMAGE_PIXELS
@@ -95,7 +95,7 @@ def _other(rng: random.Random, folder: Path) -> Case:
 
 
 def png_claiming(height: int, width: int, depth: int, colours: int, rows: bytes = b"") -> bytes:
-    """A PNG whose header says what it likes."""
+    """A PNG with an arbitrary header."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
@@ -112,7 +112,7 @@ def png_claiming(height: int, width: int, depth: int, colours: int, rows: bytes 
 
 
 def _claims(rng: random.Random, folder: Path) -> Case:
-    """Headers that announce giant, tiny and impossible sizes, bodies that unfold, JPEGs of many scans."""
+    """Headers that declare giant, tiny and invalid sizes, decompression bombs, JPEGs of many scans."""
     side = [0, 1, 15, 16, 17, 320, 321, 30_000, 65_535, 2**31 - 1, 2**32 - 1]
     kind = rng.randrange(6)
     if kind <= 1:
@@ -138,7 +138,7 @@ def _claims(rng: random.Random, folder: Path) -> Case:
 
 @cache
 def many_scans(side: int, scans: int) -> bytes:
-    """A progressive grey JPEG whose last scan comes again and again."""
+    """A progressive grey JPEG whose last scan is repeated."""
     buffer = io.BytesIO()
     Image.new("L", (side, side), 128).save(buffer, "JPEG", progressive=True)
     data = buffer.getvalue()
@@ -162,7 +162,7 @@ def _texts(rng: random.Random, folder: Path) -> Case:
 
 
 def _pixels(rng: random.Random, folder: Path) -> Case:
-    """Arrays and Pillow images, as a program hands them over."""
+    """Arrays and Pillow images, as passed by a program."""
     side = [0, 1, 15, 16, 40, 300]
     shape = [(rng.choice(side), rng.choice(side)), (20, 20, rng.choice([0, 1, 2, 3, 4, 5])), (20,), (), (2, 20, 20, 3)]
     dtype = rng.choice(["u1", "u2", ">u2", "f4", "f8", "f2", "i4", "i8", "?", "c8", "U1", "O"])
@@ -180,14 +180,14 @@ def _pixels(rng: random.Random, folder: Path) -> Case:
 
 @cache
 def profiles() -> tuple[bytes, ...]:
-    """Whole ICC profiles: matrix, LUT-based (LittleCMS makes one of Lab), and of a kind that pictures have not."""
+    """Complete ICC profiles: matrix, LUT-based (LittleCMS makes one of Lab), and of a class that pictures do not have."""
     kinds = [ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), ImageCms.createProfile("XYZ")]
     made = [matrix_profile(primaries, lambda signal: signal**2.2) for primaries in (ADOBE_RGB, BT_2020)]
     return (*(data for data in made if data), *(ImageCms.ImageCmsProfile(kind).tobytes() for kind in kinds))
 
 
 def _colours(rng: random.Random, folder: Path) -> Case:
-    """Colour profiles and tags that lie, in files that are whole otherwise."""
+    """False colour profiles and tags, in otherwise intact files."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))

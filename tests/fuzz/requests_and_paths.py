@@ -39,7 +39,7 @@ UNIT_ERROR = 1e-5
 
 
 def check_cameras(cameras: Cameras) -> None:
-    """What the model and the renderers count on."""
+    """What the model and the renderers assume."""
     assert limits.MIN_CAMERAS <= len(cameras) <= limits.MAX_VIDEO_FRAMES
     for values in (cameras.quats_wxyz, cameras.positions, cameras.intrinsics):
         assert values.dtype == torch.float32 and bool(torch.isfinite(values).all())
@@ -53,7 +53,7 @@ def check_cameras(cameras: Cameras) -> None:
 
 
 def check_request(request: GenerationRequest) -> None:
-    """The invariants of a request, and its way out and in again."""
+    """The invariants of a request, and its round trip."""
     assert request.text == clean_text(request.text)
     assert request.picture is not None or request.text
     assert limits.MIN_FRAMES <= request.frames == len(request.cameras) <= limits.MAX_FRAMES
@@ -251,7 +251,7 @@ def _keyframes(rng: random.Random, folder: Path) -> Case:
 
 
 def check_key_path(cameras: Cameras) -> None:
-    """A spline may leave the box that its keys lie in; the request's check is where that is refused."""
+    """A spline may leave the bounding box of its keys, which only the request's check refuses."""
     try:
         checked = checked_cameras(cameras)
     except InputError:
@@ -261,7 +261,7 @@ def check_key_path(cameras: Cameras) -> None:
 
 
 def _cameras(rng: random.Random, folder: Path) -> Case:
-    """Arrays of cameras: counts, sizes of numbers, shapes and types that no JSON could bring."""
+    """Arrays of cameras: counts, magnitudes, shapes and types that no JSON can contain."""
     count = rng.choice([0, 1, 2, 3, 32, 1000, 1001, 10_000])
     dtype = rng.choice([torch.float32, torch.float32, torch.float64, torch.float16, torch.int64])
     generator = torch.Generator().manual_seed(rng.getrandbits(32))
@@ -324,7 +324,7 @@ def _presets(rng: random.Random, folder: Path) -> Case:
 
 
 def _arguments(rng: random.Random, folder: Path) -> Case:
-    """`build_request` as a program calls it, with a few arguments that are no such thing."""
+    """`build_request` as a program calls it, with a few invalid arguments."""
     arguments: dict[str, Any] = {
         "image": None, "text": "a room", "trajectory": "forward", "trajectory_params": {}, "image_index": 0, "frames": 3,
         "height": HEIGHT, "width": WIDTH, "fov_y_deg": 60.0, "seed": 1,

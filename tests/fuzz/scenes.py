@@ -1,4 +1,4 @@
-"""Targets: PLY, SPZ and .splat files; what is read is also written in every format, and some of it is rendered."""
+"""Targets: PLY, SPZ and .splat files; what is read is also written in every format, and sometimes rendered."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ VIEWS = Cameras(
 
 
 def check_scene(scene: Gaussians) -> None:
-    """What writers and renderers count on."""
+    """What writers and renderers assume."""
     assert 1 <= len(scene) <= limits.MAX_GAUSSIANS
     for name in ("means", "quats_wxyz", "scales", "opacities", "sh"):
         values = getattr(scene, name)
@@ -55,7 +55,7 @@ def check_scene(scene: Gaussians) -> None:
 
 
 def check_onward(rng: random.Random, folder: Path) -> object:
-    """A check that also sends the scene on: to another file, read again, or to the renderer."""
+    """A check that also writes the scene to another file and reads it again, or renders it."""
 
     def check(scene: Gaussians) -> None:
         check_scene(scene)
@@ -79,13 +79,13 @@ def check_onward(rng: random.Random, folder: Path) -> object:
 
 
 def number(rng: random.Random, hostile: float) -> float:
-    """A usual number, or with a probability of `hostile` one that is not."""
+    """An ordinary number or, with probability `hostile`, an extreme one."""
     value = rng.choice(NUMBERS) if rng.random() < hostile else rng.gauss(0, 1)
     return float(np.clip(float(value) if abs(value) < 1e300 or value != value else np.inf, -np.inf, np.inf))
 
 
 def _ply(rng: random.Random, folder: Path) -> Case:
-    """A PLY put together from parts, right or wrong."""
+    """A PLY assembled from valid and invalid parts."""
     kind = rng.choice(["binary_little_endian", "binary_big_endian", "ascii"])
     higher = rng.choice([0, 0, 9, 24, 45] * 3 + [8, 46])
     names = [
@@ -135,7 +135,7 @@ def _file(rng: random.Random, folder: Path, name: str, data: bytes) -> Case:
 
 @cache
 def spz_body(degree: int, version: int) -> bytes:
-    """Fields of 40 Gaussians, whatever bytes they are."""
+    """The fields of 40 Gaussians, as arbitrary bytes."""
     return random.Random(0).randbytes(40 * (14 + version + 3 * (degree + 1) ** 2))
 
 
@@ -172,7 +172,7 @@ def named(body: bytes) -> bytes:
 
 @cache
 def bomb(fill: bytes, megabytes: int) -> bytes:
-    """An SPZ whose 60 MB of one byte take 60 kB."""
+    """A decompression bomb: an SPZ of one repeated byte."""
     rows = megabytes * 2**20 // 20
     return gzip.compress(struct.pack("<IIIBBBB", 0x5053474E, 3, rows, 0, 12, 0, 0) + fill * (rows * 20), 6)
 
@@ -207,7 +207,7 @@ def _splat(rng: random.Random, folder: Path) -> Case:
 
 @cache
 def written(suffix: str, degree: int) -> bytes:
-    """A whole file of 60 Gaussians."""
+    """A complete file of 60 Gaussians."""
     generator = torch.Generator().manual_seed(degree)
 
     def normal(*shape: int) -> torch.Tensor:
@@ -233,7 +233,7 @@ def _compressed_ply(rng: random.Random, folder: Path) -> Case:
 
 
 def _sog(rng: random.Random, folder: Path) -> Case:
-    """Damaged as a ZIP, as JSON, or as pictures."""
+    """An SOG damaged as a ZIP, as JSON, or as pictures."""
     data = written(".sog", rng.randrange(4))
     kind = rng.randrange(4)
     if kind == 0:
@@ -315,7 +315,7 @@ def _spz_4(rng: random.Random, folder: Path) -> Case:
 
 
 def _names(rng: random.Random, folder: Path) -> Case:
-    """Names that are no files, and files that are no scenes."""
+    """Names of no file, and files that are not scenes."""
     (folder / "folder.ply").mkdir()
     (folder / "link.ply").symlink_to("link.ply")
     (folder / "empty.spz").touch()

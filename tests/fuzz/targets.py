@@ -1,4 +1,4 @@
-"""What is attacked, how much of the work each target gets, and the tally of what came of it."""
+"""The fuzz targets, the share of cases each gets, and the summary of outcomes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ DEFAULT_CASES = 2000
 
 @dataclass(frozen=True)
 class Target:
-    """One door to the outside.
+    """One entry point for external input.
 
     Attributes:
         name: For the report.
-        weight: Its share of all cases.
-        make: A case from a seeded generator and an empty folder that is its own.
+        weight: Relative share of all cases.
+        make: Makes a case from a seeded generator and its own empty folder.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Tally:
         self.counts.setdefault(target, Counter())[outcome] += 1
 
     def lines(self) -> list[str]:
-        """A table for people."""
+        """A readable table."""
         rows = [("target", "cases", "accepted", "refused")]
         for name, counter in sorted(self.counts.items()):
             rows.append((name, str(counter.total()), str(counter["accepted"]), str(counter["refused"])))
@@ -53,17 +53,17 @@ TALLY = Tally()
 
 
 def wanted_cases() -> int:
-    """How many cases all targets share."""
+    """The total number of cases of all targets."""
     return int(os.environ.get(CASES_VARIABLE, DEFAULT_CASES))
 
 
 def share(weight: int, all_weights: int) -> int:
-    """Cases of one target; at least ten."""
+    """The number of cases of one target; at least ten."""
     return max(10, round(wanted_cases() * weight / all_weights))
 
 
 def run(target: Target, count: int, folder: Path) -> None:
-    """Judge `count` cases. The number in a failure's words makes the same case again."""
+    """Run `count` cases. The number in a failure's message reproduces the case."""
     for number in range(count):
         place = folder / str(number)
         place.mkdir()
@@ -78,7 +78,7 @@ def run(target: Target, count: int, folder: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Delete a case's folder and what lies in it."""
+    """Delete a case's folder and its contents."""
     for path in sorted(folder.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
     folder.rmdir()

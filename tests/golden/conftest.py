@@ -24,7 +24,7 @@ from flashworld.models.transformer import materialize_rope
 
 
 def golden_model_config(golden_dir: Path) -> ModelConfig:
-    """The data's own config.json in our words."""
+    """The data's own config.json as our ModelConfig."""
     data = json.loads((golden_dir / "config.json").read_text())
     dit, vae, text = data["transformer_config"], data["vae_config"], data["umt5_config"]
     assert tuple(vae["latents_mean"]) == WAN_LATENTS_MEAN

@@ -1,6 +1,6 @@
-"""The smooth, order-independent splat that stands for the rasterizer in the golden loop; formulas in README.md.
+"""The smooth, order-independent splat that replaces the rasterizer in the golden loop; formulas in README.md.
 
-Float64 inside, float32 out. Not a renderer for anything else: no occlusion, no covariance.
+Float64 inside, float32 out. Not for any other use: no occlusion, no covariance.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ def test_resampling(data: dict[str, torch.Tensor], example: str, source: str, co
     assert_near(cameras.to_vectors(), data[f"{example}.{expected}"])
 
 
-def test_video_path_shows_a_second_between_cameras(data: dict[str, torch.Tensor]) -> None:
+def test_video_path_takes_one_second_between_cameras(data: dict[str, torch.Tensor]) -> None:
     cameras = path(data, "ex1.out.cameras11")
     video = video_path(cameras, fps=15)
     assert len(video) == 346
@@ -89,14 +89,14 @@ def test_video_path_shows_a_second_between_cameras(data: dict[str, torch.Tensor]
 
 
 @pytest.mark.parametrize("edge", ["rotation_only", "tiny_move"])
-def test_edges(data: dict[str, torch.Tensor], edge: str) -> None:
+def test_edge_cases(data: dict[str, torch.Tensor], edge: str) -> None:
     cameras = path(data, f"edge.{edge}.in.cameras11")
     normalized, norm = normalize(cameras)
     expected = data[f"edge.{edge}.out.normalized"]
     assert_near(norm.reference_w2c, data[f"edge.{edge}.out.ref_w2c"])
     assert_near(normalized.quats_wxyz, expected[:, :4])
     assert_near(normalized.intrinsics, expected[:, 7:])
-    # Of the rotation-only path the translations are rounding noise of about 1e-7 divided by 0.01.
+    # The translations of the rotation-only path are rounding noise of about 1e-7, divided by 0.01.
     assert float((normalized.positions - expected[:, 4:7]).abs().max()) < (5e-5 if edge == "rotation_only" else LIMIT)
     assert norm.divisor - 0.01 == pytest.approx(float(data[f"edge.{edge}.out.T_norm"]), rel=LIMIT, abs=1e-6)
     assert_near(resample(cameras, 8).to_vectors(), data[f"edge.{edge}.out.resampled_8"])

@@ -1,6 +1,6 @@
-"""Case i: threshold, scene scale, logit and logarithm as the original project hands them to its files.
+"""Case i: threshold, scene scale, logit and logarithm as the original project writes them to its files.
 
-Its layout is not ours on purpose (all SH under f_dc_*, no axes turned, infinite logits, SPZ quaternions in a wrong
+Its layout differs from ours on purpose (all SH under f_dc_*, no axis conversion, infinite logits, SPZ quaternions in a wrong
 order), so values are compared after mapping: PLY columns exactly, SPZ to the precision of its bytes.
 Tolerance 1e-5 of the largest magnitude, as stated with the data.
 """
@@ -82,17 +82,17 @@ def test_file_as_the_original_writes_it_reads_as_the_same_scene(case, data, requ
         assert_close(getattr(found, field).numpy(), getattr(scene, field).numpy())
 
 
-def test_numbers_handed_to_spz(case):
+def test_arrays_passed_to_spz(case):
     scene, _, expected = case
     assert_close(scene.means.numpy().ravel(), expected["positions"])
     assert_close(log_scales(scene.scales.numpy()).ravel(), expected["scales"])
     assert_close(opacity_logits(scene.opacities.numpy()), bounded(expected["alphas"]))
     assert_close(scene.sh[:, 0].numpy().ravel(), expected["colors"])
     assert_close(scene.sh[:, 1:].numpy().ravel(), expected["sh"])
-    assert_close(scene.quats_wxyz[:, [3, 0, 1, 2]].numpy().ravel(), expected["rotations"])  # their order is a fault
+    assert_close(scene.quats_wxyz[:, [3, 0, 1, 2]].numpy().ravel(), expected["rotations"])  # their order is a defect
 
 
-def test_spz_file_holds_them_to_its_precision(case, tmp_path):
+def test_spz_file_holds_the_arrays_to_its_precision(case, tmp_path):
     scene, _, expected = case
     write_spz(scene, tmp_path / "a.spz")
     found = read_spz(tmp_path / "a.spz")

@@ -23,7 +23,7 @@ def test_per_tensor_linear_matches_original(golden_dir, close):
     close(y, data["out.y_bf16"], 2e-2)
 
 
-def test_both_granularities_are_near_the_unquantised_product(golden_dir):
+def test_both_granularities_are_close_to_the_unquantised_product(golden_dir):
     data = load_file(golden_dir / "j_fp8.safetensors")
     wanted = data["out.y_fp32_reference"]
     for mode in ("per_tensor", "per_row"):

@@ -74,7 +74,7 @@ def test_loop_matches_original(case, golden_dir, golden_networks, close):
     close(vectors.double().abs().sum(0), data["out.scene_channel_abssum"], LIMIT)
 
 
-def test_normalisation_of_the_portrait_path_is_the_loops_input(golden_dir, close):
+def test_normalised_portrait_path_equals_the_loops_input(golden_dir, close):
     data = load_file(golden_dir / "f_loop_text_portrait.safetensors")
     cameras, norm = normalize(Cameras.from_vectors(data["in.cameras11"]))
     close(cameras.to_vectors(), data["out.cameras_normalized"][0], 5e-6)

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from flashworld.sampling import STEP_INDICES, STEP_SIGMAS, STEP_TIMESTEPS, renoise
 
 
-def test_four_constants_are_the_original_schedulers_table(golden_dir, close):
+def test_four_constants_equal_the_original_schedulers_table(golden_dir, close):
     data = load_file(golden_dir / "e_scheduler.safetensors")
     assert tuple(data["in.denoising_steps"].tolist()) == STEP_INDICES
     indices = torch.tensor(STEP_INDICES)

@@ -1,4 +1,4 @@
-"""What a soak saw, and whether the promises were kept."""
+"""The measurements of a soak test, and whether its requirements were met."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ THREADS = 44
 
 @dataclass
 class Report:
-    """Figures of one soak."""
+    """The measurements of one soak test."""
 
     visitors: int
     requests: int
@@ -43,16 +43,16 @@ class Report:
 
     @property
     def results(self) -> int:
-        """Scenes that were made and kept."""
+        """The number of scenes made."""
         return sum(n for part in self.outcomes.values() for outcome, n in part.items() if outcome.end == RESULT)
 
     @property
     def growth_mib(self) -> float:
-        """Memory at the end against memory when warm."""
+        """Memory at the end minus memory when warm."""
         return self.memory[-1][1] - self.memory[0][1]
 
-    def broken_promises(self) -> list[str]:
-        """In words; none is good."""
+    def unmet_requirements(self) -> list[str]:
+        """The requirements that were not met, as sentences."""
         lost = sum(n for part in self.outcomes.values() for outcome, n in part.items() if outcome.end == LOST)
         slowest = max(max(seconds) for seconds in self.page.values())
         checks = {
@@ -70,7 +70,7 @@ class Report:
         return [text for text, broken in checks.items() if broken]
 
     def text(self) -> str:
-        """All figures, a line each."""
+        """All measurements, one per line."""
         lines = [f"{self.visitors} visitors at once, then {self.requests} requests in a row"]
         for part, counts in self.outcomes.items():
             took = f", {self.seconds[part]:.0f} s" if part in self.seconds else ""
@@ -88,4 +88,4 @@ class Report:
             f"result folders {self.folders}, results {self.results}, half-written files {len(self.half_files)}"
         )
         lines.append(f"tracebacks in the log {self.tracebacks}, stopped in {self.seconds['to stop']:.1f} s")
-        return "\n".join([*lines, *(f"NOT KEPT: {text}" for text in self.broken_promises())])
+        return "\n".join([*lines, *(f"NOT MET: {text}" for text in self.unmet_requirements())])

@@ -1,8 +1,8 @@
-"""A bounded soak of the running app: `python -m tests.load.soak [--requests 2300] [--visitors 50]`.
+"""A bounded soak test of the running app: `python -m tests.load.soak [--requests 2300] [--visitors 50]`.
 
 Against `python app.py` with nano on this machine: first as many visitors at once as are asked for, then a row of
 requests of which 30 % are broken and 10 % are left in the middle, all at the smallest size. Meanwhile the page is
-fetched every second. Prints every figure; the exit code is 1 when a promise is not kept.
+fetched every second. Prints every figure; the exit code is 1 when a requirement is not met.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def main() -> None:
         with RunningApp(Path(folder)) as app:
             report = soak(app, args.visitors, args.requests)
             print(report.text())
-    raise SystemExit(1 if report.broken_promises() else 0)
+    raise SystemExit(1 if report.unmet_requirements() else 0)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The kinds of visits of a soak, and what each may end in."""
+"""The kinds of visits of a soak test, and the permitted outcomes of each."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Outcome:
     """How one request ended.
 
     Attributes:
-        kind: What was asked.
-        end: A result, a refusal in words, left by the visitor, or lost.
-        sentence: What was read, shortened.
+        kind: The kind of request.
+        end: A result, a refusal with a message, left by the visitor, or lost.
+        sentence: The message shown, shortened.
     """
 
     kind: str
@@ -74,7 +74,7 @@ LEAVING = ("hangs up", "cancels", "hangs up waiting")
 
 
 def plan(requests: int, seed: int = 7) -> list[str]:
-    """Which kind each request is, shuffled."""
+    """The kind of each request, in shuffled order."""
     broken, left = round(requests * BROKEN_SHARE), round(requests * LEFT_SHARE)
     names = list(BROKEN)
     kinds = [names[i % len(names)] for i in range(broken)]
@@ -106,7 +106,7 @@ class Visits:
             visitor.http.close()
 
     def _leave(self, kind: str, visitor: Visitor) -> Outcome:
-        """As the page does it: a heartbeat that ends, a job that is under way or waiting."""
+        """Disconnect as the page does: the heartbeat ends while a job is running or queued."""
         values = visitor.page_values("job", fw_prompt="a blue box", fw_frames=2)
         with visitor.http.stream("GET", f"/gradio_api/heartbeat/{visitor.session}") as heartbeat:
             next(heartbeat.iter_raw())
@@ -129,7 +129,7 @@ def _file(visitor: Visitor, content: bytes) -> dict[str, Any]:
 
 
 def _result(kind: str, answer: Answer) -> Outcome:
-    """A result whose video can be fetched, or a refusal in words."""
+    """A result whose video can be fetched, or a refusal with a message."""
     if answer.data is None:
         return _refusal(kind, answer)
     return Outcome(kind, RESULT if len(answer.data[0].get("files", ())) == 8 else LOST)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # isort: off
-import torch._dynamo.device_interface  # before spaces replaces what it binds
+import torch._dynamo.device_interface  # before spaces patches what it imports
 import spaces
 
 # isort: on

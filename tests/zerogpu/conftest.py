@@ -16,7 +16,7 @@ def running_app():
 
 @pytest.fixture
 def app(running_app):
-    """The running app with a platform that has one free GPU, no memory of workers and no bad intentions."""
+    """The running app, on a platform with one free GPU, no idle workers and no faults."""
     running_app.api.rules = Rules()
     earlier = [gpu.pid for gpu in running_app.api.slots if gpu.pid is not None]
     running_app.api.use(1)
@@ -27,5 +27,5 @@ def app(running_app):
 
 @pytest.fixture
 def stages():
-    """The JSON texts an endpoint gave, read."""
+    """A function that parses the JSON texts of an endpoint's outputs."""
     return lambda visit: [json.loads(text) for text in visit.outputs]

@@ -1,7 +1,7 @@
 """`python app.py` as on ZeroGPU, where there is no GPU: python -m tests.zerogpu.cpu_app APP_OPTIONS...
 
-Everything of the app and of `spaces` runs but what touches the device: opening it and moving weights there (see
-`cpu_device`), building the renderer's kernels for it, and what the app believes of it: where its networks are, and for which
+All of the app and of `spaces` runs, except what touches the device: opening it and moving weights there (see
+`cpu_device`), building the renderer's kernels for it, and what the app assumes about it: where its networks are, and for which
 architecture graphs are made.
 """
 
@@ -16,7 +16,7 @@ from tests.zerogpu.cpu_device import replace_device
 
 
 def main() -> None:
-    importlib.import_module("torch._dynamo.device_interface")  # before spaces replaces what it binds
+    importlib.import_module("torch._dynamo.device_interface")  # before spaces patches what it imports
     importlib.import_module("spaces")
     replace_device()
     run_where_the_weights_are()
@@ -48,7 +48,7 @@ def build_no_kernels() -> None:
 
 
 def ask_for_graphs_of_the_cpu() -> None:
-    """The main process would look for graphs of the GPU that `spaces` pretends to have, the workers make the CPU's."""
+    """The main process would look for graphs of the GPU that `spaces` pretends to have, the workers compile those of the CPU."""
     import torch
 
     from aot import compile as aot_compile

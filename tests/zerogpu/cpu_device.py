@@ -15,12 +15,12 @@ def replace_device() -> None:
 
 
 def _init(nvidia_uuid: str) -> None:
-    """What opens the device in a fresh worker."""
+    """Replaces the initialisation of the device in a new worker."""
     os.environ["CUDA_VISIBLE_DEVICES"] = nvidia_uuid
 
 
 def _move(callback: Callable[[int], object] | None = None) -> None:
-    """What fills the stand-in tensors from the pack file, into the CPU's memory."""
+    """Replaces the transfer of the packed weights into the stand-in tensors: to CPU memory."""
     import torch
     from spaces.zero.torch import patching
 

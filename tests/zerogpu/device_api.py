@@ -29,7 +29,7 @@ PING_SECONDS = 0.2
 
 @dataclass
 class Gpu:
-    """One GPU: who runs on it, and which process has it open."""
+    """One GPU: the task that runs on it, and the process that has it open."""
 
     index: int
     uuid: str
@@ -52,11 +52,11 @@ class Task:
 
 @dataclass
 class Rules:
-    """What the platform answers; tests change it.
+    """How the platform responds; tests change it.
 
     Attributes:
         cap_s: Longest call it accepts; None accepts any.
-        left_s: Seconds the visitor has left today; None is any number.
+        left_s: Seconds left of the visitor's quota; None is unlimited.
         hold: Keeps every call in the queue while true.
         refuse: "busy" answers 503, "expired" 401, "no gpu" ends the queue without one.
         grace_s: How long a task may overrun before it is killed.
@@ -73,7 +73,7 @@ class Rules:
 
 @dataclass
 class DeviceApi:
-    """The server and what it has seen.
+    """The server and the requests it has received.
 
     Attributes:
         gpus: How many GPUs there are, or their UUIDs (they become CUDA_VISIBLE_DEVICES).
@@ -110,7 +110,7 @@ class DeviceApi:
         self._server.server_close()
 
     def environment(self) -> dict[str, str]:
-        """What the app's process needs."""
+        """The environment variables of the app's process."""
         return {"SPACES_ZERO_GPU": "1", "SPACES_ZERO_DEVICE_API_URL": f"http://127.0.0.1:{self.port}"}
 
     def log(self, **row: object) -> None:
@@ -123,7 +123,7 @@ class DeviceApi:
             return [row for row in self.calls if name in (row.get("path"), row.get("event"))]
 
     def use(self, gpus: int) -> None:
-        """Lend only the first few GPUs from now on, and take back all of them."""
+        """From now on schedule onto only the first few GPUs, and reclaim all of them."""
         with self.lock:
             for gpu in self.slots:
                 if gpu.pid is not None and alive(gpu.pid):
@@ -160,7 +160,7 @@ class DeviceApi:
             pid = task.gpu.pid
             if fail:
                 task.gpu.pid = None
-        if fail and pid is not None and alive(pid):  # spaces never uses such a worker again: take its GPU back
+        if fail and pid is not None and alive(pid):  # spaces never uses such a worker again: reclaim its GPU
             kill(pid)
         return True
 

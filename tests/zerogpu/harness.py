@@ -1,4 +1,4 @@
-"""Start an app under ZeroGPU's real client code and a stand-in device API, and talk to it as a visitor does.
+"""Start an app under ZeroGPU's real client code and a stand-in device API, and call it as a visitor does.
 
 with ZeroGpuApp("tests.zerogpu.small_app:demo") as app:
     visit = app.visit("/generate", "ok", 3)
@@ -34,15 +34,15 @@ START_SECONDS = 240
 
 @dataclass
 class Visit:
-    """What one call of an endpoint gave.
+    """The outcome of one call of an endpoint.
 
     Attributes:
         outputs: Every value of the first output component, in order.
-        error: What the visitor read, or None.
+        error: The error message shown, or None.
         title: The error's title, or None.
         log: Toasts: "info: ...", "success: ...".
         progress: Descriptions of the progress bar, in order.
-        seconds: From asking to the last answer.
+        seconds: From the request to the last response.
     """
 
     outputs: list[Any] = field(default_factory=list)
@@ -54,12 +54,12 @@ class Visit:
 
 
 def module_path() -> str:
-    """PYTHONPATH of an app: this project, then whatever packages this process was given by it."""
+    """PYTHONPATH of an app: this project, then the paths of this process's PYTHONPATH."""
     return os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 
 class ZeroGpuApp:
-    """An app in a process of its own.
+    """An app in its own process.
 
     Args:
         app: module:attribute of a gradio Blocks.
@@ -83,7 +83,7 @@ class ZeroGpuApp:
         self.api.__enter__()
         environment = {
             **os.environ,
-            "HOME": str(self.home),  # spaces keeps its cleanups there and prunes the Hub cache there
+            "HOME": str(self.home),  # spaces keeps its cleanup files there and prunes the Hub cache there
             "ZEROGPU_OFFLOAD_DIR": str(self.home / "tensors"),
             "PYTHONPATH": module_path(),
             "GRADIO_ANALYTICS_ENABLED": "0",
@@ -126,7 +126,7 @@ class ZeroGpuApp:
         self._ready.put(None)
 
     def packed_bytes(self) -> int:
-        """Size of the pack files: what a cold worker has to read."""
+        """Size of the pack files, which a cold worker has to read."""
         return sum(path.stat().st_size for path in (self.home / "tensors").rglob("*") if path.is_file())
 
     def visit(
@@ -137,7 +137,7 @@ class ZeroGpuApp:
         until: Callable[[Visit], bool] | None = None,
         timeout: float = 120,
     ) -> Visit:
-        """Call an endpoint and wait for its end, or leave as soon as `until` says so (as if the tab was closed)."""
+        """Call an endpoint and wait for its end, or disconnect as soon as `until` is true (as if the tab was closed)."""
         visit, start = Visit(), time.perf_counter()
         with self._events(endpoint, inputs, headers or {}, timeout) as events:
             for message in events:  # gradio sends a heartbeat every 15 s
@@ -153,7 +153,7 @@ class ZeroGpuApp:
     def _events(
         self, endpoint: str, inputs: tuple[Any, ...], headers: Mapping[str, str], timeout: float
     ) -> Iterator[Iterator[dict[str, Any]]]:
-        """gradio's own protocol, so that headers and hanging up are in the test's hands."""
+        """gradio's own protocol, so that the test controls headers and disconnecting."""
         session = uuid.uuid4().hex
         with httpx.Client(base_url=self.url, timeout=timeout, headers=dict(headers)) as client:
             index = self._function_index(client, endpoint)
@@ -201,7 +201,7 @@ def _note(visit: Visit, message: Mapping[str, Any]) -> None:
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 20) -> bool:
-    """Whether something becomes true in time."""
+    """Whether the condition becomes true before the timeout."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():

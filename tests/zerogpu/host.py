@@ -21,7 +21,7 @@ def main() -> None:
     args = parser.parse_args()
 
     if args.cpu:
-        importlib.import_module("torch._dynamo.device_interface")  # before spaces replaces what it binds
+        importlib.import_module("torch._dynamo.device_interface")  # before spaces patches what it imports
         importlib.import_module("spaces")
         replace_device()
     name, attribute = args.app.split(":")
@@ -30,9 +30,9 @@ def main() -> None:
     print(f"READY {json.dumps({'url': url})}", flush=True)
     while os.read(0, 1):  # not sys.stdin: its lock would be held in every forked worker
         pass
-    for worker in multiprocessing.active_children():  # they would wait for another call for ever
+    for worker in multiprocessing.active_children():  # they would wait for the next call for ever
         worker.kill()
-    os._exit(0)  # threads may wait: nothing here is worth an orderly end
+    os._exit(0)  # threads may be blocked, and nothing here needs an orderly exit
 
 
 if __name__ == "__main__":

@@ -27,13 +27,13 @@ PATIENCE_S = 1500.0
 
 
 class RealApp:
-    """`python app.py --model FOLDER` in a process of its own.
+    """`python app.py --model FOLDER` in its own process.
 
     Args:
-        model: What --model gets.
-        graphs: FLASHWORLD_AOT_DIR.
-        gpus: UUIDs for `DeviceApi`; none puts the CPU in a GPU's place.
-        grace_s: How long a call may overrun what it has asked for: figures are judged by the test, not by a kill.
+        model: The value of --model.
+        graphs: The value of FLASHWORLD_AOT_DIR.
+        gpus: UUIDs for `DeviceApi`; with none, the CPU replaces the GPU.
+        grace_s: How long a call may overrun its reserved time, so that the test can measure it before it is killed.
         env: More environment.
 
     With FLASHWORLD_TEST_LOGS naming a folder, logs stay there.
@@ -61,7 +61,7 @@ class RealApp:
         options = ["--model", str(self.model), "--host", "127.0.0.1", "--port", str(port)]
         environment = {
             **os.environ,
-            "HOME": str(self.home),  # spaces keeps its cleanups there and prunes the Hub cache there
+            "HOME": str(self.home),  # spaces keeps its cleanup files there and prunes the Hub cache there
             "TMPDIR": str(self.home),
             "ZEROGPU_OFFLOAD_DIR": str(self.home / "tensors"),
             "FLASHWORLD_AOT_DIR": str(self.graphs),
@@ -103,11 +103,11 @@ class RealApp:
         return self.log_path.read_text(errors="replace")
 
     def asked_s(self) -> list[int]:
-        """GPU seconds that each call has asked for, in order."""
+        """GPU seconds that each call has reserved, in order."""
         return [int(str(call["durationSeconds"])) for call in self.api.seen("/schedule")]
 
     def stop(self) -> int:
-        """As a Space is stopped; returns the exit code."""
+        """Stop it as a Space is stopped; returns the exit code."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(60)
 

@@ -1,6 +1,6 @@
 """A small app built like the real one: a model on "cuda", one GPU function that yields stages, work before and after it.
 
-Its inputs choose what goes wrong.
+Its inputs select the fault.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # isort: off
-import torch._dynamo.device_interface  # before spaces replaces what it binds
+import torch._dynamo.device_interface  # before spaces patches what it imports
 import spaces
 
 # isort: on
@@ -40,7 +40,7 @@ MANY = 300_000
 
 
 def seconds_wanted(mode: str, steps: int, *_rest: object, **_options: object) -> int:
-    """What `@spaces.GPU(duration=...)` asks; gets the same arguments as the GPU function."""
+    """The callable for `@spaces.GPU(duration=...)`; takes the same arguments as the GPU function."""
     expected_cold.append(watch.expect_cold())
     return 1 if mode == "overrun" else 2 + int(steps)
 

@@ -1,4 +1,4 @@
-"""The whole ZeroGPU path, driven by visits: only opening the GPU and moving weights to it are replaced."""
+"""The whole ZeroGPU path, exercised by visits: only opening the GPU and moving weights to it are replaced."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.zerogpu.device_api import alive
 from tests.zerogpu.harness import wait_for
 
 
-def test_start_reports_once_and_packs_the_weights_once(running_app):
+def test_startup_reports_once_and_packs_the_weights_once(running_app):
     assert [call["path"] for call in running_app.calls_at_start] == ["/startup-report"]
     assert 64 * 65 * 4 <= running_app.packed_bytes() < 64 * 65 * 4 + 2 * 4096  # padded to pages
 
@@ -36,13 +36,13 @@ def test_call_is_scheduled_allowed_run_and_released(app, stages):
     assert release["allowToken"] == allow["allowToken"]
 
 
-def test_result_in_shared_memory_arrives_from_a_new_and_from_a_waiting_worker(app, stages):
+def test_result_in_shared_memory_arrives_from_a_new_and_from_an_idle_worker(app, stages):
     for _ in range(2):
         *_, result, _done = stages(app.visit("/generate", "result", 2))
         assert result == {"gaussians": 300_000, "first": 4.0, "last": 4.0 + 3 * 300_000 - 1}
 
 
-def test_second_call_finds_the_same_process_waiting(app, stages):
+def test_second_call_reuses_the_idle_worker(app, stages):
     cold, warm = app.visit("/generate", "ok", 2), app.visit("/generate", "ok", 2)
     first, second = stages(cold), stages(warm)
     assert first[0]["pid"] == second[0]["pid"]
@@ -51,7 +51,7 @@ def test_second_call_finds_the_same_process_waiting(app, stages):
     assert len(app.api.seen("/allow")) == 1
 
 
-def test_idle_worker_that_was_taken_away_is_replaced(app, stages):
+def test_idle_worker_that_was_reclaimed_is_replaced(app, stages):
     before = stages(app.visit("/generate", "ok", 1))[0]["pid"]
     os.kill(before, 9)
     assert wait_for(lambda: not alive(before))
@@ -85,7 +85,7 @@ def test_gradio_errors_keep_their_text_and_others_only_their_class(app):
 
 
 def test_worker_whose_call_raised_is_not_used_again(app, stages):
-    """An error inside a GPU call costs the next visitor a cold start: better to yield it and end well."""
+    """An error raised inside a GPU call costs the next visitor a cold start: better to yield it and end normally."""
     app.visit("/generate", "ok", 1)
     app.visit("/generate", "secret", 1)
     last = stages(app.visit("/generate", "ok", 1))
@@ -112,19 +112,19 @@ def test_overrunning_call_is_killed_and_the_next_one_works(app, stages):
 def test_crashed_worker_is_an_error_and_the_next_call_works(app, stages):
     visit = app.visit("/generate", "crash", 3)
     assert visit.error == "GPU task aborted"
-    assert [s["stage"] for s in stages(visit)] == ["step 1"]  # what came before stays
+    assert [s["stage"] for s in stages(visit)] == ["step 1"]  # earlier output is kept
     assert app.visit("/generate", "ok", 1).error is None
 
 
-def test_visitor_waits_in_the_queue_and_is_told(app):
+def test_queued_visitor_is_informed(app):
     app.api.rules.hold = True
 
-    def let_go(visit) -> bool:
+    def release_gpu(visit) -> bool:
         if any("Waiting for a GPU" in line for line in visit.log):
             app.api.rules.hold = False
         return False
 
-    visit = app.visit("/generate", "ok", 1, until=let_go)
+    visit = app.visit("/generate", "ok", 1, until=release_gpu)
     assert visit.error is None
     assert any("Waiting for a GPU" in line for line in visit.log)
     assert any("acquired" in line for line in visit.log)
@@ -140,7 +140,7 @@ def test_visitor_who_leaves_the_queue_gets_no_gpu(app):
     assert app.visit("/generate", "ok", 1).error is None
 
 
-def test_leaving_stops_the_work_at_the_next_step(app):
+def test_disconnecting_stops_the_work_at_the_next_step(app):
     left = app.home / "closed"
     left.unlink(missing_ok=True)
     start = time.monotonic()
@@ -150,7 +150,7 @@ def test_leaving_stops_the_work_at_the_next_step(app):
     assert time.monotonic() - start < 10  # not the 20 s of 20 steps
     assert app.api.seen("/release")[0]["fail"] == "false"
     warm = app.visit("/generate", "ok", 1)
-    assert json.loads(warm.outputs[0])["calls"] == 2  # the worker survives a visitor who leaves
+    assert json.loads(warm.outputs[0])["calls"] == 2  # the worker stays alive when a visitor disconnects
 
 
 def test_two_visitors_share_one_gpu_one_after_the_other(app, stages):
@@ -176,10 +176,10 @@ def test_used_up_quota_is_explained(app):
     visit = app.visit("/generate", "ok", 9)
     assert "GPU limit" in visit.error
     assert visit.title == "ZeroGPU quota exceeded"
-    assert app.visit("/generate", "ok", 1).error is None  # 3 s are still there
+    assert app.visit("/generate", "ok", 1).error is None  # 3 s are left
 
 
-def test_visitor_with_a_token_is_told_what_is_left_and_the_token_reaches_the_platform(app):
+def test_visitor_with_a_token_is_told_the_quota_left_and_the_token_reaches_the_platform(app):
     app.api.rules.left_s = 3
     payload = base64.urlsafe_b64encode(json.dumps({"user": "someone"}).encode()).decode().rstrip("=")
     token = f"header.{payload}.signature"

@@ -34,7 +34,7 @@ def run(*argv: str) -> dict:
 
 
 def test_graphs_survive_saving_and_loading_in_a_fresh_process(tmp_path):
-    """Rotary tables, which diffusers does not keep in a state dict, would otherwise kill the process that loads."""
+    """Rotary tables, which diffusers does not keep in a state dict, would otherwise crash the process that loads the graph."""
     config = tmp_path / "config.json"
     config.write_text(SMALLEST.to_json())
     options = ("--model", str(config), "--store", str(tmp_path / "store"), "--blocks", "transformer,text_encoder")

@@ -36,7 +36,7 @@ def test_graph_made_in_one_worker_runs_in_another(compiled_app, stages):
     assert str(stage["pid"]) not in {str(call.get("pid")) for call in compiled_app.calls_at_start}
 
 
-def test_library_is_loaded_once_a_worker_not_once_a_request(compiled_app, stages):
+def test_library_is_loaded_once_per_worker_not_once_per_request(compiled_app, stages):
     visits = [stages(compiled_app.visit("/generate", 3))[0] for _ in range(3)]
     assert len({visit["pid"] for visit in visits}) == 1
     assert [visit["libraries"] for visit in visits] == [1, 1, 1]
@@ -53,6 +53,6 @@ def test_other_sizes_run_eagerly_and_single_frames_do_not(compiled_app, stages):
 
 
 def test_weights_are_packed_once(compiled_app):
-    """The graph brings no copy: the pack is the weights, padded to pages of 4 KiB."""
+    """The graph adds no copy: the pack is the weights, padded to pages of 4 KiB."""
     weights = int(compiled_app.visit("/weights").outputs[-1])
     assert weights <= compiled_app.packed_bytes() < 2 * weights

@@ -1,6 +1,6 @@
-"""Graphs are verified before use: right ones, wrong ones, and ones that crash or block their process.
+"""Graphs are verified before use: correct ones, incorrect ones, and ones that crash or hang their process.
 
-The crashes are real: packages whose library does, when it is loaded, what one made by too new a compiler does.
+The crashes are real: the packages' library does, when loaded, what one built by too new a compiler does.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def job(artifact: Artifact) -> Job:
 
 
 def here(function):
-    """A GPU call that happens in this process."""
+    """A GPU call that runs in this process."""
     return function
 
 
@@ -92,7 +92,7 @@ def refuse(_function):
     raise AssertionError("nothing is left to do")
 
 
-def test_a_right_graph_proves_itself_once_and_serves(tmp_path, right):
+def test_a_correct_graph_is_verified_once_and_used(tmp_path, right):
     artifact = right.save(ArtifactStore(tmp_path))
     networks, settings = make_networks(), GraphSettings(root=tmp_path, sizes=(SIZES,), blocks=(NAME,))
     (report,) = prepare(networks, settings, on_gpu=here)
@@ -108,8 +108,8 @@ def test_a_right_graph_proves_itself_once_and_serves(tmp_path, right):
         torch.testing.assert_close(mean, networks.vae_encoder(images)[0], rtol=1e-4, atol=1e-4)
 
 
-def test_stand_ins_with_few_layers_prove_graphs_of_deep_networks(tmp_path):
-    """Five layers of text, two of them drawn: a graph of the real depth, at several numbers of tokens."""
+def test_stand_ins_with_few_layers_verify_graphs_of_deep_networks(tmp_path):
+    """Five text-encoder layers, two of them with weights of their own: a graph of the real depth, at several numbers of tokens."""
     config = replace(CONFIG, text=replace(CONFIG.text, num_layers=5))
     networks = VARIANT.apply(random_networks(config))
     artifact = compile_plan(plan_block(networks, "text_encoder", SIZES)).save(ArtifactStore(tmp_path))
@@ -119,7 +119,9 @@ def test_stand_ins_with_few_layers_prove_graphs_of_deep_networks(tmp_path):
     assert all(0 <= row["relative_error"] < 1e-4 for row in verdict.rows)
 
 
-def test_crash_hang_and_wrong_numbers_are_three_sentences_and_leave_the_others_alone(tmp_path, recipe, right, wrong):
+def test_crash_hang_and_wrong_values_give_different_messages_and_do_not_affect_other_graphs(
+    tmp_path, recipe, right, wrong
+):
     packages = {
         "crash": with_library(right, CRASH, tmp_path),
         "hang": with_library(right, HANG, tmp_path),
@@ -140,8 +142,8 @@ def test_crash_hang_and_wrong_numbers_are_three_sentences_and_leave_the_others_a
     assert not any("\n" in verdict.reason for verdict in (crash, hang, off))
 
 
-def test_crashing_graph_is_set_aside_made_again_and_then_serves(tmp_path, right):
-    """Pulled from a place where a newer compiler made it: this machine's own replaces it in the same GPU call."""
+def test_crashing_graph_is_set_aside_recompiled_and_used(tmp_path, right):
+    """Pulled from where a newer compiler built it: this machine's own graph replaces it in the same GPU call."""
     store = ArtifactStore(tmp_path / "graphs")
     artifact = with_library(right, CRASH, tmp_path).save(store)
     settings = GraphSettings(root=store.root, sizes=(SIZES,), blocks=(NAME,))
@@ -154,7 +156,7 @@ def test_crashing_graph_is_set_aside_made_again_and_then_serves(tmp_path, right)
     assert "SIGSEGV" in Records(store.root).refused(artifact)
 
 
-def test_graph_that_is_always_wrong_is_made_once_and_its_network_runs_eagerly(tmp_path, wrong, monkeypatch):
+def test_graph_that_is_always_wrong_is_recompiled_once_and_its_network_runs_eagerly(tmp_path, wrong, monkeypatch):
     made = []
 
     def compile_wrongly(plan, options, compiler):
@@ -173,7 +175,7 @@ def test_graph_that_is_always_wrong_is_made_once_and_its_network_runs_eagerly(tm
     assert made == [choose_compiler()]
 
 
-def test_foreign_packages_are_refused_in_a_sentence(tmp_path, recipe, right):
+def test_foreign_packages_are_refused_in_one_sentence(tmp_path, recipe, right):
     text = compile_plan(plan_block(make_networks(), "text_encoder", SIZES))
     foreign = {
         "another network's": replace(right, files=text.files),
@@ -187,7 +189,7 @@ def test_foreign_packages_are_refused_in_a_sentence(tmp_path, recipe, right):
     assert "text_encoder" in verdicts[2].reason
 
 
-def test_without_the_device_nothing_is_tried_and_nothing_set_aside(tmp_path, recipe, right):
+def test_without_the_device_nothing_is_verified_and_nothing_set_aside(tmp_path, recipe, right):
     if torch.cuda.is_available():
         pytest.skip("needs a machine without a GPU")
     artifact = right.save(ArtifactStore(tmp_path))
@@ -196,7 +198,7 @@ def test_without_the_device_nothing_is_tried_and_nothing_set_aside(tmp_path, rec
     assert "no CUDA device" in verdicts[0].reason
 
 
-def test_trying_ends_with_the_process_that_asked(tmp_path, right, recipe):
+def test_verification_ends_with_the_process_that_started_it(tmp_path, right, recipe):
     """A worker that the platform kills must not leave a process on the GPU."""
     folder = with_library(right, HANG, tmp_path).save(ArtifactStore(tmp_path / "graphs")).path
     script = (
@@ -239,8 +241,8 @@ def ended(pid: int, seconds: float = 20) -> bool:
     return False
 
 
-def test_networks_compiled_side_by_side_prove_themselves(tmp_path):
-    """Each from blank weights in a process of its own; one that fails leaves the other its graph."""
+def test_networks_compiled_in_parallel_are_verified(tmp_path):
+    """Each from blank weights in its own process; a network that fails does not affect the other."""
     recipe = Recipe.of(make_networks(), VARIANT, OPTIONS)
     wanted = [WANTED, ("text_encoder", SIZES), ("no such network", SIZES)]
     packages, failures = compile_side_by_side(recipe, wanted, choose_compiler())
@@ -250,8 +252,8 @@ def test_networks_compiled_side_by_side_prove_themselves(tmp_path):
     assert [verdict.status for verdict in verify_graphs(recipe, jobs)] == [VERIFIED, VERIFIED]
 
 
-def test_work_tries_compiles_and_tries_again_in_one_go(tmp_path, right):
-    """What a GPU call gives back is plain data that goes through a pipe."""
+def test_work_verifies_compiles_and_verifies_again_in_one_call(tmp_path, right):
+    """The result of a GPU call is plain data that goes through a pipe."""
     networks = make_networks()
     artifact = right.save(ArtifactStore(tmp_path))
     outcome = work(networks, VARIANT, OPTIONS, Task((), {WANTED: str(artifact.path)}))

@@ -1,4 +1,4 @@
-"""The harness starts apps with the packages that its own process has."""
+"""The harness starts apps with the packages of its own process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from tests.zerogpu.harness import ROOT, module_path
 
 
-def test_packages_carried_on_pythonpath_reach_the_app(tmp_path, monkeypatch):
+def test_packages_on_pythonpath_reach_the_app(tmp_path, monkeypatch):
     (tmp_path / "carried_package.py").write_text("WORD = 'here'\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     code = "import carried_package, tests.zerogpu; print(carried_package.WORD)"
