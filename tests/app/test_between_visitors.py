@@ -150,7 +150,7 @@ def listener():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}", hits
     httpx.get(f"http://127.0.0.1:{server.server_port}/seen")
-    assert hits[-1] == "/seen", "the listener hears"
+    assert hits[-1] == "/seen", "the listener works"
     server.shutdown()
 
 

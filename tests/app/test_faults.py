@@ -51,7 +51,7 @@ def test_full_disk_is_one_sentence_and_leaves_no_file(app, visitor):
     assert answer.error == BROKEN
     assert app.results == before
     assert "cannot be written: File too large" in app.log
-    assert visitor.generate().error is None, "with room again it works again"
+    assert visitor.generate().error is None, "it works again once there is free space"
 
 
 def test_removed_folders_are_recreated(app, visitor, photo):
@@ -77,7 +77,7 @@ def test_disconnecting_stops_the_work_and_leaves_no_folder(app, visitor):
     assert answer.messages[-1] == "process_generating"
     assert wait_for(lambda: app.results == before)
     assert wait_for(lambda: children(app.process.pid) == [])
-    assert app.visitor().generate().error is None, "the place is free"
+    assert app.visitor().generate().error is None, "the worker is free again"
 
 
 def test_sigterm_during_a_call_ends_the_process_and_leaves_nothing(starting):

@@ -71,7 +71,7 @@ def test_two_requests_run_at_once_in_two_processes(app):
         both_busy += all(after - before >= 0.02 for before, after in zip(seen, now, strict=True))
         seen = now
     assert len(answers) == 2 and all(answer.data is not None for answer in answers), answers
-    assert both_busy >= 3, "one after the other"
+    assert both_busy >= 3, "the requests ran sequentially"
 
 
 def test_a_killed_worker_gives_one_visitor_an_error_and_is_restarted(app):

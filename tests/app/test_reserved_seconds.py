@@ -54,7 +54,7 @@ def test_first_call_counts_as_cold_and_the_next_one_as_warm(app_module, monkeypa
     warm = seconds(app_module, request_of_two_views, cold=False)
     cold = seconds(app_module, request_of_two_views, cold=True)
     follow(app_module, request_of_two_views, tmp_path / "first")
-    assert not app_module.work_of(*SIZE, request_of_two_views.video).cold, "its process lives on"
+    assert not app_module.work_of(*SIZE, request_of_two_views.video).cold, "its process is still alive"
     assert seconds(app_module, request_of_two_views, cold=True) > max(cold, 40)
     assert seconds(app_module, request_of_two_views, cold=False) <= 2 * warm, "learned from another kind of call"
 

@@ -31,7 +31,7 @@ def wait_for_rest(page) -> None:
     for _ in range(40):
         if drawn_in(page, 500) == 0:
             return
-    raise AssertionError("it goes on drawing")
+    raise AssertionError("drawing does not stop")
 
 
 def test_opening_path_plays_forth_and_back_twice_and_then_stops(visit):

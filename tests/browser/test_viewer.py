@@ -270,7 +270,7 @@ def test_touch_turns_and_zooms_from_the_first_tap_to_a_tap_beside_the_view(visit
     centre = page.evaluate(pivot)
     drag((0, 0, 60, 20))
     turned = wait_for_another_view(start)
-    assert page.evaluate(pivot) == pytest.approx(centre, abs=1e-3), "an orbit: the point looked at stays"
+    assert page.evaluate(pivot) == pytest.approx(centre, abs=1e-3), "an orbit keeps its look-at point"
     drag((-30, 0, -60, 0), (30, 0, 60, 0))
     wait_for_another_view(turned)
     page.locator("h1").first.tap()

@@ -25,7 +25,7 @@ def either(request, monkeypatch) -> str:
     if request.param == "gsplat":
         monkeypatch.setattr(cuda, "kernels_on", lambda device: None)
     else:
-        monkeypatch.setattr(cuda, "load_gsplat", lambda: pytest.fail("gsplat was asked for"))
+        monkeypatch.setattr(cuda, "load_gsplat", lambda: pytest.fail("gsplat was loaded"))
     return request.param
 
 

@@ -65,13 +65,13 @@ def judge(case: Case) -> Outcome:
         taken = _status_bytes("VmHWM") - before
         assert taken < case.max_bytes, f"took {taken / 2**20:.0f} MiB"
     numeric = [str(warning.message) for warning in heard if issubclass(warning.category, RuntimeWarning)]
-    assert not numeric, f"numbers went wrong quietly: {numeric[:3]}"
+    assert not numeric, f"numerical warnings: {numeric[:3]}"
     return outcome
 
 
 def check_sentence(text: str) -> None:
     """One line, bounded, with nothing that a terminal or a page would interpret, and it names something."""
-    assert text, "an error without words"
+    assert text, "an error without a message"
     assert len(text) <= MAX_SENTENCE_CHARS, f"{len(text)} characters: {text[:200]!r}"
     hostile = [character for character in text if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
     assert not hostile, f"control characters {hostile[:5]!r} in {text[:200]!r}"

@@ -56,7 +56,7 @@ class Report:
         lost = sum(n for part in self.outcomes.values() for outcome, n in part.items() if outcome.end == LOST)
         slowest = max(max(seconds) for seconds in self.page.values())
         checks = {
-            f"{lost} requests ended in nothing": lost > 0,
+            f"{lost} requests got no answer": lost > 0,
             f"memory grew by {self.growth_mib:.0f} MiB": self.growth_mib > GROWTH_MIB,
             f"the page took {slowest:.2f} s": slowest > PAGE_S,
             f"{len(self.page_failures)} times the page did not answer": bool(self.page_failures),

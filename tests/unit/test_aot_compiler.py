@@ -90,7 +90,7 @@ def test_without_a_compiler_everything_runs_eagerly_and_says_what_to_do(monkeypa
     assert (f"CXX={named}: there is no such program" if named else "none is installed") in str(caught.value)
 
     def refuse(_function):
-        raise AssertionError("the GPU must not be asked for what cannot be done")
+        raise AssertionError("no GPU call may be made without a compiler")
 
     networks = Variant().apply(random_networks(replace(TINY, frames=3, height=64, width=96)))
     reports = prepare(networks, GraphSettings(root=tmp_path), on_gpu=refuse)

@@ -61,7 +61,7 @@ def verified_graph(root, networks, name: str, sizes: SizeRange = EVERY_SIZE) -> 
 
 
 def refuse(_function):
-    raise AssertionError("the GPU must not be asked")
+    raise AssertionError("no GPU call may be made")
 
 
 def makes(networks, but: tuple[str, ...] = ()):

@@ -250,7 +250,7 @@ def test_killed_and_restarted_batch_loses_nothing_and_repeats_nothing(tmp_path):
     process = subprocess.Popen([sys.executable, "-m", "flashworld", *words], cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         while len(list(out.glob("*/result.json"))) < 2:
-            assert process.poll() is None, "ended by itself"
+            assert process.poll() is None, "it exited before the kill"
             time.sleep(0.05)
     finally:
         os.kill(process.pid, signal.SIGKILL)

@@ -187,7 +187,7 @@ def test_an_unknown_architecture_gives_one_sentence():
 
 
 @pytest.mark.parametrize(("capability", "reason"), [((9, 0), None), ((0, 1), "sm_01")])
-def test_kernels_are_prepared_for_a_promised_device(monkeypatch, capability, reason):
+def test_kernels_are_prepared_before_the_device_is_present(monkeypatch, capability, reason):
     pytest.importorskip("cuda.bindings")
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     found = prepare("cuda")

@@ -83,7 +83,7 @@ def test_only_paths_that_jump_get_a_hint():
         )
 
     assert jump_note(path(range(10))) is None and jump_note(path([0] * 10)) is None
-    assert jump_note(path([0, 1, 2, 3, 4, 3, 2, 1, 0])) is None, "there and back is a movement"
+    assert jump_note(path([0, 1, 2, 3, 4, 3, 2, 1, 0])) is None, "a path that returns does not jump"
     assert "cameras 3 and 4" in (jump_note(path([0, 1, 2, 3, 90, 91, 92])) or "")
 
 
@@ -192,7 +192,7 @@ def test_damaged_colmap_models_are_refused(kind, tmp_path):
             parsed = parse(read_path_file(tmp_path))
         except TrajectoryError:
             continue
-        assert kind == "txt" and len(parsed.cameras) < COUNT, "a text may end between two pictures"
+        assert kind == "txt" and len(parsed.cameras) < COUNT, "a text file may be truncated between two images"
 
 
 def test_chan_of_blender(tmp_path):
