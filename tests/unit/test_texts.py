@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flashworld.progress import STAGE_TITLES
+from flashworld.progress import STAGE_TITLES, WAITING
 from flashworld.trajectories import EASINGS, PRESETS
 from ui.examples import load_examples
 from ui.parts.path import parameter_key
@@ -44,6 +44,7 @@ def test_english_agrees_with_the_library_and_the_examples():
             assert english(parameter_key(param)) == f"{param.title} ({param.unit})"
     for name, title in STAGE_TITLES.items():
         assert english(f"stage.{name}") == title
+    assert english("progress.worker") == WAITING
     for easing in EASINGS:
         assert english(f"path.{easing}")
     for example in load_examples():

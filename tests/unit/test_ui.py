@@ -219,6 +219,12 @@ def test_progress_escapes_and_marks_one_step():
     assert "<b>" not in message_html("<b>", bad=True)
 
 
+def test_progress_says_that_a_request_waits_for_a_worker():
+    waiting = Progress("text", 0.0, waiting=True)
+    assert waiting.message in progress_html(waiting, None, None)
+    assert waiting.message not in progress_html(Progress("text", 0.0), None, None)
+
+
 def test_messages_lose_tags_but_keep_their_text():
     quota = "You have exceeded your GPU quota (60s requested vs. 0s left). <a href='https://x'>Sign in</a> for more"
     assert plain_text(quota) == "You have exceeded your GPU quota (60s requested vs. 0s left). Sign in for more"

@@ -38,11 +38,15 @@ def progress_html(progress: Progress, picture: str | None, left_s: float | None 
     image = (
         f'<img src="{picture}" {attributes(alt=["progress.preview"])}>' if picture else '<div class="fw-blank"></div>'
     )
-    step = html("progress.step", step=progress.step, steps=progress.steps) if progress.steps else ""
+    if progress.waiting:
+        said = html("progress.worker")
+    else:
+        step = html("progress.step", step=progress.step, steps=progress.steps) if progress.steps else ""
+        said = html(f"stage.{progress.stage}") + step
     name = attributes(aria_label=["progress.name"])
     return (
         f'<section class="fw-progress" {name}>{image}'
-        f'<div class="fw-progress-text"><p role="status">{html(f"stage.{progress.stage}")}{step}</p>'
+        f'<div class="fw-progress-text"><p role="status">{said}</p>'
         f'<progress max="100" value="{percent}" {name}>{percent} %</progress>'
         f"{_left_html(left_s)}"
         f'<ol class="fw-steps">{steps}</ol></div></section>'
