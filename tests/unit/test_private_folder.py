@@ -35,8 +35,9 @@ def test_folder_of_a_killed_process_is_removed_and_those_of_live_ones_are_kept(t
 
 def test_worker_that_outlives_its_killed_app_does_not_keep_the_folder(tmp_path):
     forking = HOLD.replace(
-        "input()", "import os, time; pid = os.fork(); print(pid, flush=True); input() if pid else time.sleep(60)"
-    )
+        "input()",
+        "import os, time; pid = os.fork(); os.write(1, b'%d\\n' % pid); input() if pid else time.sleep(60)",
+    )  # one write a process: two prints into one pipe may be mixed
     app = subprocess.Popen(
         [sys.executable, "-c", forking, tmp_path], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
     )
