@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from flashworld.trajectories.chan import read_chan
 from flashworld.trajectories.colmap import MAX_LINE_BYTES
 from flashworld.trajectories.files import read_path_file
 from flashworld.trajectories.json_forms import parse_trajectory
+from ui.events.path_files import files_as_text
 
 MATRIX = np.eye(4).tolist()
 FLAT = np.eye(4).flatten().tolist()
@@ -55,6 +57,13 @@ def file_path_rows(folder: Path) -> Iterator[Row]:
         (model / "images.txt").write_bytes(images)
         return read_path_file(model)
 
+    def zipped_model(size: int, *within: str) -> object:
+        with zipfile.ZipFile(folder / "model.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for place in within or ("",):
+                archive.writestr(f"{place}cameras.txt", "#")
+                archive.writestr(f"{place}images.txt", b"#" * size)
+        return files_as_text([folder / "model.zip"])
+
     lens = struct.pack("<QiiQQ4d", 1, 1, 1, 704, 480, 600, 600, 352, 240)
     fisheye = struct.pack("<QiiQQ8d", 1, 1, 5, 704, 480, 600, 600, 352, 240, 0, 0, 0, 0)
     picture = struct.pack("<i7di", 1, 1, 0, 0, 0, 0, 0, 0, 1) + b"a.png\0" + struct.pack("<Q", 0)
@@ -90,6 +99,11 @@ def file_path_rows(folder: Path) -> Iterator[Row]:
         "COLMAP model", f"at most {at.MAX_CAMERAS} pictures",
         lambda: colmap(lens, struct.pack("<Q", at.MAX_CAMERAS + 1)), lambda: colmap(lens, struct.pack("<Q", 1) + picture),
     )  # fmt: skip
+    yield row(
+        "COLMAP model as a ZIP (page)", f"{at.MAX_JSON_BYTES // 2**20} MiB a file, unpacked",
+        lambda: zipped_model(at.MAX_JSON_BYTES + 1), None, ("MAX_JSON_BYTES",),
+    )  # fmt: skip
+    yield row("COLMAP model as a ZIP (page)", "of one model", lambda: zipped_model(1, "a/", "b/"))
     yield row("COLMAP camera", "a pinhole", lambda: colmap(fisheye, struct.pack("<Q", 0)))
     yield row("COLMAP model", "whole", lambda: colmap(lens, struct.pack("<Q", 2) + picture))
     yield row(
