@@ -15,6 +15,7 @@ from flashworld.nano.training.claims import SURFACE_SHARE, Claim
 from flashworld.nano.training.colour_names import BANDS, is_named, to_hsv
 from flashworld.nano.training.contact_sheet import MAX_JPEG_BYTES, labelled, save_jpeg
 from flashworld.nano.training.curves import draw_curves, read_logs
+from flashworld.nano.training.evaluators import Evaluator
 from flashworld.nano.training.materials import COLOURS, MATERIALS
 from flashworld.nano.training.measures import Views, consistency, depth_errors, psnr
 from flashworld.nano.training.report import Row, table
@@ -164,6 +165,22 @@ def test_the_table_says_which_bar_is_met():
     assert "28.5 dB" in lines[2] and "exact" in lines[2] and "50.0 %" in lines[4]
     assert "12 s" in lines[7] and "-0.5 dB" in lines[8] and "+4.0 dB" in lines[8]
     json.dumps([row.to_dict() for row in rows])
+
+
+def weight_sums(evaluator: Evaluator, task: int) -> tuple[int, list[float], bool]:
+    """What identifies both models, and whether gradients are off."""
+    models = (evaluator.pipeline, evaluator.untrained)
+    sums = [float(p.sum()) for model in models for m in model.networks.modules.values() for p in m.parameters()]
+    return task, sums, torch.is_inference_mode_enabled()
+
+
+def test_worker_processes_evaluate_the_same_models_in_order():
+    alone, divided = (Evaluator.load("nano", {}, workers) for workers in (1, 2))
+    found = list(divided.map(weight_sums, range(5)))
+    assert [task for task, _, _ in found] == list(range(5))
+    for (_, sums, inference), (_, wanted, _) in zip(found, alone.map(weight_sums, range(5)), strict=True):
+        assert inference
+        assert sums == pytest.approx(wanted, rel=1e-4, abs=1e-4)  # threads add in another order
 
 
 def test_sheets_stay_small_and_curves_join_runs(tmp_path):

@@ -6,7 +6,6 @@ import logging
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -69,14 +68,9 @@ class Evaluator:
             with torch.inference_mode():
                 yield from (evaluate(self, item) for item in items)
             return
-        with self._pool() as pool:
-            yield from pool.map(partial(_evaluate_in_worker, evaluate), items)
-
-    @contextmanager
-    def _pool(self) -> Iterator[ProcessPoolExecutor]:
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(self.workers, spawn, _load_in_worker, (self.weights, dict(self.pictures))) as pool:
-            yield pool
+            yield from pool.map(partial(_evaluate_in_worker, evaluate), items)
 
 
 _worker_evaluators: list[Evaluator] = []
