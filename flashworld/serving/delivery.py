@@ -95,13 +95,9 @@ def _together(jobs: dict[DeliveredFile, Callable[[], object]]) -> Iterator[Deliv
     """Run jobs in threads and yield the name of each as it ends; numpy, torch and zlib leave the interpreter to the others."""
     with ThreadPoolExecutor(len(jobs)) as pool:
         running: dict[Future[object], DeliveredFile] = {pool.submit(job): name for name, job in jobs.items()}
-        try:
-            for future in as_completed(running):
-                future.result()
-                yield running[future]
-        finally:
-            for future in running:
-                future.cancel()
+        for future in as_completed(running):
+            future.result()
+            yield running[future]
 
 
 def focus_distance(scene: Gaussians, camera: Cameras) -> float:
