@@ -1,4 +1,4 @@
-"""Tables of GPU figures out of the parts of a report of `benchmarks.gpu_all`; each says card, date and commit."""
+"""Tables of GPU figures out of the parts of a report of `benchmarks.gpu_all`; each says GPU, date and commit."""
 
 from __future__ import annotations
 
@@ -202,7 +202,7 @@ def growth(parts: Parts) -> list[str]:
 
 
 def offload(parts: Parts) -> list[str]:
-    """Ways of offloading on cards of several sizes."""
+    """Ways of offloading on GPUs of several sizes."""
     modes = parts["offload"]["modes"]
     budgets = list(dict.fromkeys(b for row in modes.values() for b in row.get("budgets", {})))
     rows = [

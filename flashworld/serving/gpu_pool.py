@@ -89,7 +89,7 @@ class GpuPool:
 
     Args:
         devices: One worker each.
-        command: Starts a worker on a card.
+        command: Starts a worker on a device.
 
     Attributes:
         ready: What the first worker says of itself.
