@@ -26,7 +26,7 @@ REFUSED = {400, 403, 404, 405, 422, 500}
 def test_links_work_for_their_holder_and_folders_have_128_random_bits(scene, app):
     other = app.visitor()
     found = links(scene)
-    assert set(found) == {"ply", "spz", "plain", "video", "poster", "path", "zip", "html"}
+    assert set(found) == {"ply", "spz", "plain", "video", "poster", "path", "zip", "html", "request"}
     for link in found.values():
         assert other.http.head(link).status_code == 200
     folders = {Path(urlsplit(link).path.partition("file=")[2]).parent.name for link in found.values()}
@@ -165,7 +165,7 @@ def test_no_link_from_a_visitor_is_fetched(visitor, listener):
         ):  # fmt: skip
             answer = visitor.generate(image=file)
             assert answer.data is None and answer.error
-        answer = visitor.call("_read_file", [{"path": link, "meta": FILE}])
+        answer = visitor.call("_read_files", [[{"path": link, "meta": FILE}]])
         assert answer.error == "picture: send the file itself, links are not fetched"
         for route in (
             f"/gradio_api/file={link}",
