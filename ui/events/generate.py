@@ -16,6 +16,7 @@ from flashworld.progress import Progress
 from ui.components.progress_view import PLACE_JS, message_html, plain_text, preview_of, progress_html, waiting_html
 from ui.contract import Result, Service
 from ui.events.job import FormValues, draw_seed, run_job, visitor_error
+from ui.events.latest import on_latest
 from ui.events.quiet import QUIET
 from ui.events.turns import Turns
 from ui.events.waiting import place_text, seconds_left
@@ -165,15 +166,13 @@ def _connect_arrival(running: Any, inputs: InputsPart, result: ResultPart) -> No
     present = [result.made_from, inputs.image, inputs.prompt]
     running.success(stale_html, present, result.stale, **QUIET)
     changes = [inputs.image.change, inputs.prompt.change]
-    gr.on(changes, stale_html, present, result.stale, trigger_mode="always_last", **QUIET)
+    on_latest(changes, stale_html, present, result.stale)
 
 
 def _connect_refusal(run: RunPart, values: list[Any]) -> None:
     """A refusal goes with the next change of the form: it may no longer hold, and Generate checks again."""
     changes = [value.change for value in values if not isinstance(value, gr.State)]
-    gr.on(
-        changes, lambda said: "" if said else gr.skip(), run.refusal, run.refusal, trigger_mode="always_last", **QUIET
-    )
+    gr.on(changes, None, None, run.refusal, js="() => ''", **QUIET)
 
 
 def _connect_line(page: gr.Blocks, service: Service, run: RunPart, image: gr.Image) -> None:

@@ -17,6 +17,7 @@ from ui.components.pictures import data_url, error_html, remarks_html
 from ui.components.stage import stage_view
 from ui.contract import Defaults, Service
 from ui.events.camera_path import check_recording, exif_fov
+from ui.events.latest import on_latest
 from ui.events.path_files import files_as_text
 from ui.events.quiet import QUIET
 from ui.parts.inputs import InputsPart, show_crop, showable
@@ -64,26 +65,24 @@ def _default_parameters() -> list[float]:
 def connect_path(service: Service, inputs: InputsPart, path: PathPart, run: RunPart, result: ResultPart) -> None:
     """Join the controls of steps 1 to 3 with the stage and the notes."""
     common = [inputs.image, run.size, run.frames, path.fov, path.image_index]
-    refresh = {"fn": _show_path, "inputs": [*common, *path.inputs], "outputs": [result.path_stage, path.note], **QUIET}
+    refresh = {"fn": _show_path, "inputs": [*common, *path.inputs], "outputs": [result.path_stage, path.note]}
     # What comes while the tab is being opened for the first time can be lost: ask once it is there.
-    result.path_tab.select(**refresh)
+    result.path_tab.select(**refresh, **QUIET)
     _connect_choices(path, result, refresh)
     _connect_recording(path, result, refresh)
     _connect_picture(inputs, path, run)
     # Each change asks for a fresh view; while one is on its way only the last of the others is kept. Changes of states
     # do not arrive from events outside the queue: those events ask for the view themselves.
     changing = [component for component in [*path.inputs, *common] if not isinstance(component, gr.State)]
-    gr.on([component.change for component in changing], trigger_mode="always_last", **refresh)
-    run.frames.change(
+    on_latest([component.change for component in changing], **refresh)
+    on_latest(
+        [run.frames.change],
         lambda frames, index: gr.update(maximum=int(frames) - 1, value=min(int(index), int(frames) - 1)),
-        [run.frames, path.image_index], path.image_index, **QUIET,
-    )  # fmt: skip
-    gr.on(
-        [component.change for component in [inputs.image, *run.inputs]],
-        **estimating(service, run, inputs.image),
-        trigger_mode="always_last",
-        **QUIET,
+        [run.frames, path.image_index],
+        path.image_index,
     )
+    costly = [inputs.image, *run.inputs]
+    on_latest([component.change for component in costly], **estimating(service, run, inputs.image))
     text = gr.Textbox(visible=False)
     path.download.click(_path_text, [*common, *path.inputs], text, **QUIET).success(
         None, text, None, js=SAVE_JS, **QUIET
@@ -101,7 +100,7 @@ def _connect_choices(path: PathPart, result: ResultPart, refresh: dict) -> None:
     outputs = [path.picker, path.caption, result.tabs, *path.parameters]
     path.picker.pick(picked, None, outputs, trigger_mode="multiple", **QUIET)
     for name, tab in path.tab_of.items():
-        tab.select(lambda name=name: name, None, path.source, **QUIET).then(**refresh)
+        tab.select(lambda name=name: name, None, path.source, **QUIET).then(**refresh, **QUIET)
     path.file.upload(_read_files, path.file, [path.file_text, path.note], **QUIET)
 
 
@@ -126,7 +125,7 @@ def _connect_recording(path: PathPart, result: ResultPart, refresh: dict) -> Non
 
     for stage in (result.path_stage, result.scene_stage):
         outputs = [path.recording, path.source, path.tabs, path.recorded_note]
-        stage.keyframes(recorded, None, outputs, trigger_mode="always_last", **QUIET).then(**refresh)
+        stage.keyframes(recorded, None, outputs, trigger_mode="always_last", **QUIET).then(**refresh, **QUIET)
 
 
 def _connect_picture(inputs: InputsPart, path: PathPart, run: RunPart) -> None:
@@ -147,13 +146,11 @@ def _connect_picture(inputs: InputsPart, path: PathPart, run: RunPart) -> None:
         return [shown if shown != name else gr.skip(), fov, new_size]
 
     inputs.image.upload(uploaded, [inputs.image, run.size], [inputs.image, path.fov, run.size], **QUIET)
-    gr.on(
+    on_latest(
         [inputs.image.change, run.size.change],
         lambda name, size: show_crop(name, *parse_size(size)),
         [inputs.image, run.size],
         inputs.crop,
-        trigger_mode="always_last",
-        **QUIET,
     )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from flashworld.nano.language.scene import GROUNDS, SHAPES, SKIES
-from ui.events.quiet import QUIET
+from ui.events.latest import on_latest
 from ui.texts import Html, html, text
 
 if TYPE_CHECKING:
@@ -51,6 +51,4 @@ def connect_words(understood: Callable[[str], Understood], prompt: gr.Textbox, l
     def say(words: str | None) -> str:
         return understood_html(understood(words or ""), words or "")
 
-    prompt.change(say, prompt, line, trigger_mode="always_last", **QUIET)
-    # A change that comes just as an answer does can be dropped by the browser's side: leaving the box settles it.
-    prompt.blur(say, prompt, line, trigger_mode="multiple", **QUIET)
+    on_latest([prompt.change], say, prompt, line)
