@@ -8,7 +8,7 @@ import time
 
 PARTS = (
     "benchmarks.nano_scene", "benchmarks.render", "benchmarks.files", "benchmarks.formats", "benchmarks.pictures", "benchmarks.durations",
-    "benchmarks.border",
+    "benchmarks.transfer",
 )  # fmt: skip
 IMPORT_RUNS = 5
 

@@ -36,7 +36,7 @@ def video(run: Run) -> dict[str, object]:
     found["packed_s"] = run.timed(lambda: packed.append(pack_result(result)))
     pickled: list[bytes] = []
     found["pickled_s"] = run.timed(lambda: pickled.append(pickle.dumps(packed[0])))
-    return found | {"border_mb": len(pickled[0]) / 1e6}
+    return found | {"transfer_mb": len(pickled[0]) / 1e6}
 
 
 def film(result: SceneResult, path: Path) -> None:

@@ -109,7 +109,7 @@ def test_scene_video_and_timings_are_reported(run):
     assert found["warm_s"] > 0
     film = calls.video(run)
     assert film["frames"] == 5
-    assert film["border_mb"] > 0
+    assert film["transfer_mb"] > 0
     assert list(run.result.parent.glob("*.mp4")) == []
     asked = calls.reserved(run)
     assert len(asked["rows"]) == calls.LEARNING_CALLS + calls.CALLS_AFTER

@@ -35,7 +35,7 @@ PARTS = {
                    "second_scene_s": 1.0, "weights": "drawn"},
     "reserved": {"rows": [{"asked_s": 2, "used_s": 1.5, "kind": "46 7 warm compiled"}], "asked_over_used": 1.33},
     "video": {"frames": 97, "rendered_s": 0.25, "on_disk_s": 1.5, "mb": 3.0, "packed_s": 0.4, "pickled_s": 0.3,
-              "border_mb": 430.0},
+              "transfer_mb": 430.0},
     "trace": {"device_ms": 1000.0, "idle_ms": 50.0, "stages": {"render": {"ms": 60.0, "launches": 300, "idle_inside_ms": 5.0}},
               "gaps_between_stages": [{"from": "render", "to": "vae_encoder", "ms": 10.0}]},
     "device_tests": {"counts": {"passed": 17}},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
@@ -72,54 +72,19 @@ def connect_generate(
     values = [
         inputs.image, inputs.prompt, path.fov, path.image_index, run.seed, run.randomize, *run.inputs, *path.inputs,
     ]  # fmt: skip
-    buttons = [run.generate, run.stop]
-    outputs = [result.progress, *buttons, run.line, run.seed, result.made_from, *result.outputs]
-    idle = [gr.update(visible=True), gr.update(visible=False), gr.update(active=False)]
-    busy = [gr.update(visible=False), gr.update(visible=True), gr.update(active=False)]
-    keep = [gr.skip()] * (2 + len(result.outputs))
-
-    def job(request: gr.Request, *given: Any) -> Iterator[list]:
-        try:
-            form = read_values(*given)
-            checked = form.request()
-        except InputError as error:
-            yield [message_html(str(error), bad=True), *idle, *keep]
-            raise visitor_error(error) from error
-        picture = None
-        expected, start = estimate_seconds(service, form.settings, form.image), time.monotonic()
-        try:
-            for step in run_job(service, sessions, checked, request.session_hash or ""):
-                if isinstance(step, Progress):
-                    picture = preview_of(step, picture)
-                    left = seconds_left(time.monotonic() - start, step.fraction, expected)
-                    yield [progress_html(step, picture, left), *busy, *keep]
-                elif isinstance(step, Result):
-                    yield ["", *idle, step.seed, (form.image, form.text), *result_updates(step)]
-        except gr.Error as error:
-            yield [message_html(plain_text(str(error.message)), bad=True), *idle, *keep]
-            raise
-
     turns = Turns()
-
-    def admit(request: gr.Request, *given: Any) -> list:
-        """Check before the queue. A new ticket starts the job, a refusal stands beside the button."""
-        refusal = refusal_of(*given)
-        if refusal:
-            return [message_html(refusal, bad=True)] + [gr.skip()] * (len(admitted) - 1)
-        turns.take(request.session_hash or "")
-        # The place of an earlier wait is forgotten: only a place that changes is written.
-        return ["", secrets.token_hex(8), "", waiting_html(), *busy[:2], gr.update(active=True)]
-
-    admitted = [run.refusal, run.ticket, run.place, result.progress, *buttons, run.line]
-    run.generate.click(admit, values, admitted, **QUIET)
+    buttons = [run.generate, run.stop, run.line]
+    admitted = [run.refusal, run.ticket, run.place, result.progress, *buttons]
+    run.generate.click(_admission(turns, len(admitted)), values, admitted, **QUIET)
     _connect_line(page, service, run, inputs.image)
     run.ticket.change(None, js=SCROLL_JS, **QUIET)
     running = run.ticket.change(
-        job, values, outputs,
+        _job(service, sessions, shown=len(result.outputs)),
+        values, [result.progress, *buttons, run.seed, result.made_from, *result.outputs],
         concurrency_limit=service.concurrency, concurrency_id=JOBS, show_progress="minimal",
         show_progress_on=[result.progress], api_visibility="private", trigger_mode="once",
     )  # fmt: skip
-    _connect_ends(page, turns, running, run, [result.progress, *buttons, run.line], idle)
+    _connect_ends(page, turns, running, run, [result.progress, *buttons])
     _connect_arrival(running, inputs, result)
     _connect_refusal(run, values)
     running.then(**estimating(service, run, inputs.image), **QUIET)
@@ -128,12 +93,59 @@ def connect_generate(
     return values
 
 
-def _connect_ends(page: gr.Blocks, turns: Turns, running: Any, run: RunPart, outputs: list[Any], idle: list) -> None:
+def _buttons(*, busy: bool, waiting: bool = False) -> list[dict]:
+    """Updates of Generate, Stop and the timer that asks for the place in the queue."""
+    return [gr.update(visible=not busy), gr.update(visible=busy), gr.update(active=waiting)]
+
+
+def _admission(turns: Turns, outputs: int) -> Callable[..., list]:
+    """The check before the queue: a new ticket starts the job, a refusal stands beside the button and keeps the rest."""
+
+    def admit(request: gr.Request, *given: Any) -> list:
+        refusal = refusal_of(*given)
+        if refusal:
+            return [message_html(refusal, bad=True), *[gr.skip()] * (outputs - 1)]
+        turns.take(request.session_hash or "")
+        # The place of an earlier wait is forgotten: only a place that changes is written.
+        return ["", secrets.token_hex(8), "", waiting_html(), *_buttons(busy=True, waiting=True)]
+
+    return admit
+
+
+def _job(service: Service, sessions: Sessions, *, shown: int) -> Callable[..., Iterator[list]]:
+    """The work of a ticket, step by step; `shown` counts the components that show a result."""
+    keep = [gr.skip()] * (2 + shown)
+
+    def job(request: gr.Request, *given: Any) -> Iterator[list]:
+        try:
+            form = read_values(*given)
+            checked = form.request()
+        except InputError as error:
+            yield [message_html(str(error), bad=True), *_buttons(busy=False), *keep]
+            raise visitor_error(error) from error
+        picture = None
+        expected, start = estimate_seconds(service, form.settings, form.image), time.monotonic()
+        try:
+            for step in run_job(service, sessions, checked, request.session_hash or ""):
+                if isinstance(step, Progress):
+                    picture = preview_of(step, picture)
+                    left = seconds_left(time.monotonic() - start, step.fraction, expected)
+                    yield [progress_html(step, picture, left), *_buttons(busy=True), *keep]
+                elif isinstance(step, Result):
+                    yield ["", *_buttons(busy=False), step.seed, (form.image, form.text), *result_updates(step)]
+        except gr.Error as error:
+            yield [message_html(plain_text(str(error.message)), bad=True), *_buttons(busy=False), *keep]
+            raise
+
+    return job
+
+
+def _connect_ends(page: gr.Blocks, turns: Turns, running: Any, run: RunPart, outputs: list[Any]) -> None:
     """Stop, and what follows when a job has succeeded, failed or been stopped; `outputs` begin with the progress."""
 
     def stopped(request: gr.Request) -> list:
         turns.stop(request.session_hash or "")
-        return [message_html(html("run.stopped")), *idle]
+        return [message_html(html("run.stopped")), *_buttons(busy=False)]
 
     def held(request: gr.Request) -> Any:
         """Said at once where the next job has to wait for the end of the stopped one."""
@@ -148,7 +160,7 @@ def _connect_ends(page: gr.Blocks, turns: Turns, running: Any, run: RunPart, out
         turns.end(request.session_hash or "")
         unfinished = "fw-progress" in (progress or "")
         text = message_html(html("run.full"), bad=True)
-        return [text if unfinished else gr.skip(), *idle]
+        return [text if unfinished else gr.skip(), *_buttons(busy=False)]
 
     def left(request: gr.Request) -> None:
         turns.end(request.session_hash or "")

@@ -1,6 +1,6 @@
 """Transfer from a GPU worker: bytes and seconds of sending a full-size result to the main process.
 
-    python -m benchmarks.border [--frames 24] [--size 480x704] [--video-frames 97] [--json]
+    python -m benchmarks.transfer [--frames 24] [--size 480x704] [--video-frames 97] [--json]
 
 A worker's result is pickled and written through a pipe, as spaces does it, while the GPU is still reserved: with its
 arrays, or with a handle of shared memory. Seconds are CPU seconds of both processes, and wall seconds, which are more
@@ -45,7 +45,7 @@ def timed(job: Callable[[], object]) -> dict[str, float]:
     return {"cpu_s": cpu_seconds() - cpu, "wall_s": time.perf_counter() - wall}
 
 
-def over_the_border(result: PackedResult, shared: bool) -> None:
+def through_a_pipe(result: PackedResult, shared: bool) -> None:
     """Transfer from a forked child to this process, as spaces does it."""
     use_shared_memory(shared)
     context = multiprocessing.get_context("fork")
@@ -75,8 +75,8 @@ def measure(frames: int, height: int, width: int, video_frames: int) -> dict[str
         "pickle_mb": len(data) / MB,
         "pickle": timed(lambda: pickle.dumps(result)),
         "unpickle": timed(lambda: pickle.loads(data)),
-        "pipe": timed(lambda: over_the_border(result, shared=False)),
-        "shared": timed(lambda: over_the_border(result, shared=True)),
+        "pipe": timed(lambda: through_a_pipe(result, shared=False)),
+        "shared": timed(lambda: through_a_pipe(result, shared=True)),
         "unpack": timed(lambda: unpack(result.scene)),
     }
 
