@@ -23,6 +23,8 @@ START_S = 240
 CALL_S = 240
 """Importing torch and one small scene, on a machine that does other things as well."""
 FILE = {"_type": "gradio.FileData"}
+RESULT_FILES = {"ply", "spz", "plain", "video", "poster", "path", "zip", "html", "request"}
+"""Files of a scene that needs no light copy."""
 GENERATE = {
     "image": None, "text": "a red ball", "path": "orbit_right", "params": "", "path_json": "", "image_index": 0,
     "seed": 1, "frames": 2, "height": 64, "width": 64, "fov_y_deg": 60.0,

@@ -16,7 +16,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.app.running import FILE, ROOT, links
+from tests.app.running import FILE, RESULT_FILES, ROOT, links
 from ui.gate import Gate
 from ui.uploads import EXPECTED
 
@@ -26,7 +26,7 @@ REFUSED = {400, 403, 404, 405, 422, 500}
 def test_links_work_for_their_holder_and_folders_have_128_random_bits(scene, app):
     other = app.visitor()
     found = links(scene)
-    assert set(found) == {"ply", "spz", "plain", "video", "poster", "path", "zip", "html", "request"}
+    assert set(found) == RESULT_FILES
     for link in found.values():
         assert other.http.head(link).status_code == 200
     folders = {Path(urlsplit(link).path.partition("file=")[2]).parent.name for link in found.values()}

@@ -14,9 +14,8 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from tests.app.running import FILE, Answer, RunningApp, Visitor
+from tests.app.running import FILE, RESULT_FILES, Answer, RunningApp, Visitor
 
-FILES = {"ply", "spz", "plain", "video", "poster", "path", "zip", "html", "request"}
 RESULT, REFUSED, LEFT, LOST = "result", "refused", "left", "LOST"
 SENTENCE_CHARS = 70
 BROKEN_SHARE, LEFT_SHARE = 0.3, 0.1
@@ -133,10 +132,8 @@ def _result(kind: str, answer: Answer) -> Outcome:
     """A result with every file that a request without a light scene gives, or a refusal with a message."""
     if answer.data is None:
         return _refusal(kind, answer)
-    found = set(answer.data[0].get("files", ()))
-    return Outcome(
-        kind, RESULT if found >= FILES else LOST, f"without {sorted(FILES - found)}" if FILES - found else ""
-    )
+    missing = RESULT_FILES - set(answer.data[0].get("files", ()))
+    return Outcome(kind, LOST if missing else RESULT, f"without {sorted(missing)}" if missing else "")
 
 
 def _refusal(kind: str, answer: Answer | httpx.Response) -> Outcome:

@@ -122,6 +122,23 @@ def test_a_place_applies_to_the_object_next_to_it():
     assert {(t.shape, t.colour, t.column) for t in scene.things} == {("ball", "red", "left"), ("cube", "blue", "right")}
 
 
+@pytest.mark.parametrize(
+    ("text", "left_out"),
+    [
+        ("a ball on grass before a brick wall, sunset", "sunset sky in a room"),
+        ("a room with a white wall in the mist", "mist in a room"),
+        ("outdoors, a white wall", "outdoors"),
+        ("a white wall and mountains", "mountains in a room"),
+        ("a river and a road under a clear sky", "river beside road"),
+        ("a window under a sunset sky", "window outdoors"),
+    ],
+)
+def test_known_words_that_the_scene_cannot_show_are_reported(text, left_out):
+    found = understood(text)
+    assert left_out in found.unknown
+    assert not any(left_out.split()[0] in phrase for phrase in found.phrases)
+
+
 def test_a_gallery_has_no_sentence():
     galleries = [spec for spec in map(sample_spec, SEEDS) if spec.setting == "gallery"]
     assert galleries and all(phrase(spec) == caption(spec, 0) == "" for spec in galleries)

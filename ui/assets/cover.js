@@ -1,6 +1,6 @@
 // Runs once: the sentence in front of Gradio's viewer. While that draws, the cover stays for as many frames as its
 // points need to grow; they are counted from when its file is here. Gradio loads that viewer's code when it is first
-// needed, and never draws when this fails or the value is written again meanwhile: without a canvas it is asked again.
+// needed, and never tries again when this fails: without a canvas after a while, the scene is asked for again.
 const FRAMES = 70; // what is 40 of its units away, eight times as far as the point looked at, is whole by then
 const PATIENCE_MS = 5000;
 const ATTEMPTS = 4;

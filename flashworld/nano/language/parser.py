@@ -34,7 +34,7 @@ class Understood:
 
     Attributes:
         phrases: The understood parts as short phrases in the scene's order: "grass", "large red ball on the left".
-        unknown: Unknown words in order, each once.
+        unknown: Unknown words in order, each once; then what was understood and has no place in the scene.
         scene: The described scene, defaults included.
     """
 
@@ -175,8 +175,24 @@ class _Reader:
         placed, left_over = place_things(self.things)
         scene = replace(scene, things=tuple(placed))
         phrases = (*_surroundings_phrases(self.said, scene), *map(_thing_words, placed))
-        unknown = [*self.unknown, *(f"a further {draft.shape}" for draft in left_over)]
+        unknown = [*self.unknown, *self.left_out(scene), *(f"a further {draft.shape}" for draft in left_over)]
         return Understood(phrases, tuple(unknown[:MAX_UNKNOWN]), scene)
+
+    def left_out(self, scene: SceneWords) -> list[str]:
+        """The surroundings that were stated and that the scene's setting cannot show."""
+        where = "in a room" if scene.setting == "room" else "outdoors"
+        found = [self.said["setting"]] if self.said.get("setting", scene.setting) != scene.setting else []
+        if "sky" in self.said and scene.sky is None:
+            found.append(f"{self.said['sky']} sky {where}")
+        if "mist" in self.said and not scene.misty:
+            found.append(f"mist {where}")
+        for extra in sorted(self.extras - set(scene.extras)):
+            other = next(
+                (name for pair in choices.OUTDOOR_EXTRAS if extra in pair for name in pair if name in scene.extras),
+                None,
+            )
+            found.append(f"{extra} beside {other}" if other else f"{extra} {where}")
+        return found
 
     def surroundings(self) -> SceneWords:
         """Everything except the things, with defaults."""
