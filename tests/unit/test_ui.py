@@ -222,6 +222,7 @@ def test_progress_escapes_and_marks_one_step():
 def test_progress_says_that_a_request_waits_for_a_worker():
     waiting = Progress("text", 0.0, waiting=True)
     assert waiting.message in progress_html(waiting, None, None)
+    assert "aria-current" not in progress_html(waiting, None, None)
     assert waiting.message not in progress_html(Progress("text", 0.0), None, None)
 
 

@@ -39,7 +39,7 @@ function insist() {
     if (viewer.querySelector("canvas")) return;
     if (viewer.offsetParent) attempts += 1;
     if (attempts > ATTEMPTS) {
-      text.textContent = window.fwTexts.text("plain.not_made");
+      text.textContent = window.fwTexts.text("plain.not_loaded");
       return;
     }
     if (viewer.offsetParent) trigger("again");

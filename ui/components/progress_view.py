@@ -30,7 +30,8 @@ def progress_html(progress: Progress, picture: str | None, left_s: float | None 
     """
     names = list(STAGE_TITLES)
     now = names.index(progress.stage)
-    classes = ["done"] * now + ['now" aria-current="step'] + ["todo"] * (len(names) - now - 1)
+    current = "todo" if progress.waiting else 'now" aria-current="step'
+    classes = ["done"] * now + [current] + ["todo"] * (len(names) - now - 1)
     steps = "".join(
         f'<li class="{kind}">{html(f"stage.{name}")}</li>' for name, kind in zip(names, classes, strict=True)
     )

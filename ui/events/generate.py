@@ -99,7 +99,7 @@ def _buttons(*, busy: bool, waiting: bool = False) -> list[dict]:
 
 
 def _admission(turns: Turns, outputs: int) -> Callable[..., list]:
-    """The check before the queue: a new ticket starts the job, a refusal stands beside the button and keeps the rest."""
+    """The check before the queue: a new ticket starts the job, a refusal is shown beside the button and changes nothing else."""
 
     def admit(request: gr.Request, *given: Any) -> list:
         refusal = refusal_of(*given)
@@ -128,8 +128,9 @@ def _job(service: Service, sessions: Sessions, *, shown: int) -> Callable[..., I
         try:
             for step in run_job(service, sessions, checked, request.session_hash or ""):
                 if isinstance(step, Progress):
-                    picture = preview_of(step, picture)
-                    left = seconds_left(time.monotonic() - start, step.fraction, expected)
+                    picture, now = preview_of(step, picture), time.monotonic()
+                    start = now if step.waiting else start  # the estimate is that of the work
+                    left = None if step.waiting else seconds_left(now - start, step.fraction, expected)
                     yield [progress_html(step, picture, left), *_buttons(busy=True), *keep]
                 elif isinstance(step, Result):
                     yield ["", *_buttons(busy=False), step.seed, (form.image, form.text), *result_updates(step)]

@@ -9,16 +9,16 @@ import gradio as gr
 
 from ui.events.quiet import QUIET
 
-_NOW_JS = "() => String(performance.now())"
+_COUNT_JS = "() => String((window.fwAsked = (window.fwAsked ?? 0) + 1))"
 
 
 def on_latest(triggers: Sequence[Callable], fn: Callable, inputs: Any, outputs: Any) -> None:
     """Call `fn` when any trigger fires; while a call is under way, remember one more, with the values of its time.
 
-    That is `trigger_mode="always_last"`. Gradio 6.31 takes one such listener for each event of a component: it repeats a
-    remembered call by sending the whole event again, so two listeners that are remembered in turn keep each other going
-    for ever. Here the triggers write, in the browser, to a hidden box, which has this one listener.
+    That is `trigger_mode="always_last"`. Gradio 6.31 handles only one such listener per event of a component correctly: it
+    repeats a remembered call by sending the whole event again, so two of them repeat each other without end. Here the
+    triggers write, in the browser, to a hidden box, which has this one listener.
     """
     asked = gr.Textbox("", visible="hidden", label="Asked", interactive=False)
-    gr.on(triggers, None, None, asked, js=_NOW_JS, **QUIET)
+    gr.on(triggers, None, None, asked, js=_COUNT_JS, **QUIET)
     asked.change(fn, inputs, outputs, trigger_mode="always_last", **QUIET)

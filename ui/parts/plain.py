@@ -108,13 +108,11 @@ def connect_plain(plain: PlainPart, others: list[gr.Tab], sessions: Sessions, **
     def hide(shown: str | None) -> Any:
         return BLANK if shown and Path(shown).name != Path(BLANK).name else gr.skip()
 
-    def show_again(source: PlainSource | None) -> str | None:
-        return None if source is None else _copy(source, sessions)[0]
-
-    outputs = [plain.model, plain.cover]
+    outputs, kept = [plain.model, plain.cover], gr.State()
     plain.tab.select(show, [plain.source, plain.model], outputs, **options)
-    plain.cover.again(lambda: BLANK, None, plain.model, **options).then(
-        show_again, plain.source, plain.model, **options
+    # Gradio's viewer starts anew with another file only.
+    plain.cover.again(lambda shown: (BLANK, shown), plain.model, [plain.model, kept], **options).then(
+        lambda file: file, kept, plain.model, **options
     )
     gr.on([tab.select for tab in others], hide, plain.model, plain.model, **options)
 
