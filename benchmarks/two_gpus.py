@@ -6,8 +6,8 @@
 Three columns, each in a new process that loads the model once and makes the same scene repeatedly, without a video: one
 GPU as in the app (compiled graphs), one GPU eagerly, and the GPUs together, eagerly. Medians of the later scenes. Then
 how far the Gaussians' centres of the other columns are from those of one GPU, eagerly, relative to the scene's size:
-graphs on one GPU show what a different order of rounding alone does. With --device cpu the parts are processes on this
-machine's cores, which only shows that it runs.
+graphs on one GPU, which multiply in FP8 where the GPU can, show what the app's own precision does. With --device cpu the
+parts are processes on this machine's cores, which only shows that it runs.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def file_path_rows(folder: Path) -> Iterator[Row]:
         lambda: read_path_file(folder / "none" / "images.txt"),
     )
     yield row(
-        "one file of a COLMAP model", f"{at.MAX_COLMAP_BYTES // 2**20} MB", lambda: colmap(lens, at.MAX_COLMAP_BYTES + 1),
+        "one file of a COLMAP model", f"{at.MAX_COLMAP_BYTES // 2**20} MiB", lambda: colmap(lens, at.MAX_COLMAP_BYTES + 1),
         None, ("MAX_COLMAP_BYTES",),
     )  # fmt: skip
     yield row(
@@ -103,7 +103,7 @@ def file_path_rows(folder: Path) -> Iterator[Row]:
         "COLMAP model as a ZIP (page)", f"{at.MAX_JSON_BYTES // 2**20} MiB a file, unpacked",
         lambda: zipped_model(at.MAX_JSON_BYTES + 1), None, ("MAX_JSON_BYTES",),
     )  # fmt: skip
-    yield row("COLMAP model as a ZIP (page)", "of one model", lambda: zipped_model(1, "a/", "b/"))
+    yield row("COLMAP model as a ZIP (page)", "one model", lambda: zipped_model(1, "a/", "b/"))
     yield row("COLMAP camera", "a pinhole", lambda: colmap(fisheye, struct.pack("<Q", 0)))
     yield row("COLMAP model", "whole", lambda: colmap(lens, struct.pack("<Q", 2) + picture))
     yield row(

@@ -18,7 +18,7 @@ TIMEOUT = timedelta(seconds=60)
 
 LEAVING_S = 10.0
 BACKENDS = {"cuda": "cpu:gloo,cuda:nccl", "cpu": "cpu:gloo"}
-"""Diffusers exchanges uneven sequence lengths on the CPU if the backend name supports it."""
+"""Diffusers exchanges the lengths of uneven sequences through the CPU if the backend string names one for it."""
 
 
 @dataclass(frozen=True)

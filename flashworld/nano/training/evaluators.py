@@ -30,7 +30,7 @@ class Evaluator:
     Attributes:
         pipeline: The model.
         untrained: The same architecture with random weights.
-        pictures: Held-out photographs, used as wall textures in galleries.
+        pictures: Held-out photographs: inputs of `evaluate_photos`, and wall textures in galleries.
         workers: Number of parallel worker processes, one thread each; 1 uses this process with all its threads.
         weights: Folder of the model, loaded again in each worker process.
     """
