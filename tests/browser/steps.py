@@ -20,6 +20,9 @@ NAMELESS = """() => [...document.querySelectorAll('button, input, textarea, sele
     || e.labels?.length || e.placeholder))
   .map((e) => e.outerHTML.slice(0, 160))"""
 """Script that gives the visible controls without a name."""
+FRAMES_JS = """async () => {
+  for (let frame = 0; frame < 3; frame++) await new Promise((next) => requestAnimationFrame(next));
+}"""
 
 
 def stage_js(stage: str) -> str:
@@ -29,6 +32,20 @@ def stage_js(stage: str) -> str:
 def open_tab(page, name: str) -> None:
     page.get_by_role("tab", name=name, exact=True).click()
     wait_for_tab(page, name)
+    wait_until_filled(page)
+
+
+def open_accordion(page, title: str) -> None:
+    page.get_by_text(title).click()
+    wait_until_filled(page)
+
+
+def wait_until_filled(page) -> None:
+    """Wait until Gradio 6.31 has given what a tab or an accordion holds its first values.
+
+    It does that an animation frame after the opening, over whatever was typed before. On a busy machine a frame is long.
+    """
+    page.evaluate(FRAMES_JS)
 
 
 def wait_for_tab(page, name: str) -> None:

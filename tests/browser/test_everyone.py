@@ -11,6 +11,7 @@ from steps import (
     PATH_STAGE,
     SCENE_STAGE,
     generate_and_wait,
+    open_accordion,
     open_tab,
     show_scene,
     wait_for_stage,
@@ -25,8 +26,8 @@ def test_all_text_has_enough_contrast_with_its_background(visit, theme):
     wait_for_stage(page, PATH_STAGE)
     assert page.evaluate("document.body.classList.contains('dark')") == (theme == "dark")
     assert page.evaluate(WEAK_TEXT) == []
-    page.get_by_text("What it is not good at").click()
-    page.get_by_text("More settings").click()
+    open_accordion(page, "What it is not good at")
+    open_accordion(page, "More settings")
     generate_and_wait(page)
     page.wait_for_timeout(400)  # the accordions have opened
     assert page.evaluate(WEAK_TEXT) == []

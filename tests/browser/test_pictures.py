@@ -8,7 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from steps import PATH_STAGE, SCENE_STAGE, decode, generate, psnr, show_scene, stage_js, wait_for_result, wait_for_stage
+from steps import (
+    PATH_STAGE,
+    SCENE_STAGE,
+    decode,
+    generate,
+    open_accordion,
+    psnr,
+    show_scene,
+    stage_js,
+    wait_for_result,
+    wait_for_stage,
+)
 
 ROWS, COLUMNS = 240, 320
 SAME_DB = 26.0
@@ -128,7 +139,7 @@ def test_image_index_is_shown_and_sent(visit, photo, standin_log):
     page.wait_for_function(f"{stage_js(PATH_STAGE)}.picture")
     page.wait_for_selector("#fw-crop img")  # every request that an upload triggers has been answered
     first = page.evaluate(f"{stage_js(PATH_STAGE)}.picture.position.toArray()")
-    page.get_by_text("Lens, and where your picture stands").click()
+    open_accordion(page, "Lens, and where your picture stands")
     page.locator("#fw-image-index input[type=number]").fill("5")
     page.locator("#fw-image-index input[type=number]").press("Enter")
     page.wait_for_function(f"{stage_js(PATH_STAGE)}.state.picture_index === 5")
