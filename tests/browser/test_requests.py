@@ -6,7 +6,7 @@ import json
 import urllib.request
 from collections import Counter
 
-from steps import SMALL, generate_and_wait, open_plain, show_scene
+from steps import SMALL, generate_and_wait, open_plain, open_tab, show_scene
 
 SETTLED_MS, WAIT_MS, LATE_MS = 1000, 30_000, 60
 SLIDER = "#fw-parameter-angle_deg input[type=range]"
@@ -67,3 +67,34 @@ def test_quick_look_opens_although_its_code_was_lost_once(visit, watch):
     show_scene(page)
     open_plain(page)
     assert len(lost) > 1
+
+
+def test_quick_look_left_while_it_starts_again_draws_nothing(visit, watch, server):
+    watch.expected = ("Canvas3DGS", "Failed to load resource")
+    with urllib.request.urlopen(f"{server}config") as answer:
+        listeners = json.load(answer)["dependencies"]
+    (again,) = (listener["id"] for listener in listeners if any(event == "again" for _, event in listener["targets"]))
+    (start,) = (listener["id"] for listener in listeners if listener["trigger_after"] == again)
+    page = visit(viewport=SMALL)
+    page.route("**/Canvas3DGS*.js", lambda route: route.abort())
+    generate_and_wait(page)
+    show_scene(page)
+    answers = {}
+
+    def note(response) -> None:
+        if "run/predict" in response.url:
+            answers[json.loads(response.request.post_data)["fn_index"]] = response.json()["data"]
+
+    def leave_first(route) -> None:
+        if json.loads(route.request.post_data)["fn_index"] == again:
+            page.get_by_role("tab", name="Fly", exact=True).click()
+        route.continue_()
+
+    page.on("response", note)
+    page.route("**/run/predict", leave_first)
+    open_tab(page, "Quick look")
+    page.wait_for_function("document.querySelector('#fw-plain').offsetParent === null")
+    while start not in answers:
+        page.wait_for_timeout(SETTLED_MS)
+    assert answers[again][0]["path"].endswith("blank.splat")
+    assert answers[start][0]["__type__"] == "update" and "value" not in answers[start][0]

@@ -27,6 +27,7 @@ BLANK = str(STATIC_DIR / "blank.splat")
 browser's sixteen WebGL contexts; given another file it lets go of the last one."""
 NOTHING, NO_SCENE, NOT_MADE, DRAWING = "plain.nothing", "result.no_scene", "plain.not_made", "plain.drawing"
 """Keys of the texts on the cover."""
+_THERE_JS = "(kept, there) => [kept, document.getElementById('fw-plain')?.offsetParent ? 'yes' : '']"
 _SCRIPT = (Path(__file__).parents[1] / "assets" / "cover.js").read_text(encoding="utf-8")
 
 logger = logging.getLogger(__name__)
@@ -108,11 +109,11 @@ def connect_plain(plain: PlainPart, others: list[gr.Tab], sessions: Sessions, **
     def hide(shown: str | None) -> Any:
         return BLANK if shown and Path(shown).name != Path(BLANK).name else gr.skip()
 
-    outputs, kept = [plain.model, plain.cover], gr.State()
+    outputs, kept, there = [plain.model, plain.cover], gr.State(), gr.Textbox("", visible="hidden", interactive=False)
     plain.tab.select(show, [plain.source, plain.model], outputs, **options)
-    # Gradio's viewer starts anew with another file only.
+    # Gradio's viewer starts anew with another file only. Who has left the tab meanwhile gets the scene with the next visit.
     plain.cover.again(lambda shown: (BLANK, shown), plain.model, [plain.model, kept], **options).then(
-        lambda file: file, kept, plain.model, **options
+        lambda file, there: file if there else gr.skip(), [kept, there], plain.model, js=_THERE_JS, **options
     )
     gr.on([tab.select for tab in others], hide, plain.model, plain.model, **options)
 
