@@ -61,7 +61,6 @@ def keep(result: Result, target: Path) -> None:
         "width": result.width,
         "image_index": result.image_index,
         "focus_distance": result.focus_distance,
-        "timings": {name: round(seconds, 2) for name, seconds in result.timings.items()},
         "cameras": trajectory_to_json(result.cameras, height=result.height, width=result.width),
     }
     (target / "result.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

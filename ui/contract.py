@@ -60,7 +60,7 @@ class Result:
         width: Columns of them.
         image_index: Which camera the picture belongs to.
         focus_distance: How far ahead of that camera the middle of the scene is, scene units.
-        timings: Seconds by stage, shown below the result.
+        timings: Seconds by stage, shown below the result; none for an example, which another machine made.
         light_gaussians: How many Gaussians the light scene holds; 0 where there is none.
         light_psnr_db: How like the full scene that looks along the path, dB.
     """

@@ -134,5 +134,4 @@ def _load_result(folder: Path) -> Result | None:
         **size,
         image_index=facts["image_index"],
         focus_distance=facts["focus_distance"],
-        timings=facts.get("timings", {}),
     )

@@ -204,6 +204,12 @@ def test_examples_load_and_credit_their_pictures():
             assert example.caption.count(".") >= 1
 
 
+def test_an_example_tells_no_time_of_another_machine():
+    results = [example.result for example in examples.load_examples() if example.result is not None]
+    assert results
+    assert not any(result.timings for result in results)
+
+
 def test_damaged_example_is_left_out(tmp_path):
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "request.json").write_text("{")
