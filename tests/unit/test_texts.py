@@ -41,7 +41,8 @@ def test_english_agrees_with_the_library_and_the_examples():
     for name, preset in PRESETS.items():
         assert (english(f"preset.{name}"), english(f"preset.{name}.caption")) == (preset.title, preset.caption)
         for param in preset.params:
-            assert english(parameter_key(param)) == f"{param.title} ({param.unit})"
+            unit = "" if param.unit == param.title.lower() else f" ({param.unit})"
+            assert english(parameter_key(param)) == param.title + unit
     for name, title in STAGE_TITLES.items():
         assert english(f"stage.{name}") == title
     assert english("progress.worker") == WAITING
