@@ -7,7 +7,6 @@ import http.server
 import json
 import os
 import re
-import threading
 import time
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -17,6 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.app.running import FILE, RESULT_FILES, ROOT, links
+from tests.local_server import serving
 from ui.gate import Gate
 from ui.uploads import EXPECTED
 
@@ -146,12 +146,10 @@ def listener():
         def log_message(self, *_):
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", hits
-    httpx.get(f"http://127.0.0.1:{server.server_port}/seen")
-    assert hits[-1] == "/seen", "the listener works"
-    server.shutdown()
+    with serving(Handler) as url:
+        yield url, hits
+        httpx.get(f"{url}/seen")
+        assert hits[-1] == "/seen", "the listener works"
 
 
 def test_no_link_from_a_visitor_is_fetched(visitor, listener):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+
+from tests.local_server import serving
 
 CLIENT, SECRET, TOKEN = "client", "secret", "hf_visitor"
 SCOPES = "openid profile contribute-repos"
@@ -81,14 +82,5 @@ def standin_provider(user: str) -> Iterator[str]:
     """The address of a provider at which everybody is `user`."""
     members = {"user": user, "key": RSAKey.generate_key(2048), "nonces": {}}
     handler = type("Handler", (_Handler,), members)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    handler.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with serving(handler) as handler.url:
         yield handler.url
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

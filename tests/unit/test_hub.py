@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import shutil
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import huggingface_hub.constants as hub_constants
@@ -18,6 +17,7 @@ from flashworld.checkpoints.loading import load_networks
 from flashworld.config import FLASHWORLD_REPOSITORY, WAN_REPOSITORY
 from flashworld.errors import CheckpointError
 from tests.golden.conftest import golden_model_config
+from tests.local_server import serving
 from tests.unit.published_layout import write_published
 
 TOKEN = "hf_secretsecretsecretsecret"
@@ -129,19 +129,13 @@ def hub(published, cache, monkeypatch):
     _, wan, checkpoint = published
     handler = type("Serving", (Hub,), {"asked": [], "status": 200})
     handler.files = {str(p.relative_to(wan)): p for p in wan.rglob("*") if p.is_file()} | {CHECKPOINT_FILE: checkpoint}
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    address = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setattr(hub_constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(hub_constants, "ENDPOINT", address)
-    monkeypatch.setattr(
-        hub_constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}"
-    )
-    yield handler
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(handler) as address:
+        monkeypatch.setattr(hub_constants, "ENDPOINT", address)
+        monkeypatch.setattr(
+            hub_constants, "HUGGINGFACE_CO_URL_TEMPLATE", address + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+        yield handler
 
 
 def test_only_the_needed_files_are_downloaded_with_progress(published, hub, cache):
