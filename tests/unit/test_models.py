@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from flashworld.cameras import Cameras
 from flashworld.config import FULL, VaeConfig
 from flashworld.gaussians import Gaussians
-from flashworld.models.gaussian_decoder import GaussianDecoder
+from flashworld.models.gaussian_decoder import GaussianDecoder, GaussianHead
 from flashworld.models.networks import FLOAT32_PARTS, build_networks, random_networks
 from flashworld.models.still_frame import ENCODER_PREFIXES, still_frame_state
 from flashworld.models.transformer import ROPE_BUFFERS, build_transformer, materialize_rope, velocity_and_features
@@ -350,3 +350,22 @@ def test_head_multiplier_scales_weight_and_bias(tiny_config, decoder_inputs):
         once = decoder(*decoder_inputs)
         decoder.gs_head.lrs_mul *= 2
         torch.testing.assert_close(decoder(*decoder_inputs), 2 * once)
+
+
+def test_float16_head_keeps_eleven_bits():
+    head = GaussianHead(256).eval()
+    head.gs_proj.bias.data.normal_()
+    x = F.silu(torch.randn(2, 256, 9, 7))
+    with torch.inference_mode():
+        exact, found = head(x), head(x, torch.float16)
+    assert found.shape == exact.shape and found.dtype == torch.float32
+    assert 0 < relative(found, exact) < 2**-11
+
+
+def test_bfloat16_decoder_has_a_float16_head(tiny_config, decoder_inputs):
+    decoder = random_networks(tiny_config, dtype=torch.bfloat16).gaussian_decoder
+    with torch.inference_mode():
+        x = decoder.activations(*decoder_inputs)
+        maps = decoder(*decoder_inputs)
+        assert torch.equal(maps, decoder.gs_head(x, torch.float16))
+        assert 0 < relative(maps, decoder.gs_head(x)) < 2**-11
