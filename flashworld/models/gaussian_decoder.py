@@ -31,7 +31,8 @@ from flashworld.config import GAUSSIAN_HEAD_WIDTH, GAUSSIANS_PER_PIXEL, ModelCon
 from flashworld.gaussians import Gaussians
 from flashworld.kernels.program import kernels_on
 from flashworld.models.placing import place
-from flashworld.models.vae_blocks import ChannelNorm, MidBlock, UpBlock
+from flashworld.models.residual_blocks import ChannelNorm
+from flashworld.models.vae_blocks import MidBlock, UpBlock
 
 FLOAT32_PARTS = ("decoder.norm_out.", "gs_head.")
 """Parts of tensor names that keep float32 when the rest is cast."""

@@ -42,10 +42,13 @@ class PaddedConv(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, in_channels, H, W) -> (N, out_channels, ...), a part of a larger tensor."""
-        more = self.weight.shape[1] - self.in_channels
-        wide = F.conv2d(F.pad(x, (0, 0, 0, 0, 0, more)) if more else x, self.weight, None, self.stride, self.padding)
-        kept = wide[:, : self.out_channels]
+        kept = self.products(x)[:, : self.out_channels]
         return kept if self.bias is None else kept + self.bias[:, None, None]
+
+    def products(self, x: torch.Tensor) -> torch.Tensor:
+        """The result without the bias, all padded channels of it. (N, in_channels, H, W) -> (N, padded, ...)"""
+        more = self.weight.shape[1] - self.in_channels
+        return F.conv2d(F.pad(x, (0, 0, 0, 0, 0, more)) if more else x, self.weight, None, self.stride, self.padding)
 
 
 def padded_channels(conv: nn.Conv2d) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from einops import rearrange
 from torch import nn
 
 from flashworld.models.gaussian_decoder import GaussianDecoder
+from flashworld.models.residual_blocks import through
 from flashworld.models.trees import shallow_copy
 from flashworld.models.triton_use import kernels_run
 from flashworld.models.vae_blocks import SPREAD, UpBlock, Upsample2x, spread_channels
@@ -59,10 +60,7 @@ class SubPixelUpBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, in, H, W) -> (N, out, 2H, 2W)"""
-        shortcut = x
-        for block in self.resnets:
-            x = block(x)
-        return self.upsampler(x, shortcut)
+        return self.upsampler(through(self.resnets, x), x)
 
 
 def interleave(squares: torch.Tensor, bias: torch.Tensor, shortcut: torch.Tensor) -> torch.Tensor:

@@ -1,14 +1,13 @@
-"""Blocks of the still-frame VAE: residual, attention, downsampling and upsampling, as 2D networks.
+"""Blocks of the still-frame VAE: attention, downsampling and upsampling around residual blocks, as 2D networks.
 
 They compute what the Wan 2.2 video VAE computes for a one-frame video, with the checkpoint's names. Activations are
 kept channels_last: the norm runs over the last memory axis and passes that layout on to the convolutions.
 
-Numerics: everything in the dtype of the weights; norms and SiLU compute in float32 inside and round once each.
+Numerics: everything in the dtype of the weights, see also `residual_blocks.py`.
 
 Source: arithmetic of diffusers' `autoencoder_kl_wan.py` (Apache-2.0), rewritten for one frame. Deviations:
 1. Convolutions are 2D (last time slice of each causal kernel, see `still_frame.py`).
 2. The shortcuts around down- and upsampling are written for one frame and for the channel ratios of this VAE only.
-3. Under bfloat16 the norm's scale is applied before its result is rounded, not after.
 """
 
 from __future__ import annotations
@@ -20,42 +19,10 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
 
+from flashworld.models.residual_blocks import ChannelNorm, ResidualBlock, through
+
 SPREAD = {1: (1, 1), 2: (2, 1), 4: (2, 2)}
 """Rows and columns that the shortcut of an upsampling alternates over, by how many channels become one."""
-NORM_EPS = 1e-24
-"""Added to the mean square; the original divides by max(length, 1e-12)."""
-
-
-class ChannelNorm(nn.Module):
-    """Divide each pixel's channels by their root mean square, then scale them."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.gamma = nn.Parameter(torch.ones(channels))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Normalise over channels; channels_last out. (N, C, H, W)"""
-        pixels = F.rms_norm(x.movedim(1, -1), self.gamma.shape, self.gamma, NORM_EPS)
-        return pixels.movedim(-1, 1)
-
-
-class ResidualBlock(nn.Module):
-    """Norm, SiLU, 3x3 convolution, twice, around a shortcut."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__()
-        self.norm1 = ChannelNorm(in_channels)
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.norm2 = ChannelNorm(out_channels)
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
-        same = in_channels == out_channels
-        self.conv_shortcut = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, in, H, W) -> (N, out, H, W)"""
-        hidden = self.conv1(F.silu(self.norm1(x)))
-        hidden = self.conv2(F.silu(self.norm2(hidden)))
-        return hidden + self.conv_shortcut(x)
 
 
 class AttentionBlock(nn.Module):
@@ -164,8 +131,7 @@ class DownBlock(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, in, H, W) -> (N, out, H / 2, W / 2), or the same size without downsampling"""
         shortcut = x
-        for block in self.resnets:
-            x = block(x)
+        x = through(self.resnets, x)
         if self.downsampler is None:
             return x + shortcut
         shortcut = F.avg_pool2d(shortcut, 2)
@@ -188,8 +154,7 @@ class UpBlock(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, in, H, W) -> (N, out, 2H, 2W), or the same size without upsampling (then there is no shortcut)"""
         shortcut = x
-        for block in self.resnets:
-            x = block(x)
+        x = through(self.resnets, x)
         if self.upsampler is None:
             return x
         return self.upsampler(x) + spread_channels(shortcut, self.out_channels)

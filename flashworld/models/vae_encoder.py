@@ -14,7 +14,8 @@ from torch import nn
 from torch.nn.functional import silu
 
 from flashworld.config import VaeConfig
-from flashworld.models.vae_blocks import ChannelNorm, DownBlock, MidBlock
+from flashworld.models.residual_blocks import ChannelNorm
+from flashworld.models.vae_blocks import DownBlock, MidBlock
 from flashworld.types import Images
 
 PATCH = 2

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from flashworld.models import block_ops, sub_pixel
+from flashworld.models.residual_blocks import NORM_EPS, add_norm_silu_kernel
 from flashworld.models.triton_use import kernels_start
 
 pytestmark = pytest.mark.requires_cuda
@@ -66,3 +68,19 @@ def test_interleave(monkeypatch, spread):
     wanted = sub_pixel.interleave(squares.float(), bias.float(), shortcut.float())
     assert found.is_contiguous(**layout)
     torch.testing.assert_close(found.float(), wanted, rtol=8e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize(("channels", "stride"), [(160, 192), (320, 320), (640, 640), (256, 256), (1024, 1024)])
+@pytest.mark.parametrize("added", [False, True])
+def test_add_norm_silu(channels, stride, added):
+    layout = {"memory_format": torch.channels_last}
+    x, shortcut = (torch.randn(3, c, 7, 11, device="cuda").bfloat16().contiguous(**layout) for c in (stride, channels))
+    bias, gamma = torch.randn(2, channels, device="cuda").bfloat16()
+    total, found = add_norm_silu_kernel(x, bias, shortcut if added else None, gamma, NORM_EPS)
+    wanted = x[:, :channels].float() + bias.float()[:, None, None] + (shortcut.float() if added else 0)
+    if added:
+        torch.testing.assert_close(total.float(), wanted, rtol=8e-3, atol=1e-6)
+        wanted = total.float()
+    normed = F.rms_norm(wanted.movedim(1, -1), gamma.shape, gamma.float(), NORM_EPS).movedim(-1, 1)
+    torch.testing.assert_close(found.float(), F.silu(normed), rtol=8e-3, atol=1e-5)
+    assert found.is_contiguous(**layout)

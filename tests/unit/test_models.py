@@ -16,9 +16,10 @@ from flashworld.config import FULL, VaeConfig
 from flashworld.gaussians import Gaussians
 from flashworld.models.gaussian_decoder import GaussianDecoder, GaussianHead
 from flashworld.models.networks import FLOAT32_PARTS, build_networks, random_networks
+from flashworld.models.residual_blocks import NORM_EPS, ChannelNorm
 from flashworld.models.still_frame import ENCODER_PREFIXES, still_frame_state
 from flashworld.models.transformer import ROPE_BUFFERS, build_transformer, materialize_rope, velocity_and_features
-from flashworld.models.vae_blocks import NORM_EPS, ChannelNorm, DownBlock, spread_channels
+from flashworld.models.vae_blocks import DownBlock, spread_channels
 from flashworld.models.vae_encoder import StillFrameEncoder
 from flashworld.sampling import encode
 
