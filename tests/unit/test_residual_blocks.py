@@ -93,7 +93,7 @@ torch.library.wrap_triton = lambda kernel: kernel
 torch.library.triton_op = lambda name, function, mutates_args: function
 from flashworld.models import pixel_norm_kernels
 from tests.unit.test_residual_blocks import in_torch
-pixel_norm_kernels.VALUES_AT_ONCE = 32  # several tiles, the last of them not full
+pixel_norm_kernels.VALUES_PER_WARP = 16  # several tiles, the last of them not full
 torch.manual_seed(0)
 layout = {{"memory_format": torch.channels_last}}
 for channels, stride in ((16, 16), (10, 12), (13, 13), (5, 5)):  # a tail of none, 2, 5 of 8, 1
