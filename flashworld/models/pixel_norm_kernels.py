@@ -71,16 +71,14 @@ def _launch_add_norm_silu(
     head = 1 << (channels.bit_length() - 1)
     tail = 1 << (channels - head - 1).bit_length() if channels > head else 0
     normed = x.new_empty((frames, height, width, channels))
-    if shortcut is None:
-        shortcut, total = x, x.new_empty(0)
-    else:
-        shortcut, total = shortcut.permute(0, 2, 3, 1).contiguous(), torch.empty_like(normed)
+    adds = shortcut is not None
+    total = torch.empty_like(normed) if adds else x.new_empty(0)
     warps = WARPS.get(head, 2)
     at_once = max(1, VALUES_PER_WARP * warps // head)
     pixels = frames * height * width
-    adds = shortcut is not x
     torch.library.wrap_triton(_add_norm_silu)[((pixels + at_once - 1) // at_once,)](
-        x, bias, shortcut, gamma, total if adds else normed, normed, pixels,
+        x, bias, gamma if shortcut is None else shortcut.permute(0, 2, 3, 1).contiguous(), gamma,
+        total if adds else normed, normed, pixels,
         STRIDE=stride, CHANNELS=channels, HEAD=head, TAIL=tail, EPS=eps, ADD=adds, PIXELS=at_once, num_warps=warps,
     )  # fmt: skip
     return total.permute(0, 3, 1, 2) if adds else total, normed.permute(0, 3, 1, 2)
