@@ -10,7 +10,7 @@ import torch
 import triton
 import triton.language as tl
 
-PIXELS_AT_ONCE = 8
+PIXELS_AT_ONCE = 4
 CHANNELS_AT_ONCE = 512
 
 
