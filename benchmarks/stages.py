@@ -82,6 +82,11 @@ class Case:
     rounds: int
     warm_up: int
 
+    @property
+    def request(self) -> GenerationRequest:
+        """The scene's request."""
+        return a_request(self.networks.config, self.height, self.width, self.frames)
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmark and print it."""
@@ -218,7 +223,7 @@ def _stages(case: Case, machine: Machine, work: dict[str, Work]) -> Iterator[Row
     device, dtype, vae = networks.device, networks.dtype, config.vae
     frames, height, width = case.frames, case.height, case.width
     rows, columns = height // SPATIAL_FACTOR, width // SPATIAL_FACTOR
-    request = a_request(case)
+    request = case.request
     cameras = normalize(request.cameras)[0].to(device)
     ids = networks.text.token_ids(PROMPT)
 
@@ -279,7 +284,7 @@ def _whole(case: Case, machine: Machine, parts: list[Row], work: dict[str, Work]
         products=sum(calls[name] * w.products for name, w in work.items()),
         attention=sum(calls[name] * w.attention for name, w in work.items()),
     )
-    request = a_request(case)
+    request = case.request
     row = _row(case, machine, "scene, no video", 1, lambda: whole_scene(case.networks, request), total)
     return replace(row, floor_ms=sum(part.floor_ms * part.calls for part in parts if part.stage != "video"))
 
@@ -290,12 +295,12 @@ def whole_scene(networks: Networks, request: GenerationRequest) -> None:
     FlashWorldPipeline(networks)(request)
 
 
-def a_request(case: Case) -> GenerationRequest:
-    """An image, a sentence and an orbit."""
-    shades = torch.linspace(0, 255, case.height)[:, None, None].expand(-1, case.width, 3)
+def a_request(config: ModelConfig, height: int, width: int, frames: int | None = None) -> GenerationRequest:
+    """An image, a sentence and an orbit. Needs no networks."""
+    shades = torch.linspace(0, 255, height)[:, None, None].expand(-1, width, 3)
     return build_request(
-        image=shades.byte().numpy(), text=PROMPT, trajectory="orbit_right", seed=1, frames=case.frames,
-        height=case.height, width=case.width, video=VideoSettings(enabled=False), defaults=case.networks.config,
+        image=shades.byte().numpy(), text=PROMPT, trajectory="orbit_right", seed=1, frames=frames or config.frames,
+        height=height, width=width, video=VideoSettings(enabled=False), defaults=config,
     )  # fmt: skip
 
 

@@ -30,7 +30,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from aot.startup import GraphSettings, prepare
 from aot.variants import Variant
-from benchmarks.stages import MODELS, Case, a_request, whole_scene
+from benchmarks.stages import MODELS, a_request, whole_scene
 from flashworld import pipeline
 from flashworld.limits import MIN_SIDE_PX
 from flashworld.models import gaussian_decoder
@@ -229,7 +229,7 @@ def main(argv: list[str] | None = None) -> int:
     networks, graphs = networks_of(model, device, args.graphs)
     config = networks.config
     height, width = max(config.height, MIN_SIDE_PX), max(config.width, MIN_SIDE_PX)
-    request = a_request(Case(networks, config.frames, height, width, video_frames=0, rounds=1, warm_up=0))
+    request = a_request(config, height, width)
 
     def scene() -> None:
         whole_scene(networks, request)

@@ -75,7 +75,7 @@ def requests(run: Run) -> list[GenerationRequest]:
     """Typical requests: the default, portrait, without a video, with a long one."""
     usual = run.filmed()
     height, width = run.size
-    upright = a_request(run.case(height=width, width=height))
+    upright = a_request(run.config, width, height)
     return [
         usual,
         replace(usual, video=VideoSettings(enabled=False)),

@@ -133,8 +133,8 @@ class Run(Record):
         return [asdict(row) | {"ratio": row.ratio} for row in measure(case, machine, eight_bit=self.fp8 is not None)]
 
     def request(self) -> GenerationRequest:
-        """An image, a sentence and an orbit, without a video."""
-        return a_request(self.case())
+        """An image, a sentence and an orbit, without a video. Makes no networks, so that a part may have its own."""
+        return a_request(self.config, *self.size)
 
     def filmed(self) -> GenerationRequest:
         """The same with a video."""

@@ -126,6 +126,7 @@ def test_growth_is_measured_over_views_and_pixels(run):
 def test_every_way_of_offloading(run):
     assert tuple(memory.offload(run)["modes"]) == memory.MODES
     assert json.loads(run.result.read_text())["modes"]["text"]["warm_s"] > 0
+    assert run._networks is None, "networks besides those that are measured"
 
 
 def test_rounding_of_every_precision(run):
