@@ -63,3 +63,11 @@ def _cuda_version(number: str) -> str:
 def network_dtype(device: torch.device) -> torch.dtype:
     """The networks' dtype: bfloat16 on CUDA, float32 on the CPU."""
     return torch.bfloat16 if device.type == "cuda" else torch.float32
+
+
+def free_gpu_bytes(device: torch.device) -> int:
+    """What this process can still allocate on a GPU: free memory and its own unused reserve, within its limit if it has one."""
+    free, total = torch.cuda.mem_get_info(device)
+    used, reserved = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
+    limit = int(total * torch.cuda.get_per_process_memory_fraction(device))
+    return min(free + reserved - used, limit - used)

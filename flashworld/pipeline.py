@@ -16,11 +16,12 @@ from typing import get_args
 import torch
 
 from flashworld.cameras import Cameras, normalize
+from flashworld.device import free_gpu_bytes
 from flashworld.errors import Cancelled, InputError
 from flashworld.gaussians import Gaussians
 from flashworld.inputs import GenerationRequest
 from flashworld.models.networks import Networks
-from flashworld.models.offload import Offload
+from flashworld.models.offload import CPU_FRAMES_PER_CHUNK, Offload, frames_that_fit, keep_on_cpu
 from flashworld.progress import Progress
 from flashworld.result import SceneResult
 from flashworld.sampling import STEPS, Conditioning, Renderer, SeededNoise, StepResult, sample
@@ -32,9 +33,6 @@ DENOISED_FRACTION = 0.8
 """Share that is done when the scene is complete; the rest is rendering the video."""
 PREVIEW_HEIGHT = 240
 """Rows of the preview shown while the model runs."""
-FRAMES_PER_CHUNK = 24
-"""Frames per batch of VAE and Gaussian decoder on a GPU."""
-CPU_FRAMES_PER_CHUNK = 4
 
 
 class FlashWorldPipeline:
@@ -43,7 +41,7 @@ class FlashWorldPipeline:
     Args:
         networks: The four networks, on their device.
         name: Name for display; says "untrained" if the weights are random.
-        frames_per_chunk: Frames per batch of VAE and Gaussian decoder; None: by device.
+        frames_per_chunk: Frames per batch of VAE and Gaussian decoder; None: what the device has memory for.
         render: Draws the views that are fed back; None: `render_white`.
 
     Attributes:
@@ -62,8 +60,7 @@ class FlashWorldPipeline:
         self._render = render or render_white
         self.name = name or networks.config.name
         self.broken = False
-        on_cpu = networks.device.type == "cpu"
-        self.frames_per_chunk = frames_per_chunk or (CPU_FRAMES_PER_CHUNK if on_cpu else FRAMES_PER_CHUNK)
+        self.frames_per_chunk = frames_per_chunk
 
     @classmethod
     def from_pretrained(
@@ -81,7 +78,7 @@ class FlashWorldPipeline:
             source: "full", "nano", a `model.ckpt`, or a folder written by `flashworld weights convert`.
             wan: Folder with the Wan parts, for a `model.ckpt`, if they are not in the Hub's cache.
             device: "cuda" or "cpu"; None for CUDA if available, except for nano.
-            offload: Networks kept in CPU memory and moved to the GPU for each call; "text" runs on the CPU.
+            offload: Networks kept in CPU memory and moved to the GPU as they run; "text" runs on the CPU.
             on_progress: Called with (what, bytes done, total bytes) while downloading and reading.
 
         Raises:
@@ -159,6 +156,13 @@ class FlashWorldPipeline:
                 timings=clock.seconds,
             )
 
+    def _chunk(self, request: GenerationRequest) -> int:
+        """Frames per batch of VAE and Gaussian decoder."""
+        device = self.networks.device
+        if device.type == "cpu":
+            return CPU_FRAMES_PER_CHUNK
+        return frames_that_fit(len(request.cameras), request.height * request.width, free_gpu_bytes(device))
+
     def _steps(
         self, request: GenerationRequest, cameras: Cameras, embeds: torch.Tensor, clock: StageClock
     ) -> Iterator[StepResult]:
@@ -175,7 +179,7 @@ class FlashWorldPipeline:
             ),
             SeededNoise(torch.Generator().manual_seed(request.seed)),
             self._render,
-            frames_per_chunk=self.frames_per_chunk,
+            frames_per_chunk=self.frames_per_chunk or self._chunk(request),
             during=clock.stage,
         )
         while True:
@@ -189,16 +193,14 @@ class FlashWorldPipeline:
 def place(networks: Networks, device: torch.device, offload: set[str]) -> Networks:
     """Move networks from the CPU to `device`, except those in `offload`.
 
-    "text" runs on the CPU; "vae" (encoder and Gaussian decoder) and "transformer" are moved to `device` for every call.
+    "text" runs on the CPU; "vae" (encoder and Gaussian decoder) and "transformer" are moved to `device` as they run.
     """
     from dataclasses import replace
-
-    from flashworld.models.offload import visit_device_per_call
 
     visiting = {"transformer"} & offload | ({"vae_encoder", "gaussian_decoder"} if "vae" in offload else set())
     for name, module in networks.modules.items():
         if name in visiting:
-            visit_device_per_call(module, device)
+            keep_on_cpu(module, device)
         elif not (name == "text_encoder" and "text" in offload):
             module.to(device)
     return replace(networks, device=device)

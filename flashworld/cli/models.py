@@ -26,7 +26,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--device", choices=("cuda", "cpu"), help="default: CUDA if available")
     group.add_argument(
         "--offload", default="", metavar="LIST",
-        help="comma-separated: text (runs on the CPU), vae, transformer (moved to the GPU for each call)",
+        help="comma-separated: text (runs on the CPU), vae, transformer (moved to the GPU as they run)",
     )  # fmt: skip
     group.add_argument(
         "--gpus-per-scene", type=int, default=1, metavar="N", help="GPUs that share each scene (eager only); default: 1"

@@ -1,12 +1,9 @@
-"""Offload a network to CPU memory and move it to the GPU for each call, for GPUs too small to hold all networks.
-
-Weights keep their dtype. Every call of an offloaded network transfers its weights over the bus.
-"""
+"""GPUs too small for everything at once: which networks stay in CPU memory, and how many frames go through a network together."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
@@ -14,6 +11,13 @@ from torch import nn
 Offload = Literal["text", "vae", "transformer"]
 WORKING_BYTES = 17 * 2**29
 """Memory of a 24 x 480 x 704 scene in addition to the weights: the peak on an H200 is 20 GiB, with weights of 11.7 GiB."""
+FRAMES_PER_CHUNK = 24
+"""Most frames per batch of VAE and Gaussian decoder on a GPU."""
+CPU_FRAMES_PER_CHUNK = 4
+CHUNK_BYTES_PER_PIXEL = 1024
+"""GPU memory of the Gaussian decoder, uncompiled, for each picture pixel of a chunk."""
+SCENE_BYTES_PER_PIXEL = 256
+"""GPU memory of maps, Gaussians and pictures for each picture pixel of a scene."""
 
 
 def offload_that_fits(weight_bytes: Mapping[str, int], free_bytes: int) -> tuple[Offload, ...]:
@@ -31,29 +35,32 @@ def offload_that_fits(weight_bytes: Mapping[str, int], free_bytes: int) -> tuple
     return ("text", "vae", "transformer")
 
 
-def visit_device_per_call(network: nn.Module, device: torch.device) -> nn.Module:
-    """Hook a network on the CPU so that every forward call runs on `device`, whose memory is freed afterwards.
+def frames_that_fit(frames: int, pixels: int, free_bytes: int) -> int:
+    """Frames of a chunk for VAE and Gaussian decoder, at least 1; fewer need less memory and give the same scene.
 
-    The CPU copy is pinned once and kept, so moving back copies nothing. The argument itself is hooked and returned.
+    Args:
+        frames: Of the scene.
+        pixels: Of a picture.
+        free_bytes: Of the GPU, with the weights in place.
+    """
+    left = free_bytes - SCENE_BYTES_PER_PIXEL * pixels * frames
+    return max(1, min(FRAMES_PER_CHUNK, left // (CHUNK_BYTES_PER_PIXEL * pixels)))
+
+
+def keep_on_cpu(network: nn.Module, device: torch.device) -> None:
+    """Keep a network in CPU memory and move it to `device` part by part as it runs.
+
+    Parts are the entries of its lists of blocks: while one computes, the next is copied. A network without such lists, as
+    VAE encoder and Gaussian decoder are, is moved whole.
 
     Args:
         network: On the CPU, in its final dtype, for inference only.
         device: Where its calls run.
     """
-    homes = {name: tensor.data.pin_memory() for name, tensor in _tensors(network)}
+    from diffusers.hooks import apply_group_offloading
 
-    def arrive(module: nn.Module, _inputs: Any) -> None:  # noqa: ANN401 - torch's hook signature
-        for name, tensor in _tensors(module):
-            tensor.data = homes[name].to(device, non_blocking=True)
-
-    def leave(module: nn.Module, _inputs: Any, _output: Any) -> None:  # noqa: ANN401
-        for name, tensor in _tensors(module):
-            tensor.data = homes[name]
-
-    network.register_forward_pre_hook(arrive)
-    network.register_forward_hook(leave, always_call=True)
-    return network
-
-
-def _tensors(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
-    return [*module.named_parameters(), *module.named_buffers()]
+    in_blocks = any(isinstance(child, nn.ModuleList) for child in network.children())
+    apply_group_offloading(
+        network, onload_device=device, offload_type="block_level", num_blocks_per_group=1,
+        use_stream=in_blocks and device.type == "cuda", record_stream=in_blocks and device.type == "cuda",
+    )  # fmt: skip

@@ -16,7 +16,13 @@ from flashworld.config import FULL
 from flashworld.device import choose_device, cuda_fault
 from flashworld.errors import CheckpointError, DependencyError
 from flashworld.models.networks import weight_bytes
-from flashworld.models.offload import offload_that_fits
+from flashworld.models.offload import (
+    CHUNK_BYTES_PER_PIXEL,
+    FRAMES_PER_CHUNK,
+    SCENE_BYTES_PER_PIXEL,
+    frames_that_fit,
+    offload_that_fits,
+)
 from flashworld.serving.options import ModelOptions
 from tests.old_driver import old_driver
 
@@ -34,6 +40,18 @@ def full_bytes() -> dict[str, int]:
 )  # fmt: skip
 def test_gpus_keep_what_fits_in_their_memory(full_bytes, gib, offload):
     assert offload_that_fits(full_bytes, int(0.97 * gib * GIB)) == offload
+
+
+@pytest.mark.parametrize("frames", [2, 24, 32])
+@pytest.mark.parametrize("pixels", [64 * 64, 480 * 704, 1024 * 1024])
+def test_chunks_of_frames_fit_in_free_memory(frames, pixels):
+    chosen = [frames_that_fit(frames, pixels, gib * GIB) for gib in range(65)]
+    assert chosen == sorted(chosen)
+    assert chosen[0] == 1
+    assert chosen[-1] == FRAMES_PER_CHUNK
+    for gib, chunk in enumerate(chosen):
+        needed = (CHUNK_BYTES_PER_PIXEL * chunk + SCENE_BYTES_PER_PIXEL * frames) * pixels
+        assert chunk == 1 or needed <= gib * GIB
 
 
 def test_weights_are_counted_once(full_bytes, tiny_config, tiny_networks):

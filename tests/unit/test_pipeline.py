@@ -17,7 +17,7 @@ from flashworld.io.request_json import request_from_json
 from flashworld.io.scenes import read_scene
 from flashworld.models.networks import random_networks
 from flashworld.nano.sizes import TINY
-from flashworld.pipeline import FlashWorldPipeline, small_picture
+from flashworld.pipeline import FlashWorldPipeline, place, small_picture
 from flashworld.progress import Progress
 from flashworld.result import SceneResult
 from flashworld.serving import light as lights
@@ -65,6 +65,12 @@ def test_one_seed_gives_one_scene_and_another_seed_another(pipeline, result):
     assert torch.equal(again.scene.to_vectors(), result.scene.to_vectors())
     other = pipeline(a_request(seed=6))
     assert not torch.equal(other.scene.to_vectors(), result.scene.to_vectors())
+
+
+def test_networks_kept_on_the_cpu_give_the_same_scene(result):
+    networks = place(random_networks(TINY, seed=0), torch.device("cpu"), {"text", "vae", "transformer"})
+    found = FlashWorldPipeline(networks)(a_request()).scene
+    assert all(torch.equal(a, b) for a, b in zip(found, result.scene, strict=True))
 
 
 def test_scene_has_two_gaussians_for_every_second_pixel_of_every_frame(result):
