@@ -1,7 +1,7 @@
 """Run a batch on Ray: one actor per GPU (or per share of the CPU cores) holds the model, on one or more machines.
 
-Rows are validated by tasks that need no GPU, on any node with free cores; requests go from there to an actor without
-passing through this process. Actors start when the first row is valid. An actor that terminates, through a signal, lack
+Rows are validated by further actors that need no GPU, on any node; requests go from there to a worker without passing
+through this process. (As tasks they would import everything again for each row: Ray ends idle processes of a full machine.) Actors start when the first row is valid. An actor that terminates, through a signal, lack
 of memory or node failure, is replaced, and its unfinished scenes are reassigned: they were at most partially written.
 
 Input images, the output location and a converted model must be accessible from every machine: URLs or a shared folder.
@@ -34,6 +34,8 @@ MAX_FAILED_STARTS = 3
 """Maximum consecutive workers that terminate while loading the model, before any has made a scene."""
 CHECKED_AHEAD = 2
 """Validated rows queued per scene in flight; each holds its input image at the model's size, 1 MB."""
+CPU_WORKERS_PER_CHECKER = 8
+"""On CPUs a scene takes a hundred times as long as validating its row; on GPUs every worker has a checker."""
 POLL_S = 5.0
 CONNECT_S = 10.0
 
@@ -66,6 +68,21 @@ class SceneActor:
         return self._maker.make(row, request)
 
 
+class RowChecker:
+    """The actor that validates rows: opening their images takes time and memory.
+
+    Args:
+        settings: Settings of the batch.
+    """
+
+    def __init__(self, settings: BatchSettings) -> None:
+        self._settings = settings
+
+    def check(self, row: Row) -> tuple[Outcome | None, GenerationRequest | None]:
+        """See `check_row`."""
+        return check_row(row, self._settings)
+
+
 @dataclass
 class _Job:
     """A row between validation and outcome."""
@@ -74,6 +91,7 @@ class _Job:
     request: Any = None
     attempts: int = 0
     actor: Any = None
+    checker: Any = None
 
 
 @dataclass
@@ -109,9 +127,9 @@ class RayWorkers:
         gpus = settings.model.gpus_per_scene
         options: dict[str, Any] = {"num_gpus": gpus, "num_cpus": 1} if on_gpu else {"num_cpus": cores}
         self._actor = ray.remote(max_concurrency=settings.threads, **options)(SceneActor)
-        self._check = ray.remote(num_cpus=0, num_returns=2)(check_row)  # in a CPU batch the actors reserve the cores
-        self._checks_at_once = max(1, int(ray.cluster_resources().get("CPU", 1)))
-        self._settings = ray.put(settings)
+        checkers = max(1, count if on_gpu else count // CPU_WORKERS_PER_CHECKER)
+        one = ray.remote(num_cpus=0, max_restarts=-1)(RowChecker)  # in a CPU batch the workers reserve the cores
+        self._checkers = [one.options(scheduling_strategy="SPREAD").remote(settings) for _ in range(checkers)]
         self._cores = None if on_gpu else cores
         self._per_worker = settings.threads + 1  # one more is queued at the worker, so that it is never idle
         self._slots = [_Slot(index) for index in range(count)]
@@ -154,8 +172,9 @@ class RayWorkers:
                     row = next(rows, None)
                     more = row is not None
                     if row is not None:
-                        verdict, request = self._check.remote(row, self._settings)
-                        checking[verdict] = _Job(row, request)
+                        checker = self._checkers.pop()
+                        verdict, request = checker.check.options(num_returns=2).remote(row)
+                        checking[verdict] = _Job(row, request, checker=checker)
                 self._hand_out(ready)
                 waited = [*checking, *self._starts, *(ref for slot in self._slots for ref in slot.jobs)]
                 if not waited:
@@ -166,7 +185,9 @@ class RayWorkers:
                     ended = []
                 for ref in ended:
                     if ref in checking:
-                        yield from self._checked(checking.pop(ref), ref, ready)
+                        job = checking.pop(ref)
+                        self._checkers.append(job.checker)
+                        yield from self._checked(job, ref, ready)
                     elif ref in self._starts:
                         self._started(ref)
                     else:
@@ -175,9 +196,9 @@ class RayWorkers:
             self.close()
 
     def _checks_another(self, checking: int, ready: int) -> bool:
-        """Whether to validate the next row now: a core is free, and the queue for workers is short."""
+        """Whether to validate the next row now: a checker is free, and the queue for workers is short."""
         ahead = CHECKED_AHEAD * len(self._slots) * self._per_worker
-        return checking < self._checks_at_once and checking + ready < ahead
+        return bool(self._checkers) and checking + ready < ahead
 
     def close(self) -> None:
         """Terminate every worker."""

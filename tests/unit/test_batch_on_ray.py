@@ -28,7 +28,7 @@ SIZES = {"frames": 2, "height": 64, "width": 64}
 COUNT = 8
 
 
-def test_rows_checked_in_parallel_are_bounded_by_the_core_count(tmp_path):
+def test_rows_are_taken_one_by_one_for_a_single_checker(tmp_path):
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
     settings = BatchSettings(ModelOptions("nano", device="cpu"), str(tmp_path), ("ply",), RequestSettings(".", NANO))
     taken = 0
