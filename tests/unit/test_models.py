@@ -356,7 +356,7 @@ def test_head_multiplier_scales_weight_and_bias(tiny_config, decoder_inputs):
 def test_float16_head_keeps_eleven_bits():
     head = GaussianHead(256).eval()
     head.gs_proj.bias.data.normal_()
-    x = F.silu(torch.randn(2, 256, 9, 7))
+    x = torch.nn.functional.silu(torch.randn(2, 256, 9, 7))
     with torch.inference_mode():
         exact, found = head(x), head(x, torch.float16)
     assert found.shape == exact.shape and found.dtype == torch.float32
