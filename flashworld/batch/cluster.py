@@ -1,8 +1,9 @@
 """Run a batch on Ray: one actor per GPU (or per share of the CPU cores) holds the model, on one or more machines.
 
 Rows are validated by further actors that need no GPU, on any node; requests go from there to a worker without passing
-through this process. (As tasks they would import everything again for each row: Ray ends idle processes of a full machine.) Actors start when the first row is valid. An actor that terminates, through a signal, lack
-of memory or node failure, is replaced, and its unfinished scenes are reassigned: they were at most partially written.
+through this process. (Tasks would import everything again for almost every row: Ray ends idle processes on a full machine.)
+Workers start when the first row is valid. One that terminates, through a signal, lack of memory or node failure, is
+replaced, and its unfinished scenes are reassigned: they were at most partially written.
 
 Input images, the output location and a converted model must be accessible from every machine: URLs or a shared folder.
 """
@@ -122,7 +123,7 @@ class RayWorkers:
         self._errors = _lost_worker_errors(ray)
         _connect(ray, address, settings.load)
         on_gpu = settings.model.device == "cuda"
-        self._plain_settings = settings
+        self._settings = settings
         count, cores = self._sizes(on_gpu, workers, address)
         gpus = settings.model.gpus_per_scene
         options: dict[str, Any] = {"num_gpus": gpus, "num_cpus": 1} if on_gpu else {"num_cpus": cores}
@@ -143,7 +144,7 @@ class RayWorkers:
         there = self._ray.cluster_resources()
         where = f"the cluster at {address}" if address else "this machine"
         kind = "GPU" if on_gpu else "CPU"
-        units = int(there.get(kind, 0)) // self._plain_settings.model.gpus_per_scene
+        units = int(there.get(kind, 0)) // self._settings.model.gpus_per_scene
         if units == 0:
             few = f"no {kind}s" if not there.get(kind) else f"only {int(there[kind])} {kind}s"
             raise DependencyError(f"{where} has {few} for Ray: add some, or choose --device cpu")
@@ -219,7 +220,7 @@ class RayWorkers:
             slot.jobs[slot.actor.make.remote(job.row, job.request)] = job
         missing = [slot for slot in self._slots if slot.actor is None]
         for slot in missing[: len(ready)]:
-            slot.actor = self._actor.remote(self._plain_settings, self._cores, slot.index)
+            slot.actor = self._actor.remote(self._settings, self._cores, slot.index)
             self._starts[slot.actor.load.remote()] = slot
 
     def _takes(self, slot: _Slot, job: _Job) -> bool:
