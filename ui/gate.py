@@ -1,4 +1,4 @@
-"""In front of Gradio: what this app does not use is shut, bodies have a limit, no link is ever fetched, the page is small.
+"""In front of Gradio: disables what this app does not use, limits request bodies, fetches no link, keeps the page small.
 
 Gradio's server can do more than this page needs: fetch any public address for whoever asks (as a file link, or as the
 "path" of an uploaded file), work on screen recordings, keep copies of a page's state, and run a queued function at
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = MAX_JSON_BYTES + 2**20
 """The largest path file or picture, and what stands around it."""
-SHUT = re.compile(
+DISABLED = re.compile(
     r"^/(gradio_api/)?(process_recording|deep_link|monitoring|vibe-[a-z-]+|runs|run-history|proxy=|file[=/]\s*[a-z][a-z0-9+.-]*:)",
     re.IGNORECASE,
 )
@@ -37,7 +37,7 @@ SESSIONS = 256
 
 
 class Gate:
-    """ASGI middleware: 404 for what is shut, 413 for a body that is too large."""
+    """ASGI middleware: 404 for what is disabled, 413 for a body that is too large."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -49,7 +49,7 @@ class Gate:
             await self.app(scope, receive, send)
             return
         path = scope["path"].removeprefix(scope.get("root_path", "")) or "/"
-        if SHUT.match(path):
+        if DISABLED.match(path):
             await JSONResponse({"detail": "Not found."}, 404)(scope, receive, send)
             return
         length = dict(scope["headers"]).get(b"content-length", b"0")

@@ -98,7 +98,7 @@ def parameters_text(params: Mapping[str, object]) -> str:
 def read_query(query: Mapping[str, str]) -> Shared:
     """What a link asks for; wrong or unknown values are left out, since a link comes from anyone."""
     clean: dict[str, Any] = {}
-    if "knobs" in query:  # what links of before call the parameters
+    if "knobs" in query:  # the name of the parameters in links made by version 0.1
         query = {"parameters": query["knobs"], **query}
     casts = {"seed": int, "frames": int, "fov": float}
     for name in (field.name for field in fields(Shared)):
@@ -107,7 +107,7 @@ def read_query(query: Mapping[str, str]) -> Shared:
                 clean[name] = casts.get(name, str)(query[name])
         except ValueError:
             continue
-    clean["size"] = clean.get("size", "").split(" ")[0]  # links of before named the shape behind the numbers
+    clean["size"] = clean.get("size", "").split(" ")[0]  # older links name the shape after the numbers
     clean["text"] = clean.get("text", "")[:MAX_PROMPT_CHARS]
     if clean.get("path") not in PRESETS:
         clean["path"] = ""

@@ -70,7 +70,7 @@ def run_batch(
     known = {scene: outcome for scene, outcome in there.items() if digests.get(scene) == outcome.digest}
     changed = [scene for scene in digests if scene not in known]
     if changed:
-        say(f"{len(changed)} scenes are made anew: their rows or the options have changed since they were made")
+        say(f"{len(changed)} scenes are made again: their rows or the options have changed since they were made")
     for scene in changed:
         place.forget(scene)
     earlier = len(known)

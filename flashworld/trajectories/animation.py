@@ -190,7 +190,7 @@ def _corners(block: Block, floor: float) -> np.ndarray:
 
 
 def _lit_faces(block: Block, eye: np.ndarray, floor: float) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Faces turned towards the eye, each with its shaded colour."""
+    """Faces turned towards the camera, each with its shaded colour."""
     corners = _corners(block, floor)
     faces = []
     for face, normal in zip(corners[FACES], NORMALS, strict=True):

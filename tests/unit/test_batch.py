@@ -92,7 +92,7 @@ def test_restarting_makes_only_missing_incomplete_or_changed_scenes(batch, tmp_p
     summary, results, said = batch(table)
     made = {p.parent.name for p in out.glob("*/scene.ply") if p.stat().st_mtime_ns != times.get(p)}
     assert made == {"s1", "s2", "s4"}
-    assert (summary.earlier, summary.made, summary.changed) == (2, 3, 1) and "1 scenes are made anew" in said[0]
+    assert (summary.earlier, summary.made, summary.changed) == (2, 3, 1) and "1 scenes are made again" in said[0]
     assert set(results) == {f"s{i}" for i in range(5)} and {row.state for row in results.values()} == {"done"}
 
 

@@ -22,7 +22,7 @@ def header_html(service: Service) -> str:
 
 
 def build_about() -> None:
-    """Draw the folded texts at the foot."""
+    """Draw the collapsed texts at the foot."""
     for section in SECTIONS:
         with gr.Accordion(text(f"about.{section}"), open=False):
             gr.Markdown(text(f"about.{section}_text"))

@@ -242,7 +242,7 @@ def _grouped(count: int) -> str:
 
 
 def facts_html(result: Result) -> str:
-    """Seed, size of the scene, how long it took; folded, where the time went."""
+    """Seed, size of the scene, how long it took; collapsed, where the time went."""
     parts = [html("result.seed", seed=result.seed), html("result.gaussians", count=_grouped(result.gaussians))]
     if result.light_gaussians:
         count = _grouped(result.light_gaussians)
