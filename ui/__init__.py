@@ -1,4 +1,4 @@
-"""The page. `build_page(service)` and `launch_options()`; what a service is stands in `ui.contract`."""
+"""The page. `build_page(service)` and `launch_options()`; `ui.contract` defines the service."""
 
 from __future__ import annotations
 

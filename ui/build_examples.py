@@ -24,13 +24,13 @@ from ui.examples import EXAMPLES_DIR, OPENING_BYTES, RESULT_FILES
 
 logger = logging.getLogger(__name__)
 MAX_SHIPPED_BYTES = 1_800_000
-"""Larger files stay out of the repository; the page then shows the example's video alone."""
+"""Larger files are not committed; the page then shows only the example's video."""
 STEP = 0.97
-"""Of what the sizes of the files suggest is taken: fewer Gaussians compress a little worse."""
+"""Safety margin on the ratio of file sizes: fewer Gaussians compress slightly worse."""
 
 
 def build(service: Service, folder: Path) -> None:
-    """Run one example and keep what is small enough to ship.
+    """Run one example and keep the files that are small enough to ship.
 
     Raises:
         InputError: the example's request is not valid.
@@ -46,7 +46,7 @@ def build(service: Service, folder: Path) -> None:
 
 
 def keep(result: Result, target: Path) -> None:
-    """Copy a result's files and write down what the page shows beside them."""
+    """Copy a result's files, and write the data that the page shows with them."""
     target.mkdir(exist_ok=True)
     for name, file in RESULT_FILES.items():
         source = result.files.get(name)
@@ -67,7 +67,7 @@ def keep(result: Result, target: Path) -> None:
 
 
 def make_light(scene_file: Path, cameras: Cameras, most_bytes: int = OPENING_BYTES) -> None:
-    """Merge a scene until its file is light enough to open the page with."""
+    """Merge Gaussians until the file is small enough to be loaded when the page opens."""
     full, count, size = read_scene(scene_file), 0, scene_file.stat().st_size
     while size > most_bytes:
         count = int(STEP * (count or len(full)) * most_bytes / size)

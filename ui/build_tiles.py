@@ -1,9 +1,9 @@
-"""Make the moving pictures of the camera path templates: `python -m ui.build_tiles SERVICE [TEMPLATE ...]`.
+"""Make the animations of the camera path templates: `python -m ui.build_tiles SERVICE [TEMPLATE ...]`.
 
 SERVICE is "module:attribute" of a service (see `ui.contract`), such as "app:SERVICE". For each template the model makes a
-scene of one example's picture and words along it, and the project's renderer shows the scene along that path: what a
-visitor gets from the template. Run it again whenever the templates, the weights or the example change; with nano and
-without a GPU it takes a quarter of a minute a template.
+scene from one example's picture and prompt, and the project's renderer shows the scene along that path, which is what a
+visitor gets from the template. Run it again whenever the templates, the weights or the example change. With nano and
+without a GPU it takes a quarter of a minute per template.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
     from flashworld.types import Frame
 
 EXAMPLE = "pagoda"
-"""Near and far things side by side, so that every move shows."""
+"""Has near and distant objects side by side, so that every camera motion is visible."""
 SMOOTHING = 2
-"""Rendered this many times larger than shown, then reduced."""
+"""Supersampling factor: rendered this many times larger than shown, then downscaled."""
 CLOSED_STILL = FRAMES // 6
-"""Which view of a closed path is its still; of an open one it is the end."""
+"""The view used as the still of a closed path; for an open path it is the last one."""
 MOVING_QUALITY, STILL_QUALITY = 50, 70
 
 logger = logging.getLogger(__name__)
 
 
 def request_for(service: Service, template: str, example: str = EXAMPLE) -> GenerationRequest:
-    """The example's picture and words along a template at its defaults."""
+    """The example's picture and prompt along a template with its default parameters."""
     shown = next(found for found in load_examples(EXAMPLES_DIR) if found.name == example)
     d = service.defaults
     return build_request(
@@ -54,12 +54,12 @@ def request_for(service: Service, template: str, example: str = EXAMPLE) -> Gene
         width=d.width,
         fov_y_deg=shown.request.get("fov_y_deg") or d.fov_y_deg,
         seed=shown.request.get("seed", 0),
-        video=VideoSettings(fps=1, seconds=2.0),  # the film is not used
+        video=VideoSettings(fps=1, seconds=2.0),  # the video is not used
     )
 
 
 def views_of(result: Result) -> tuple[list[Image.Image], Image.Image]:
-    """A result seen along its own path, as the frames of a looping animation; and the one that stands for the move."""
+    """The frames of a looping animation of a result along its own path, and the frame used as the still."""
     closed = closes(result.cameras)
     path = resample(result.cameras, FRAMES + 1 if closed else FRAMES)
     height, width = (SMOOTHING * side for side in SIZE)

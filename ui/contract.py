@@ -1,6 +1,6 @@
-"""What the page needs from whoever runs the model: `app.py`, or the stand-in of the browser tests.
+"""The interface between the page and the code that runs the model: `app.py`, or the stand-in of the browser tests.
 
-The page knows these types and nothing of torch, spaces or weights. All values are plain data.
+The page depends on these types, not on torch, spaces or weights. All values are plain data.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 FileName = Literal["ply", "spz", "viewer", "plain", "video", "poster", "path", "zip", "html", "request"]
 """Files of a result. Downloads: ply, spz, video (MP4), path (JSON), zip. `viewer` is the light SPZ that the 3D view shows
-before `spz`, where that is heavy; `plain` the small .splat for `gr.Model3D`, `poster` a WebP. `html` and `request` (JSON, without the picture) are made by the page."""
+before a large `spz`; `plain` the small .splat for `gr.Model3D`, `poster` a WebP. `html` and `request` (JSON, without the
+picture) are written by the page."""
 
 
 @dataclass(frozen=True)
 class Defaults:
-    """What the form starts with and may offer.
+    """Initial values and choices of the form.
 
     Attributes:
         frames: Number of views.
@@ -34,7 +35,7 @@ class Defaults:
         width: Image width in pixels.
         sizes: (height, width) choices, the default first.
         fov_y_deg: Vertical field of view in degrees.
-        fps: Frames a second of the video.
+        fps: Frames per second of the video.
         seconds: Length of the video.
     """
 
@@ -52,17 +53,17 @@ class Result:
     """A finished scene.
 
     Attributes:
-        files: Paths inside the session folder the page handed in.
-        seed: The seed that was used.
-        gaussians: How many Gaussians the full PLY holds.
+        files: Paths inside the session folder passed by the page.
+        seed: The seed used.
+        gaussians: Number of Gaussians in the full PLY.
         cameras: The views in the scene's frame and units, for the 3D viewer.
         height: Rows of the views and the video.
         width: Columns of them.
-        image_index: Which camera the picture belongs to.
-        focus_distance: How far ahead of that camera the middle of the scene is, scene units.
-        timings: Seconds by stage, shown below the result; none for an example, which another machine made.
-        light_gaussians: How many Gaussians the light scene holds; 0 where there is none.
-        light_psnr_db: How like the full scene that looks along the path, dB.
+        image_index: Index of the picture's camera.
+        focus_distance: Distance from that camera to the centre of the scene, scene units.
+        timings: Seconds by stage, shown below the result; empty for an example, which was made on another machine.
+        light_gaussians: Number of Gaussians in the light scene; 0 if there is none.
+        light_psnr_db: PSNR of the light scene against the full one along the path, dB.
     """
 
     files: dict[FileName, Path]
@@ -82,38 +83,38 @@ class Service(Protocol):
     """Runs the model."""
 
     model_name: str
-    """Such as "FlashWorld" or "FlashWorld nano"."""
+    """For example "FlashWorld" or "FlashWorld nano"."""
     model_note: str
-    """One line for visitors: which model runs and how, such as "full model, compiled graph active"."""
+    """One line for visitors: which model runs and how, for example "full model, compiled graph active"."""
     defaults: Defaults
     queue_size: int
-    """How many visitors may wait."""
+    """Maximum number of waiting visitors."""
     concurrency: int
-    """How many generations run at once."""
+    """Number of generations that run at once."""
     uses_gpu_quota: bool
-    """Runs on ZeroGPU, where visitors have a daily quota."""
+    """Whether it runs on ZeroGPU, where visitors have a daily quota."""
     understood: Callable[[str], Understood] | None
-    """What the model makes of a prompt, where it knows some words alone; None where it reads any."""
+    """The interpretation of a prompt by a model with a limited vocabulary; None for a model that reads any text."""
 
     def estimate_seconds(self, frames: int, height: int, width: int, video: VideoSettings, *, picture: bool) -> float:
-        """Seconds of GPU (or CPU) time such a request takes, the number that also feeds `duration=`.
+        """Expected seconds of GPU (or CPU) time of a request; `duration=` uses the same number.
 
         Args:
             frames: Views.
             height: Rows of a view.
             width: Columns of a view.
-            video: The film.
-            picture: Whether the request begins with a picture.
+            video: Settings of the video.
+            picture: Whether the request has a picture.
         """
         ...
 
     def generate(self, request: GenerationRequest, *, session_dir: Path) -> Generator[Progress | Result, None, None]:
-        """Yield progress and, last, the result.
+        """Yield progress, and finally the result.
 
         Closing the iterator stops the work. Raises `FlashWorldError`; an `InputError`'s text is shown to the visitor.
 
         Args:
-            request: Checked already.
+            request: The request, already checked.
             session_dir: An empty folder made for this call; every file goes there.
         """
         ...

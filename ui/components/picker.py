@@ -1,6 +1,6 @@
-"""A picture gallery that is a radio group: arrow keys move, captions are read out, the choice arrives as `pick`.
+"""A picture gallery that is a radio group: arrow keys move, captions are announced, a choice fires the `pick` event.
 
-`gr.Gallery` names its pictures "Thumbnail 3 of 27" and hides captions from screen readers, hence this one.
+`gr.Gallery` names its pictures "Thumbnail 3 of 27" and hides captions from screen readers; this component does neither.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _SCRIPT = (Path(__file__).parents[1] / "assets" / "picker.js").read_text(encodin
 
 @dataclass(frozen=True)
 class Choice:
-    """One tile.
+    """One tile of the gallery.
 
     Attributes:
         name: Its value.
-        title: Shown below the picture; a key of `ui.texts`, or "=" and the words.
-        caption: What a screen reader says as well, and the tooltip; likewise.
-        credit: Said after the caption, in no language.
-        still: A picture, a file below a static folder.
-        moving: The same with motion, shown while the tile is pointed at or has the focus, unless the visitor asked for
-            less motion.
-        words: Shown where there is no picture.
+        title: Shown below the picture; a key of `ui.texts`, or "=" followed by the text itself.
+        caption: The tooltip, also announced by screen readers; same format as `title`.
+        credit: Announced after the caption, not translated.
+        still: Path of a picture in a static folder.
+        moving: Its animation, shown while the tile is hovered over or has the focus, unless the visitor prefers
+            reduced motion.
+        words: Shown instead if there is no picture.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Choice:
 
 
 class Picker(gr.HTML):
-    """Tiles to choose one of. The value is the chosen name or None."""
+    """Tiles, one of which can be selected. The value is its name, or None."""
 
     def __init__(
         self, choices: list[Choice], *, legend: str, group: str, value: str | None = None, **kwargs: Any

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 PREVIEW_SIDE_PX = 480
 DIMMED = 0.28
-"""Brightness of what the crop leaves out."""
+"""Brightness factor of the area outside the crop."""
 SEEN_LOSS = 0.06
-"""A smaller loss is told in words: a second picture that looks the same helps nobody."""
+"""A smaller loss is only described in words: a preview that looks the same as the picture is no help."""
 
 
 def data_url(picture: Frame, *, side_px: int | None = None, quality: int = 82) -> str:
@@ -36,7 +36,7 @@ def data_url(picture: Frame, *, side_px: int | None = None, quality: int = 82) -
 
 
 def crop_html(photo: Photo, height: int, width: int) -> str:
-    """The picture with what will be cut off dimmed, and one sentence about it."""
+    """The picture with the area outside the crop dimmed, and one sentence about it."""
     rows, columns = photo.pixels.shape[:2]
     crop = crop_box(rows, columns, height, width)
     lost = 1 - crop.width * crop.height / (rows * columns)
@@ -61,12 +61,12 @@ def crop_html(photo: Photo, height: int, width: int) -> str:
 
 
 def error_html(message: str) -> str:
-    """A sentence in red for beside a control."""
+    """A sentence in red to show next to a control."""
     said = message if isinstance(message, Html) else escape(message[:1].upper() + message[1:])
     return f'<p class="fw-note fw-bad" role="alert">{said}</p>'
 
 
 def remarks_html(remarks: Sequence[str]) -> str:
-    """Sentences about something that was taken, for beside its control; nothing for none."""
+    """Remarks on accepted input, to show next to its control; empty if there are none."""
     sentences = "".join(f"<li>{escape(text[:1].upper() + text[1:])}.</li>" for text in (r.rstrip(".") for r in remarks))
     return f'<ul class="fw-note fw-remarks" role="status">{sentences}</ul>' if sentences else ""

@@ -1,4 +1,4 @@
-"""The running job as HTML: named steps, a bar, the picture of the moment. Text is escaped here."""
+"""The running job as HTML: named steps, a progress bar, the current preview. Text is escaped here."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ PLACE_JS = """(text) => {
     place.innerHTML = text;
   }
 }"""
-"""Writes into the waiting text if it still stands there: an answer that comes late must not replace what followed."""
+"""Updates the waiting text if it is still shown: a late response must not overwrite a later state."""
 
 
 def progress_html(progress: Progress, picture: str | None, left_s: float | None = None) -> str:
-    """Steps done, running and to come.
+    """Completed, current and remaining steps.
 
     Args:
-        progress: What is being done.
+        progress: The current step.
         picture: A data URL, or None.
-        left_s: Seconds it still takes, which `progress.js` counts down; None where nobody knows.
+        left_s: Estimated remaining seconds, which `progress.js` counts down; None if unknown.
     """
     names = list(STAGE_TITLES)
     now = names.index(progress.stage)
@@ -61,7 +61,7 @@ def _left_html(left_s: float | None) -> str:
 
 
 def waiting_html() -> str:
-    """Before the first step: the request is in the queue. `PLACE_JS` writes the place in it."""
+    """Before the first step: the request is in the queue. `PLACE_JS` writes the position into this text."""
     name = attributes(aria_label=["progress.name"])
     return (
         f'<section class="fw-progress" {name}><div class="fw-blank"></div><div class="fw-progress-text">'
@@ -71,17 +71,17 @@ def waiting_html() -> str:
 
 
 def message_html(text: str, *, bad: bool = False) -> str:
-    """One sentence in the place of the progress: stopped, or failed."""
+    """One sentence in place of the progress: stopped, or failed."""
     role = "alert" if bad else "status"
     sentence = text if isinstance(text, Html) else escape(text[:1].upper() + text[1:])
     return f'<p class="fw-message{" fw-bad" if bad else ""}" role="{role}">{sentence}</p>'
 
 
 def plain_text(message: str) -> str:
-    """A message that may hold HTML (ours is escaped, ZeroGPU's has links) as the text a visitor would read."""
+    """A message that may hold HTML (ours is escaped, ZeroGPU's has links) as plain text."""
     return unescape(re.sub(r"<[^<>]{0,400}>", "", message)).strip()
 
 
 def preview_of(progress: Progress, last: str | None) -> str | None:
-    """The preview as a data URL, or the one before when this step brings none."""
+    """The preview as a data URL, or the previous one if this step has none."""
     return last if progress.preview is None else data_url(progress.preview, side_px=704)

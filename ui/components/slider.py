@@ -1,4 +1,4 @@
-"""A slider whose number box may hold anything while it is typed in: what is sent is taken at the nearest end."""
+"""A slider whose number box accepts any number while typing; a value out of range is clamped."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import gradio as gr
 
 
 class Slider(gr.Slider):
-    """`gr.Slider` refuses a number out of range as an error of the server; this one uses the end it lies beyond."""
+    """`gr.Slider` answers a number out of range with a server error; this one clamps it to the range."""
 
     def preprocess(self, payload: float | None) -> float:
-        """The number inside the range; an empty box counts as the low end."""
+        """The number clamped to the range; an empty box gives the minimum."""
         number = self.minimum if payload is None else min(max(float(payload), self.minimum), self.maximum)
         return super().preprocess(number if number == number else self.minimum)
 
     def get_block_name(self) -> str:
-        """The front end knows it as a slider."""
+        """The front end's name of the component."""
         return "slider"

@@ -1,7 +1,7 @@
-"""The 3D stage as a Gradio component: a scene file as its value, the camera path as its `view`.
+"""The 3D stage as a Gradio component: its value is a scene file, its `view` the camera path.
 
-The template never changes (Gradio would otherwise diff over the canvas); data arrive through `watch`. Recorded
-keyframes come back as the `keyframes` event, which anyone can send: `ui.events.camera_path` checks them.
+The template never changes (Gradio would otherwise patch the DOM around the canvas); data arrives through `watch`. Recorded
+keyframes are returned in the `keyframes` event, which any client can send, so `ui.events.camera_path` checks them.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Stage(gr.HTML):
     data_model = FileData
 
     def __init__(self, *, origin: Literal["path", "scene"], view: dict | None = None, **kwargs: Any) -> None:
-        """A stage; `origin` marks the keyframes recorded in it, `view` comes from `stage_view`."""
-        self.view = view or {}  # first: a word quoted in the script and not set would be taken for an event
+        """A stage; `origin` identifies keyframes recorded in it, `view` comes from `stage_view`."""
+        self.view = view or {}  # set first: Gradio takes a quoted name in the script for an event unless it is a prop
         super().__init__(
             html_template=f'<div class="fw-stage" data-origin="{origin}"></div>',
             js_on_load=_MOUNT.replace("__STATIC__", STATIC_DIR.as_posix()),
@@ -38,14 +38,14 @@ class Stage(gr.HTML):
         )
 
     def postprocess(self, value: str | Path | None) -> FileData | None:
-        """Hand a scene file (SPZ, PLY or .splat) to the browser with its size."""
+        """Pass a scene file (SPZ, PLY or .splat) and its size to the browser."""
         if value is None:
             return None
         path = Path(value)
         return FileData(path=str(path), orig_name=path.name, size=path.stat().st_size)
 
     def preprocess(self, payload: FileData | None) -> str | None:
-        """The path of the scene shown."""
+        """The file path of the displayed scene."""
         return payload.path if payload else None
 
     def api_info(self) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class Stage(gr.HTML):
 
 
 def camera_rows(cameras: Cameras) -> list[list[float]]:
-    """Position, quaternion wxyz and vertical field of view in degrees, a row a camera, for the browser. (N, 8)"""
+    """Position, quaternion wxyz and vertical field of view in degrees, one row per camera, for the browser. (N, 8)"""
     from flashworld.cameras import fov_y_deg
 
     columns = zip(
@@ -80,23 +80,23 @@ def stage_view(
     play: bool = False,
     full: Path | None = None,
 ) -> dict:
-    """What the stage draws.
+    """The data that the stage draws.
 
     Args:
         cameras: The path, OpenGL axes, scene units.
-        height: Rows of the pictures the cameras take.
+        height: Rows of the cameras' images.
         width: Columns of them.
         picture: Data URL of the visitor's picture, cropped, or None.
-        picture_index: The camera it belongs to.
-        keyframes: The recorded list, to show it in this stage too; ignored by the stage it was recorded in.
+        picture_index: Index of its camera.
+        keyframes: Recorded keyframes, to show them in this stage too; ignored by the stage in which they were recorded.
         recording: Open the keyframe panel.
-        focus_distance: How far ahead of the first look the view turns about, scene units.
-        seconds: How long playing the path takes.
-        poster: A picture in the place of the scene until that is drawn, a file that the page may serve.
-        invite: Key of the text of the button that loads it.
-        note: Key of a sentence over the view, for a path without its scene; empty for none.
-        play: Follow the path there and back a few times, unless the visitor takes over.
-        full: The whole scene, which takes the light one's place; a file that the page may serve.
+        focus_distance: Distance of the orbit centre in front of the first camera, scene units.
+        seconds: Duration of playing the path.
+        poster: An image shown until the scene is drawn; a file that the page may serve.
+        invite: Text key of the button that loads the scene.
+        note: Text key of a sentence over the view, for a path without its scene; empty for none.
+        play: Play the path back and forth a few times, until the visitor takes control.
+        full: The full scene, which replaces the light one; a file that the page may serve.
     """
     return {
         "cameras": camera_rows(cameras),

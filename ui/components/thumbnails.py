@@ -1,6 +1,6 @@
 """The templates' tiles: a still, and the scene moving along that path. `python -m ui.build_tiles app:SERVICE` makes them.
 
-They are shipped, since making them takes minutes; a test compares their key with the presets of today.
+They are committed because making them takes minutes; a test compares their key with the current presets.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parents[1] / "assets" / "static" / "paths"
 KEY_FILE = FOLDER / "key.txt"
 FRAMES = 20
 SIZE = (96, 144)
-"""(height, width) in pixels; the shape of nano's views."""
+"""(height, width) in pixels; the aspect ratio of nano's views."""
 
 
 def preset_choices() -> list[Choice]:
@@ -29,7 +29,7 @@ def preset_choices() -> list[Choice]:
 
 
 def preset_cameras(name: str) -> Cameras:
-    """The template with its own defaults."""
+    """The template with its default parameters."""
     return build_trajectory(name, frames=FRAMES, intrinsics=intrinsics_from_fov(DEFAULT_FOV_Y_DEG, *SIZE))
 
 

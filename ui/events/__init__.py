@@ -1,3 +1,3 @@
-"""What happens when a control changes or a button is pressed."""
+"""Event handlers: a control changes or a button is pressed."""
 
 from __future__ import annotations

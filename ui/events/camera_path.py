@@ -1,4 +1,4 @@
-"""From the controls of step 2 to cameras. The same code feeds the preview and the job, so both show one path."""
+"""Convert the controls of step 2 to cameras. Preview and job share this code, so both use the same path."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ EMPTY_RECORDING: dict[str, Any] = {"keyframes": [], "mode": "spline", "loop": Fa
 
 @dataclass(frozen=True)
 class PathForm:
-    """What step 2 holds.
+    """The values of step 2.
 
     Attributes:
-        source: Which of the three ways is chosen.
+        source: The selected source of the path, one of three.
         preset: Name of the template.
         params: The template's parameters, with `loop` and `easing`.
         recording: Keyframes from the stage, as `check_recording` returns them.
@@ -37,7 +37,7 @@ class PathForm:
     file_text: str = ""
 
     def trajectory(self) -> tuple[PathSource, dict[str, object]]:
-        """The path as `build_request` wants it: source and parameters.
+        """The path in the form that `build_request` takes: source and parameters.
 
         Raises:
             TrajectoryError: fewer than two keyframes, or no usable JSON.
@@ -51,9 +51,9 @@ class PathForm:
     def cameras(
         self, frames: int, height: int, width: int, fov_deg: float, photo: Photo | None = None
     ) -> tuple[Cameras, tuple[str, ...]]:
-        """The path itself, one camera a frame, and remarks on its file, a sentence each.
+        """The path itself, one camera per frame, and remarks on its file, one sentence each.
 
-        The photo's size gives pixels in some path files their meaning.
+        Some path files give the lens in pixels, which refer to the photo's size.
 
         Raises:
             TrajectoryError: as `trajectory`, or the path is not usable.
@@ -75,7 +75,7 @@ class PathForm:
 
 
 def parse_path_text(text: str) -> PathSource:
-    """Path JSON of any form the library reads.
+    """Path JSON in any format that the library reads.
 
     Raises:
         TrajectoryError: empty, too large, or neither a JSON object nor a list of them.
@@ -88,7 +88,7 @@ def parse_path_text(text: str) -> PathSource:
 
 
 def check_recording(data: object) -> dict[str, Any]:
-    """Keyframes as the browser sends them, or anything at all: shape and size are checked here, numbers by the library.
+    """Check untrusted keyframes from the browser: structure and size here, numbers in the library.
 
     Raises:
         TrajectoryError: not of the expected shape, or too many keyframes.
@@ -112,7 +112,7 @@ def check_recording(data: object) -> dict[str, Any]:
 
 
 def keyframes_of(recording: Mapping[str, Any]) -> list:
-    """Recorded keyframes as the library's.
+    """Convert recorded keyframes to the library's type.
 
     Raises:
         TrajectoryError: fewer than two.
@@ -126,7 +126,7 @@ def keyframes_of(recording: Mapping[str, Any]) -> list:
 
 
 def exif_fov(photo: Photo, height: int, width: int) -> float | None:
-    """The photo's own vertical field of view after the crop, degrees; None when its file does not say."""
+    """The photo's own vertical field of view after the crop, degrees; None if its file does not state one."""
     from flashworld.cameras import fov_y_deg
     from flashworld.io.images.crops import crop_box, photo_intrinsics
 

@@ -30,14 +30,14 @@ from ui.sessions import Sessions
 from ui.texts import html
 
 JOBS = "flashworld-jobs"
-"""Page and API share one line and one limit."""
+"""Page and API share one queue and one limit."""
 SETTINGS = 5
-"""How many values `RunPart.inputs` gives."""
+"""Number of values of `RunPart.inputs`."""
 SCROLL_JS = """() => {
   const top = document.getElementById("fw-result").getBoundingClientRect().top;
   if (top < 0 || top > innerHeight / 2) document.getElementById("fw-result").scrollIntoView({ block: "start" });
 }"""
-"""Where the progress is out of sight, as on a phone, go there."""
+"""Scroll to the progress if it is out of view, as on a phone."""
 
 
 def read_values(
@@ -51,7 +51,7 @@ def read_values(
 
 
 def refusal_of(*values: Any) -> str:
-    """What is wrong with the form, in one sentence; empty when nothing is."""
+    """The error in the form, in one sentence; empty if there is none."""
     try:
         read_values(*values).request()
     except InputError as error:
@@ -68,7 +68,7 @@ def connect_generate(
     run: RunPart,
     result: ResultPart,
 ) -> list[Any]:
-    """Wire the two buttons. Returns the inputs in the order `read_values` takes them."""
+    """Connect the two buttons. Returns the inputs in the order of `read_values`."""
     values = [
         inputs.image, inputs.prompt, path.fov, path.image_index, run.seed, run.randomize, *run.inputs, *path.inputs,
     ]  # fmt: skip
@@ -94,26 +94,26 @@ def connect_generate(
 
 
 def _buttons(*, busy: bool, waiting: bool = False) -> list[dict]:
-    """Updates of Generate, Stop and the timer that asks for the place in the queue."""
+    """Updates of Generate, Stop and the timer that polls the position in the queue."""
     return [gr.update(visible=not busy), gr.update(visible=busy), gr.update(active=waiting)]
 
 
 def _admission(turns: Turns, outputs: int) -> Callable[..., list]:
-    """The check before the queue: a new ticket starts the job, a refusal is shown beside the button and changes nothing else."""
+    """The check before the queue: a new ticket starts the job, a refusal is shown next to the button and changes nothing else."""
 
     def admit(request: gr.Request, *given: Any) -> list:
         refusal = refusal_of(*given)
         if refusal:
             return [message_html(refusal, bad=True), *[gr.skip()] * (outputs - 1)]
         turns.take(request.session_hash or "")
-        # The place of an earlier wait is forgotten: only a place that changes is written.
+        # Reset the position of an earlier wait: a position is written only when it changes.
         return ["", secrets.token_hex(8), "", waiting_html(), *_buttons(busy=True, waiting=True)]
 
     return admit
 
 
 def _job(service: Service, sessions: Sessions, *, shown: int) -> Callable[..., Iterator[list]]:
-    """The work of a ticket, step by step; `shown` counts the components that show a result."""
+    """Run a ticket's job step by step; `shown` is the number of components that show a result."""
     keep = [gr.skip()] * (2 + shown)
 
     def job(request: gr.Request, *given: Any) -> Iterator[list]:
@@ -129,7 +129,7 @@ def _job(service: Service, sessions: Sessions, *, shown: int) -> Callable[..., I
             for step in run_job(service, sessions, checked, request.session_hash or ""):
                 if isinstance(step, Progress):
                     picture, now = preview_of(step, picture), time.monotonic()
-                    start = now if step.waiting else start  # the estimate is that of the work
+                    start = now if step.waiting else start  # the estimate does not include waiting
                     left = None if step.waiting else seconds_left(now - start, step.fraction, expected)
                     yield [progress_html(step, picture, left), *_buttons(busy=True), *keep]
                 elif isinstance(step, Result):
@@ -142,14 +142,14 @@ def _job(service: Service, sessions: Sessions, *, shown: int) -> Callable[..., I
 
 
 def _connect_ends(page: gr.Blocks, turns: Turns, running: Any, run: RunPart, outputs: list[Any]) -> None:
-    """Stop, and what follows when a job has succeeded, failed or been stopped; `outputs` begin with the progress."""
+    """Connect Stop, and the events after a job has succeeded, failed or been stopped; `outputs` begin with the progress."""
 
     def stopped(request: gr.Request) -> list:
         turns.stop(request.session_hash or "")
         return [message_html(html("run.stopped")), *_buttons(busy=False)]
 
     def held(request: gr.Request) -> Any:
-        """Said at once where the next job has to wait for the end of the stopped one."""
+        """The message shown immediately if the next job has to wait for the stopped one to end."""
         waits = turns.stopping(request.session_hash or "")
         return message_html(html("run.ending")) if waits else gr.skip()
 
@@ -157,7 +157,7 @@ def _connect_ends(page: gr.Blocks, turns: Turns, running: Any, run: RunPart, out
         turns.succeeded(request.session_hash or "")
 
     def ended(progress: str, request: gr.Request) -> list:
-        """Failed or stopped: the buttons are back, and a job that never started says so."""
+        """After failure or stop: restore the buttons, and report a job that never started."""
         turns.end(request.session_hash or "")
         unfinished = "fw-progress" in (progress or "")
         text = message_html(html("run.full"), bad=True)
@@ -174,7 +174,7 @@ def _connect_ends(page: gr.Blocks, turns: Turns, running: Any, run: RunPart, out
 
 
 def _connect_arrival(running: Any, inputs: InputsPart, result: ResultPart) -> None:
-    """Where a result is shown, and what is said when the picture or the words are no longer its own."""
+    """Connect the tab in which a result is shown, and the note that its picture or prompt has changed since."""
     connect_landing(running.success, result)
     present = [result.made_from, inputs.image, inputs.prompt]
     running.success(stale_html, present, result.stale, **QUIET)
@@ -183,19 +183,19 @@ def _connect_arrival(running: Any, inputs: InputsPart, result: ResultPart) -> No
 
 
 def _connect_refusal(run: RunPart, values: list[Any]) -> None:
-    """A refusal goes with the next change of the form: it may no longer hold, and Generate checks again."""
+    """Hide a refusal at the next change of the form: it may no longer apply, and Generate checks again."""
     changes = [value.change for value in values if not isinstance(value, gr.State)]
     gr.on(changes, None, None, run.refusal, js="() => ''", **QUIET)
 
 
 def _connect_line(page: gr.Blocks, service: Service, run: RunPart, image: gr.Image) -> None:
-    """While a visitor waits, say how many are ahead."""
+    """While a visitor waits, show how many are ahead."""
 
     def look(image: str | None, request: gr.Request, *given: Any) -> str:
         ahead = people_ahead(page._queue, JOBS, request.session_hash or "")
         try:
             each = estimate_seconds(service, read_settings(*given), image)
-        except InputError:  # edited meanwhile; the request that waits is the one that was checked
+        except InputError:  # the form was edited since; the waiting request is the one that was checked
             return ""
         return place_text(ahead, each, service.concurrency)
 

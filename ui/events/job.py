@@ -1,4 +1,4 @@
-"""One generation as the page runs it: check, then follow the service and turn what it yields into page updates."""
+"""One generation from the page: check the request, then run the service and convert its events to page updates."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class FormValues:
-    """Everything the form holds.
+    """All values of the form.
 
     Attributes:
         image: Path of the uploaded picture or None.
@@ -78,23 +78,23 @@ class FormValues:
 
 
 def draw_seed(seed: float | None, randomize: bool) -> int:
-    """The seed to use: a new one when asked for or when the box is empty."""
+    """The seed to use: a new one if requested or if the box is empty."""
     if randomize or seed is None:
         return secrets.randbelow(MAX_SEED + 1)
     return int(seed)
 
 
 def visitor_error(error: Exception, *, visible: bool = False) -> gr.Error:
-    """What the visitor reads: the sentence of an `InputError`, one plain sentence for anything else.
+    """The error shown to the visitor: the message of an `InputError`, one generic sentence for anything else.
 
     Args:
-        error: What went wrong.
-        visible: Also as a toast; the page shows it beside the result instead. Programs read it either way.
+        error: The error.
+        visible: Show it as a toast too; the page shows it next to the result instead. API clients receive it either way.
     """
     if isinstance(error, gr.Error):
         return error
     if isinstance(error, InputError):
-        text = escape(str(error), quote=False)  # whoever shows it may show it as HTML; quotes are harmless there
+        text = escape(str(error), quote=False)  # clients may show it as HTML; quotes are harmless there
         return gr.Error(text, title="Please change this", visible=visible, print_exception=False)
     if isinstance(error, Cancelled):
         return gr.Error("Stopped. Nothing was made.", title="Stopped", visible=visible, print_exception=False)
@@ -105,10 +105,10 @@ def visitor_error(error: Exception, *, visible: bool = False) -> gr.Error:
 def run_job(
     service: Service, sessions: Sessions, request: GenerationRequest, visitor: str
 ) -> Iterator[Progress | Result]:
-    """Follow one generation; its folder is kept only when it ends well.
+    """Run one generation; its folder is kept only if it succeeds.
 
     Raises:
-        gr.Error: with a text for the visitor.
+        gr.Error: with a message for the visitor.
     """
     try:
         with (
@@ -121,12 +121,12 @@ def run_job(
                     return
                 yield step
         raise visitor_error(RuntimeError("the service gave no result"))
-    except Exception as error:  # whatever it is: the visitor reads one sentence, the log has the rest
+    except Exception as error:  # any error: the visitor sees one sentence, the log has the details
         raise visitor_error(error) from error
 
 
 def _with_web_page(result: Result, folder: Path) -> Result:
-    """The result and one file more; without it where it cannot be written, since the others are there."""
+    """The result with its HTML file added, or unchanged if that cannot be written: the other files are still valid."""
     if scene_file(result) is None:
         return result
     try:
@@ -137,7 +137,7 @@ def _with_web_page(result: Result, folder: Path) -> Result:
 
 
 def _with_request(result: Result, request: GenerationRequest, folder: Path) -> Result:
-    """The result and what it was made from, without the picture."""
+    """The result with its request JSON added, without the picture."""
     path = folder / "request.json"
     try:
         write_text(json.dumps(request_to_json(request, embed_image=False)), path)
@@ -148,6 +148,6 @@ def _with_request(result: Result, request: GenerationRequest, folder: Path) -> R
 
 
 def default_model(service: Service) -> ModelConfig:
-    """The service's frames and size in the form `build_request` takes them."""
+    """The service's default frames and size in the form that `build_request` takes."""
     d = service.defaults
     return ModelConfig(service.model_name, frames=d.frames, height=d.height, width=d.width)

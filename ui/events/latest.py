@@ -1,4 +1,4 @@
-"""Events of which only the last counts, such as those of a slider being dragged."""
+"""Events where only the last one matters, such as those of a slider being dragged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COUNT_JS = "() => String((window.fwAsked = (window.fwAsked ?? 0) + 1))"
 
 
 def on_latest(triggers: Sequence[Callable], fn: Callable, inputs: Any, outputs: Any) -> None:
-    """Call `fn` when any trigger fires; while a call is under way, remember one more, with the values of its time.
+    """Call `fn` when any trigger fires; while a call is running, the latest further trigger is kept with its values.
 
     That is `trigger_mode="always_last"`. Gradio 6.31 handles only one such listener per event of a component correctly: it
     repeats a remembered call by sending the whole event again, so two of them repeat each other without end. Here the

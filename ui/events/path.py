@@ -1,4 +1,4 @@
-"""What happens when something about the camera path, the picture or the sizes changes: no queue, no GPU."""
+"""Event handlers for changes of the camera path, the picture or the sizes: no queue, no GPU."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SAVE_JS = """(text) => {
 
 @lru_cache(maxsize=16)
 def _billboard(path: str, height: int, width: int) -> tuple[str, tuple[int, int]]:
-    """The cropped picture as a data URL, and the size (h, w) of the whole one. Uploads never change under a name."""
+    """The cropped picture as a data URL, and the size (h, w) of the uncropped one. The content of an uploaded file never changes."""
     photo = read_picture(Path(path))
     return data_url(prepare_picture(photo.pixels, height, width)[0], side_px=BILLBOARD_SIDE_PX), photo.pixels.shape[:2]
 
@@ -49,7 +49,7 @@ def _photo(path: str) -> Photo:
 
 
 def first_view(defaults: Defaults, preset: str) -> dict:
-    """The stage when the page opens."""
+    """The state of the stage when the page opens."""
     form = read_form("template", preset, "", "", None, "", *_default_parameters())
     cameras, _ = form.cameras(defaults.frames, defaults.height, defaults.width, defaults.fov_y_deg)
     return stage_view(cameras, defaults.height, defaults.width, invite="viewer.show_path")
@@ -63,7 +63,7 @@ def _default_parameters() -> list[float]:
 
 
 def connect_path(service: Service, inputs: InputsPart, path: PathPart, run: RunPart, result: ResultPart) -> None:
-    """Join the controls of steps 1 to 3 with the stage and the notes."""
+    """Connect the controls of steps 1 to 3 to the stage and the notes."""
     common = [inputs.image, run.size, run.frames, path.fov, path.image_index]
     refresh = {"fn": _show_path, "inputs": [*common, *path.inputs], "outputs": [result.path_stage, path.note]}
     # What comes while the tab is being opened for the first time can be lost: ask once it is there.
@@ -105,7 +105,7 @@ def _connect_choices(path: PathPart, result: ResultPart, refresh: dict) -> None:
 
 
 def _read_files(names: list[str] | None) -> list:
-    """The box's text, and a refusal beside it."""
+    """The text for the box, and a refusal next to it."""
     if not names:
         return ["", ""]
     try:
@@ -169,13 +169,13 @@ def _cameras(image: str | None, size: str, frames: float, fov: float, values: tu
 
 
 def _show_path(image: str | None, size: str, frames: float, fov: float, index: float, *values: object) -> list:
-    """The stage's new view, and a note when the path is not usable yet."""
+    """The stage's new view, and a note if the path is not usable yet."""
     picture = None
     try:
         if image:
             picture, _ = _billboard(image, *parse_size(size))
     except InputError:
-        picture = None  # the note below the picture says why
+        picture = None  # the note below the picture gives the reason
     try:
         form, cameras, notes, height, width = _cameras(image, size, frames, fov, values)
     except InputError as error:
@@ -194,7 +194,7 @@ def _show_path(image: str | None, size: str, frames: float, fov: float, index: f
 
 
 def _nothing_yet(values: tuple) -> bool:
-    """Just switched to recording or to a file: an empty start is no mistake."""
+    """Whether recording or a file was just selected, with no content yet, which is not an error."""
     form = read_form(*values)
     return (form.source == "record" and len(form.recording["keyframes"]) < 2) or (
         form.source == "file" and not form.file_text.strip()

@@ -1,7 +1,7 @@
-"""Uploaded camera path files as path JSON, the text that the form holds: one JSON or .chan file, or a COLMAP model.
+"""Convert uploaded camera path files to the path JSON of the form: one JSON or .chan file, or a COLMAP model.
 
-A model is several files, so it comes as several uploads or as a ZIP. Of a ZIP only the files of one model are unpacked,
-under names of our own, and none beyond what the page takes for one file.
+A model has several files, uploaded together or as a ZIP. From a ZIP only the files of one model are unpacked,
+under our own file names, each limited to the maximum size of an upload.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from flashworld.trajectories.files import read_path_bytes
 
 MODEL_FILES = {f"{name}{kind}" for name in ("cameras", "images") for kind in (".bin", ".txt")}
 SUFFIXES = [".json", ".chan", ".txt", ".bin", ".zip"]
-"""What the page offers to choose."""
+"""File types offered by the page's file dialog."""
 EXPECTED = "expected one JSON or .chan file, or a COLMAP model's cameras and images together, or a ZIP of one"
 
 
 def files_as_text(files: Sequence[Path]) -> str:
-    """Uploaded files as path JSON: JSON as it stands, other forms translated.
+    """Uploaded files as path JSON: JSON unchanged, other formats converted.
 
     Raises:
         TrajectoryError: they cannot be read, are too large, or are not one path.
@@ -54,11 +54,11 @@ def _one_file(file: Path) -> str:
         raise TrajectoryError("path file: it cannot be read, upload it again") from error
     if file.suffix.lower() != ".json":
         return json.dumps(read_path_bytes(raw, file.suffix, "path file"))
-    return raw.decode("utf-8-sig", "replace")  # what is no text is refused as no JSON, beside the box
+    return raw.decode("utf-8-sig", "replace")  # binary data is refused later as invalid JSON, next to the box
 
 
 def _gather(files: Sequence[Path], folder: Path) -> None:
-    """Put a model's uploads into one folder; its points are not needed."""
+    """Collect a model's uploads in one folder; its points are not needed."""
     for file in files:
         name = file.name.lower()
         if name in MODEL_FILES:
@@ -76,7 +76,7 @@ def _unpack(archive: Path, folder: Path) -> None:
         _check_whole({PurePosixPath(entry.filename).name.lower() for entry in members})
         for entry in members:
             with opened.open(entry) as packed:
-                raw = packed.read(MAX_JSON_BYTES + 1)  # what the archive says of a file's size may be wrong
+                raw = packed.read(MAX_JSON_BYTES + 1)  # the size recorded in the archive may be wrong
             if len(raw) > MAX_JSON_BYTES:
                 raise TrajectoryError(
                     f"path file: a file of the ZIP must have at most {MAX_JSON_BYTES} bytes, got more"

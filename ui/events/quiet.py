@@ -1,4 +1,4 @@
-"""How events run that cost next to nothing: at once, past the queue, unseen by programs."""
+"""Settings of cheap events: run immediately, outside the queue, hidden from the API."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""One job a page: after Stop, the next is held until the browser has let go of the one before.
+"""One job per page: after Stop, the next job is held until the browser has released the previous one.
 
-Gradio starts nothing while an earlier submission of the same event is pending, and stopping takes as long as the step
-that runs. What a page asks for in that time must neither be lost nor be taken for a full queue.
+Gradio ignores an event while an earlier submission of the same event is pending, and stopping takes as long as the current
+step. A request made in that time must neither be lost nor be mistaken for a full queue.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 
 HOLD_SECONDS = 20.0
-"""The longest hold; a step of a job takes less. Also the way out where a browser never says that it is done."""
+"""The longest hold; a step of a job takes less. Also covers a browser that never reports the end."""
 
 
 class _Turn:
@@ -19,7 +19,7 @@ class _Turn:
 
 
 class Turns:
-    """Whose job runs, by page."""
+    """The running jobs, by page."""
 
     def __init__(self, hold_seconds: float = HOLD_SECONDS) -> None:
         self._hold_seconds = hold_seconds
@@ -27,7 +27,7 @@ class Turns:
         self._lock = threading.Lock()
 
     def take(self, page: str) -> None:
-        """Begin a job; waits until the page's last one is over."""
+        """Begin a job; waits until the page's previous one has ended."""
         with self._lock:
             last = self._turns.get(page)
         if last is not None:
@@ -36,23 +36,23 @@ class Turns:
             self._turns[page] = _Turn()
 
     def stop(self, page: str) -> None:
-        """The page's job is being cancelled: only the end of that, and no success meanwhile, is its end."""
+        """The page's job is being cancelled: it ends when the cancellation ends, not by success in the meantime."""
         with self._lock:
             if page in self._turns:
                 self._turns[page].stopping = True
 
     def stopping(self, page: str) -> bool:
-        """Whether a job of the page is being cancelled just now."""
+        """Whether a job of the page is currently being cancelled."""
         with self._lock:
             return page in self._turns and self._turns[page].stopping
 
     def succeeded(self, page: str) -> None:
-        """The browser has seen the job's last word."""
+        """The browser has received the job's final result."""
         if not self.stopping(page):
             self.end(page)
 
     def end(self, page: str) -> None:
-        """The browser has let go of the job: failed, or cancelled and done with that; or the page is gone."""
+        """The browser has released the job: it failed, its cancellation is complete, or the page was closed."""
         with self._lock:
             turn = self._turns.pop(page, None)
         if turn is not None:

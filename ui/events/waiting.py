@@ -1,4 +1,4 @@
-"""How many people wait before a visitor, and for about how long, in words."""
+"""Text for the number of people ahead of a visitor and the approximate waiting time."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from ui.texts import html
 
 
 def place_text(ahead: int | None, seconds_each: float, at_once: int) -> str:
-    """As HTML, such as "2 people ahead of you · about 40 s"; empty when nothing waits.
+    """HTML such as "2 people ahead of you · about 40 s"; empty if the visitor is not waiting.
 
     Args:
-        ahead: As `ui.gradio_compat.people_ahead` gives it.
-        seconds_each: What one generation takes.
-        at_once: How many run at the same time.
+        ahead: From `ui.gradio_compat.people_ahead`.
+        seconds_each: Duration of one generation.
+        at_once: Number of generations that run at the same time.
     """
     if ahead is None:
         return ""
@@ -22,7 +22,7 @@ def place_text(ahead: int | None, seconds_each: float, at_once: int) -> str:
 
 
 def about(seconds: float) -> str:
-    """A duration as people would guess it, as HTML: "a few seconds", "about 25 s", "about 3 min"."""
+    """A rounded duration as HTML: "a few seconds", "about 25 s", "about 3 min"."""
     if seconds < 5:
         return html("waiting.few")
     if seconds < 90:
@@ -31,12 +31,12 @@ def about(seconds: float) -> str:
 
 
 def seconds_left(elapsed: float, fraction: float, estimate: float) -> float:
-    """What remains of a running job: the estimate at first, its own pace the further it is, or once it is late.
+    """Remaining time of a running job: from the estimate at first, increasingly from its own pace, or once it is late.
 
     Args:
-        elapsed: Seconds since it began.
-        fraction: How much is done, 0 to 1.
-        estimate: Seconds it was expected to take.
+        elapsed: Seconds since it started.
+        fraction: Completed fraction, 0 to 1.
+        estimate: Expected total seconds.
     """
     by_estimate = max(estimate - elapsed, 0.0)
     if fraction <= 0:
