@@ -1,7 +1,7 @@
-// Runs once: the sentence in front of Gradio's viewer. While that draws, the cover stays for as many frames as its
-// points need to grow; they are counted from when its file is here. Gradio loads that viewer's code when it is first
-// needed, and never tries again when this fails: without a canvas after a while, the scene is asked for again.
-const FRAMES = 70; // what is 40 of its units away, eight times as far as the point looked at, is whole by then
+// Runs once: the text in front of Gradio's viewer. While the viewer draws, the cover stays for as many frames as the
+// points need to grow, counted from the arrival of the file. Gradio loads the viewer's code when it is first
+// needed and never retries after a failure: if there is no canvas after a while, the scene is requested again.
+const FRAMES = 70; // by then everything within 40 of its units, eight times the distance of the orbit centre, has its full size
 const PATIENCE_MS = 5000;
 const ATTEMPTS = 4;
 const cover = element.querySelector(".fw-cover");

@@ -1,5 +1,5 @@
-// Generate and Stop take each other's place; the keyboard's focus goes along instead of falling back to the page's top.
-// Only the keyboard's: who clicked and then presses Space to scroll must not press Stop.
+// Generate and Stop replace each other; the keyboard focus moves to the visible one instead of to the top of the page.
+// Only for keyboard users: after a click, pressing Space to scroll must not press Stop.
 {
   const buttons = ["fw-generate", "fw-stop"];
   const shown = (element) => element && element.offsetParent !== null;

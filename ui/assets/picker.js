@@ -1,5 +1,5 @@
-// Runs once for each gallery: gives the tiles their pictures and tells Python what was picked. A tile that has a moving
-// picture fetches and shows it while it is pointed at or has the focus.
+// Runs once for each gallery: sets the pictures of the tiles and sends the selection to Python. A tile with an animation
+// fetches and shows it while it is hovered over or has the focus.
 const config = window.gradio_config ?? {};
 const root = new URL(config.root || "/", window.location.href).pathname.replace(/\/$/, "");
 const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
@@ -16,7 +16,7 @@ function show(tile) {
     image.src = url;
     return;
   }
-  const fetched = new Image(); // the still stays until all of it is here
+  const fetched = new Image(); // the still stays until the animation is fully loaded
   fetched.onload = () => {
     if (image.dataset.wanted === url) image.src = url;
   };
@@ -33,7 +33,7 @@ calm.addEventListener("change", () => tiles.forEach(show));
 mark();
 watch("value", mark);
 element.addEventListener("change", (event) => trigger("pick", { name: event.target.value }));
-// A second click on the chosen tile counts too: an example may have been edited since.
+// A second click on the selected tile counts too: an example may have been edited since.
 element.addEventListener("click", (event) => {
   if (event.target.matches("input") && event.target.value === props.value) trigger("pick", { name: props.value });
 });

@@ -1,4 +1,4 @@
-// Runs once: counts the time that is left down between two reports of the job, and says when it has run out.
+// Runs once: counts the remaining time down between two progress updates, and shows when it has been exceeded.
 const AT_ONCE_MS = 250;
 let said = "";
 let ends = 0;
@@ -24,8 +24,8 @@ function tick() {
   if (line.textContent !== text) line.textContent = text;
 }
 setInterval(tick, AT_ONCE_MS);
-// Over the stage in full until the visitor looks at another tab; then a strip that leaves that tab to be seen. The tab
-// they chose is kept for `landing`; who asks for a scene from where the next path is drawn will see the scene.
+// Covers the stage until the visitor opens another tab, then becomes a strip that keeps that tab visible. The tab
+// they selected is stored for `landing`; a scene requested from the path's tab is shown when it is ready.
 window.fwChosenTab = "";
 document.addEventListener("click", ({ target }) => {
   const tab = target.closest?.("#fw-result-tabs [role=tab]");

@@ -1,9 +1,9 @@
-// Runs once when Gradio puts the element on the page. Loads the viewer only when it comes into sight.
+// Runs once when Gradio puts the element on the page. Loads the viewer only when it scrolls into view.
 const host = element.querySelector(".fw-stage");
 const config = window.gradio_config ?? {};
 const root = new URL(config.root || "/", window.location.href).pathname.replace(/\/$/, "");
 const AUTO_BYTES = 25_000_000;
-const small = window.matchMedia("(pointer: coarse)"); // phones keep the light scene unless asked
+const small = window.matchMedia("(pointer: coarse)"); // phones keep the light scene unless the visitor requests the full one
 let stage = null;
 let loading = null;
 let visible = false;
@@ -25,7 +25,7 @@ const posterUrl = () => (props.view?.poster ? served(props.view.poster) : null);
 
 const viewerUrl = served("__STATIC__/viewer.js");
 
-/** After the light scene the whole one: at once where it costs little, else when it is asked for. */
+/** The full scene after the light one: immediately where it is cheap, otherwise on request. */
 async function complete() {
   const { full } = props.view ?? {};
   if (!full || !stage.slot.mesh) return;
@@ -71,7 +71,7 @@ async function open() {
 
 async function refresh() {
   if (!props.view?.cameras && !props.view?.refused && !fileOf()) return;
-  if (props.view?.refused && !stage) return; // nothing is drawn yet that could no longer hold
+  if (props.view?.refused && !stage) return; // nothing has been drawn yet that could be outdated
   if (!asked && (!visible || (!stage && heavy()))) return;
   try {
     await open();
@@ -89,7 +89,7 @@ async function refresh() {
   asked = false;
   if (fresh) stage.touched = false;
   const view = JSON.stringify(props.view ?? {});
-  if (fresh || view !== shownView) { // coming back to a tab changes nothing: the visitor's view stays
+  if (fresh || view !== shownView) { // returning to a tab changes nothing: the visitor's view is kept
     shownView = view;
     await stage.setState({ ...props.view, poster: posterUrl() });
   }

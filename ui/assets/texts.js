@@ -8,7 +8,7 @@ window.fwTexts = (() => {
     return Object.keys(all()).find((known) => asked.toLowerCase().split("-")[0] === known) ?? "en";
   }
 
-  /** A text with its {name}s replaced by values, as they are. */
+  /** A text with its {name}s replaced by values, unescaped. */
   function text(key, values = {}) {
     const template = all()[language()]?.[key] ?? all().en?.[key] ?? key;
     return template.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
@@ -16,11 +16,11 @@ window.fwTexts = (() => {
 
   const sentences = (parts) => parts.map((part, i) => (/[.。]$/.test(part) || i === parts.length - 1 ? part : `${part}.`)).join(" ");
 
-  const done = new WeakMap(); // element to what stands in it for which text
+  const done = new WeakMap(); // maps an element to its current content and text key
   function translate(element) {
     const { fwText: key, fwValues: values = "{}", fwAttributes: names } = element.dataset;
     if (key) {
-      const wanted = text(key, JSON.parse(values)); // the server has escaped the values
+      const wanted = text(key, JSON.parse(values)); // already escaped by the server
       const last = done.get(element);
       if (last?.wanted !== wanted || last.html !== element.innerHTML) {
         element.innerHTML = wanted;
@@ -33,7 +33,7 @@ window.fwTexts = (() => {
     }
   }
   const MARKED = "[data-fw-text], [data-fw-attributes]";
-  let other = false; // English stands there already
+  let other = false; // the HTML is already in English
   function look(node) {
     const element = node.nodeType === Node.ELEMENT_NODE ? node : node.parentElement;
     const around = element?.closest(MARKED);

@@ -1,9 +1,9 @@
-// Runs once: a muted, looping player that follows the value, and rests where nobody sees it.
+// Runs once: a muted, looping player that follows the value and pauses while it is not visible.
 const host = element.querySelector(".fw-video");
 const MOST_ENLARGED = 2;
 const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
 
-// Out of sight it pauses; what the visitor paused stays paused.
+// Pauses while not visible; a video paused by the visitor stays paused.
 let rested = false;
 const sight = new IntersectionObserver((entries) => {
   const player = entries.at(-1).target;
@@ -31,7 +31,7 @@ function show() {
     host.innerHTML = `<p class="fw-empty" role="alert">${window.fwTexts.text("result.video_gone")}</p>`;
   });
   player.addEventListener("loadedmetadata", () => {
-    player.style.maxWidth = `${MOST_ENLARGED * player.videoWidth}px`; // a small film shown large is only soft
+    player.style.maxWidth = `${MOST_ENLARGED * player.videoWidth}px`; // a small video enlarged further is only blurry
   });
   player.src = video.url;
   host.replaceChildren(player);

@@ -1,5 +1,5 @@
-// Moving the view: mouse, touch and keys. Nothing reacts unless the canvas has the focus, so a page with text boxes
-// and a scroll bar keeps both; Escape gives the focus back.
+// Camera controls: mouse, touch and keys. They are inactive unless the canvas has the focus, so text boxes and
+// scrolling of the page keep working; Escape releases the focus.
 import { Quaternion, Vector3 } from "three";
 
 const UP = new Vector3(0, 1, 0);
@@ -58,7 +58,7 @@ export class Controls {
     this.pointers.set(event.pointerId, { x: event.clientX, y: event.clientY, button: event.button });
   }
 
-  /** A touch beside the stage gives the page its scrolling back, also in browsers where touches move no focus. */
+  /** A touch outside the stage re-enables scrolling of the page, also in browsers where touches do not move the focus. */
   #elsewhere(event) {
     if (event.pointerType === "touch" && !this.canvas.closest(".fw-stage")?.contains(event.target)) this.canvas.blur();
   }
@@ -69,7 +69,7 @@ export class Controls {
     this.tap = null;
     if (!tap || tap.id !== event.pointerId || event.type !== "pointerup") return; // a swipe ends in pointercancel
     const moved = Math.hypot(event.clientX - tap.x, event.clientY - tap.y);
-    if (moved < TAP_PX) this.canvas.focus({ preventScroll: true }); // now, and not only when mouse events follow
+    if (moved < TAP_PX) this.canvas.focus({ preventScroll: true }); // immediately, without waiting for mouse events
   }
 
   #drag(event) {
@@ -109,7 +109,7 @@ export class Controls {
     event.preventDefault();
   }
 
-  /** Look around (fly) or swing about the point `reach` ahead (orbit); radians. */
+  /** Look around (fly) or orbit the point `reach` ahead (orbit); radians. */
   turn(yaw, pitch) {
     const { camera } = this;
     const sign = this.mode === "fly" ? -1 : 1;
@@ -131,7 +131,7 @@ export class Controls {
     this.#shift(new Vector3(-dx * perPx, dy * perPx, 0));
   }
 
-  /** Closer by a fraction of the distance to the pivot. */
+  /** Move closer by a fraction of the distance to the pivot. */
   dolly(amount) {
     const step = amount * Math.max(this.reach, 0.2 * this.unit);
     this.#shift(new Vector3(0, 0, -step));
@@ -143,7 +143,7 @@ export class Controls {
     this.onMove();
   }
 
-  /** Carry on with the keys held down; true when something moved. `seconds` since the last frame. */
+  /** Apply the keys held down; true if the camera moved. `seconds` since the last frame. */
   step(seconds) {
     if (!this.keys.size) return false;
     const speed = this.unit * (this.fast ? 2.4 : 0.6) * seconds;

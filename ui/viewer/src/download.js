@@ -1,4 +1,4 @@
-// Fetch a scene with progress, and say in words what went wrong.
+// Fetch a scene with progress and readable error messages.
 import { text } from "./texts.js";
 
 export class SceneError extends Error {}
@@ -36,7 +36,7 @@ export async function download(url, { signal, onProgress }) {
   return bytes;
 }
 
-/** Refuse what is certainly not a scene before a parser sees it. */
+/** Reject data that is certainly not a scene before parsing it. */
 export function checkSceneBytes(bytes, kind) {
   const starts = (...head) => head.every((value, index) => bytes[index] === value);
   const good = { ply: starts(0x70, 0x6c, 0x79), spz: starts(0x1f, 0x8b), splat: bytes.length % 32 === 0 }[kind];

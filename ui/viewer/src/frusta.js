@@ -1,4 +1,4 @@
-// Cameras drawn as wire pyramids, the path through them as a line, and one bright pyramid for the current place.
+// Cameras drawn as wire pyramids, the path through them as a line, and one bright pyramid at the current position.
 import { BufferGeometry, CatmullRomCurve3, Float32BufferAttribute, Group, Line, LineBasicMaterial, LineSegments, Vector3 } from "three";
 
 const STEPS_A_VIEW = 16;
@@ -23,7 +23,7 @@ function edges(views, aspect, depth) {
   return points;
 }
 
-/** Points of a smooth line through the cameras; straight pieces would make a polygon of a spiral of eight views. */
+/** Points of a smooth line through the cameras; straight segments would turn a spiral of eight views into a polygon. */
 function track(views) {
   const places = views.map((view) => view.position.clone());
   const apart = places.filter((place, index) => !index || place.distanceTo(places[index - 1]) > 1e-9);

@@ -1,9 +1,9 @@
-// Entry: puts a stage into an element and keeps it in step with the page.
+// Entry point: creates a stage in an element and keeps it in sync with the page.
 import { NoWebGL } from "./world.js";
 import { Stage } from "./stage.js";
 import { text } from "./texts.js";
 
-/** Make a stage in `root`. Returns null, with a text in place of the canvas, where WebGL 2 is missing. */
+/** Create a stage in `root`. Without WebGL 2, returns null and shows a text instead of the canvas. */
 export function mount(root, { onKeyframes }) {
   try {
     const stage = new Stage(root, { onKeyframes });

@@ -1,4 +1,4 @@
-// The recorded keyframes: a plain list with undo. Knows nothing of the page or of WebGL.
+// The recorded keyframes: a plain list with undo, independent of the page and of WebGL.
 
 const HISTORY = 100;
 export const MAX_KEYFRAMES = 64;
@@ -65,7 +65,7 @@ export class Keyframes {
     this.onChange(this.state);
   }
 
-  /** Take over a list that came from elsewhere (the other stage, an upload); silent, and undoable. */
+  /** Load a list from elsewhere (the other stage, an upload), without an event; can be undone. */
   load({ keyframes, mode, loop }) {
     const state = { keyframes, mode, loop };
     if (JSON.stringify(state) === JSON.stringify(this.state)) return false;

@@ -1,10 +1,10 @@
-// The canvas with what lies over it: loading progress, failures, key help, announcements.
+// The canvas and its overlays: loading progress, errors, key help, announcements.
 import { text } from "./texts.js";
 
 const html = (code) => Object.assign(document.createElement("template"), { innerHTML: code }).content.firstElementChild;
 
 export class Overlay {
-  /** `onBack` takes the view back to the path; `records` tells how to record one. */
+  /** `onBack` moves the view back to the path; `records`: explain how to record one. */
   constructor(onBack, records) {
     this.helpText = text(records ? "viewer.help_record" : "viewer.help");
     this.element = html(`<div class="fw-view"></div>`);
@@ -26,7 +26,7 @@ export class Overlay {
     this.element.append(this.canvas, this.poster, this.edge, this.back, this.whole, this.help, this.note, this.refusal, this.offered, this.loading, this.failure, this.status);
   }
 
-  /** Keys and mouse; on a touch screen what fingers do, and before the first tap how to begin. */
+  /** Help for keys and mouse; on a touch screen for gestures, and before the first tap how to start. */
   #tellHelp() {
     const touch = matchMedia("(pointer: coarse)").matches;
     const tell = () => {
@@ -72,7 +72,7 @@ export class Overlay {
     this.note.hidden = !text;
   }
 
-  /** A picture of the scene in its place until that is drawn; null for none. */
+  /** A picture shown until the scene is drawn; null for none. */
   showPoster(url) {
     if (url) this.poster.src = url;
     this.poster.hidden = !url;
@@ -82,7 +82,7 @@ export class Overlay {
     return !this.poster.hidden;
   }
 
-  /** A button in the place of a scene that nobody should have to fetch unasked; null text for none. */
+  /** A button in place of a scene that is downloaded only on request; null text for none. */
   offer(text, onAccept) {
     this.offered.hidden = !text;
     if (!text) return;
@@ -91,7 +91,7 @@ export class Overlay {
     button.onclick = onAccept;
   }
 
-  /** A button for the whole of a scene of which a light copy is shown; null text for none. */
+  /** A button that loads the full scene while a light copy is shown; null text for none. */
   offerWhole(text, onAccept) {
     this.whole.hidden = !text;
     if (!text) return;
@@ -99,13 +99,13 @@ export class Overlay {
     this.whole.onclick = onAccept;
   }
 
-  /** How far the view is from where the scene exists, 0 to 1: its edges fade, and a way back is offered. */
+  /** Distance of the view from the region where the scene exists, 0 to 1: fades the edges and offers a way back. */
   strain(amount) {
     this.edge.style.opacity = amount;
     this.back.hidden = amount < 0.35;
   }
 
-  /** Dim what is drawn and say why it no longer holds; empty when it does. */
+  /** Dim the view and show why it is outdated; empty if it is current. */
   refuse(text) {
     this.element.classList.toggle("fw-dimmed", Boolean(text));
     this.refusal.textContent = text;

@@ -16,7 +16,7 @@ export class CameraPath {
     return this.views.length;
   }
 
-  /** The view at a place between 0 and length - 1: straight in position and lens, slerp in rotation. */
+  /** The view at a position between 0 and length - 1: linear in position and lens, slerp in rotation. */
   at(place) {
     const last = this.length - 1;
     const clamped = MathUtils.clamp(place, 0, last);

@@ -1,6 +1,6 @@
-// Where on the path we are, and whether it runs: to the end, or there and back a few times until somebody takes over.
+// The position on the path, and playback: to the end, or back and forth a few times until the visitor takes control.
 
-const ROUNDS = 2; // enough to see that it moves; a view at rest costs no battery
+const ROUNDS = 2; // enough to show the motion; a static view uses no battery
 
 export class Player {
   constructor() {
@@ -17,7 +17,7 @@ export class Player {
     this.rounds = 0;
   }
 
-  /** Play there and back, ROUNDS times, and end where it began. */
+  /** Play back and forth, ROUNDS times, ending at the start. */
   swing() {
     this.swings = this.last > 0;
     this.rounds = ROUNDS;
@@ -31,7 +31,7 @@ export class Player {
     this.playing = !this.playing;
   }
 
-  /** Move on by `seconds`; true while playing. */
+  /** Advance by `seconds`; true while playing. */
   advance(seconds) {
     if (!this.playing) return false;
     this.place += (this.way * seconds * this.last) / this.seconds;
@@ -48,7 +48,7 @@ export class Player {
     if (this.place >= this.last) {
       this.place = this.last;
       this.playing = false;
-      return true; // the last place is still to be drawn
+      return true; // the last position has not been drawn yet
     }
     return true;
   }

@@ -1,4 +1,4 @@
-// What stands on the empty stage: a ground grid, and the visitor's picture at the camera it belongs to.
+// Objects on the empty stage: a ground grid, and the visitor's picture at its camera.
 import {
   BufferGeometry, Color, DoubleSide, Float32BufferAttribute, LineBasicMaterial, LineSegments, Mesh, MeshBasicMaterial,
   PlaneGeometry, SRGBColorSpace, TextureLoader,
@@ -6,7 +6,7 @@ import {
 
 const GRID_CELLS = 10;
 
-/** A square grid below the path that fades out; cut into cell edges, since long lines are clipped badly by some drivers. */
+/** A square grid below the path that fades out; split into cell edges, because some drivers clip long lines badly. */
 export function groundGrid(path, unit, colors) {
   const color = new Color(colors.grid);
   const [points, shades] = [[], []];
@@ -30,7 +30,7 @@ export function groundGrid(path, unit, colors) {
   return grid;
 }
 
-/** The picture filling a camera's view at a distance. Resolves to null when the picture cannot be decoded. */
+/** The picture, filling a camera's view at a distance. Resolves to null if the picture cannot be decoded. */
 export async function billboard(url, view, aspect, distance) {
   const texture = await new TextureLoader().loadAsync(url).catch(() => null);
   if (!texture) return null;

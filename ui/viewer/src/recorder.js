@@ -1,4 +1,4 @@
-// The keyframe panel: one row a keyframe, and buttons that also work without a keyboard.
+// The keyframe panel: one row per keyframe, and buttons that also work without a keyboard.
 import { icon, iconButton } from "./icons.js";
 import { MAX_KEYFRAMES } from "./keyframes.js";
 import { text } from "./texts.js";

@@ -1,4 +1,4 @@
-// Holds one splat scene: loads it, puts the whole one in a light one's place, frees it.
+// Holds one splat scene: loads it, replaces a light one with the full one, frees it.
 import { SceneError, download } from "./download.js";
 import { text } from "./texts.js";
 
@@ -9,7 +9,7 @@ export class SceneSlot {
     Object.assign(this, { world, overlay, mesh: null, spark: null, url: null, whole: null });
   }
 
-  /** Show `{url, kind, bytes}` or nothing. A newer call wins over an older one still loading. */
+  /** Show `{url, kind, bytes}` or nothing. A newer call supersedes an older one that is still loading. */
   async show(file) {
     this.#clear();
     this.abort?.abort();
@@ -27,7 +27,7 @@ export class SceneSlot {
     }
   }
 
-  /** Show another file in the place of the present one, which stays until then, and for good if that fails. */
+  /** Replace the current file with another, keeping the current one until the other is loaded, or if loading fails. */
   async replace(file) {
     const { url, signal } = { url: this.url, signal: this.abort.signal };
     const report = (done, total) => this.overlay.say(text("viewer.whole_progress", { percent: Math.round((100 * done) / (total || file.bytes || done)) }));
@@ -68,7 +68,7 @@ export class SceneSlot {
     this.world.invalidate();
   }
 
-  /** Smooth as much as the renderer does at the size the scene was made for: larger than that, it would show its dots. */
+  /** Smooth as the renderer does at the size the scene was made for: at larger sizes single splats would be visible. */
   match(height) {
     if (!this.spark) return;
     const enlarged = Math.max(1, this.world.canvas.height / height);

@@ -1,4 +1,4 @@
-// One 3D stage: canvas, toolbar, optional recorder, and what is shown in it. Units are scene units, axes OpenGL.
+// One 3D stage: canvas, toolbar, optional recorder, and its content. Units are scene units, axes OpenGL.
 import { CameraPath } from "./path.js";
 import { Controls } from "./controls.js";
 import { Frusta } from "./frusta.js";
@@ -14,7 +14,7 @@ import { billboard, disposeObject, groundGrid } from "./props.js";
 import { keepNear, mapCorner, overview, readColors, sees, savePicture, toggleFullscreen } from "./view.js";
 
 const EMPTY = { cameras: [], aspect: 704 / 480, seconds: 6, picture: null, picture_index: 0, keyframes: null, recording: false, note: "", play: false, height: 480 };
-const SLOWEST_FRAME_MS = 100; // below ten pictures a second a moving scene is worse than one at rest
+const SLOWEST_FRAME_MS = 100; // below ten frames per second a moving scene is worse than a static one
 const FRAMES_TO_WARM_UP = 5; // shaders are compiled and splats sorted for the first time
 const FRAMES_TO_JUDGE = 10;
 const FRAMES_TO_SORT = 3;
@@ -24,7 +24,7 @@ export class Stage {
   /** `onKeyframes(state)` is called after every change of the recorded list. */
   constructor(root, { onKeyframes }) {
     this.root = root;
-    this.records = root.dataset.origin !== "alone"; // a page of its own has no form that a path could go to
+    this.records = root.dataset.origin !== "alone"; // a standalone page has no form to send a path to
     this.overlay = new Overlay(() => this.reset(), this.records);
     this.canvas = this.overlay.canvas;
     this.world = new World(this.canvas, (seconds) => this.#frame(seconds), root.dataset.origin === "path"); // throws NoWebGL before the page changes
@@ -53,7 +53,7 @@ export class Stage {
       play: act(this.togglePlay), scrub: (place) => this.scrubTo(place), reset: act(this.reset),
       lens: act(this.toggleLens), frusta: act(this.toggleFrusta), fly: act(this.toggleFly),
       snapshot: () => savePicture(this), fullscreen: () => toggleFullscreen(this.root),
-    }, this.root.dataset.origin === "path"); // inside a scene they would stand in the way
+    }, this.root.dataset.origin === "path"); // inside a scene they would obstruct the view
     const record = () => this.records && this.recorder.add();
     this.controls = new Controls(this.canvas, this.world.camera, {
       onMove: () => this.#moved(),
@@ -90,7 +90,7 @@ export class Stage {
   /** Show another path, picture or list of keyframes; the scene itself comes through `setScene`. */
   async setState(state) {
     this.overlay.refuse(state.refused ? text(state.refused) : "");
-    if (state.refused) return; // what is drawn stays, dimmed
+    if (state.refused) return; // the current drawing stays, dimmed
     this.state = { ...EMPTY, ...state };
     this.path = new CameraPath(this.state.cameras);
     this.world.aspect = this.state.aspect;
@@ -98,7 +98,7 @@ export class Stage {
     this.toolbar.setLength(this.path.length);
     this.toolbar.setPlaying(false);
     this.overlay.tell(this.state.note && text(this.state.note));
-    if (!this.slot.mesh) this.overlay.showPoster(this.state.poster ?? null); // else when the scene is replaced
+    if (!this.slot.mesh) this.overlay.showPoster(this.state.poster ?? null); // otherwise when the scene is replaced
     const { keyframes } = this.state;
     if (keyframes && keyframes.origin !== this.root.dataset.origin && this.keyframes.load(keyframes)) this.recorder.draw();
     if (this.state.recording) this.recorder.element.open = true;
@@ -107,26 +107,26 @@ export class Stage {
     await this.#drawPicture();
   }
 
-  /** In place of a heavy scene, a button that asks for it. */
+  /** A button that loads a large scene, shown in its place. */
   async offer(text, onAccept) {
     await this.setScene(null);
     this.overlay.showPoster(this.state.poster ?? null);
     this.overlay.offer(text, onAccept);
   }
 
-  /** Beside the scene shown, a button for the whole of it. */
+  /** A button that loads the full version of the displayed scene. */
   offerWhole(text, onAccept) {
     this.overlay.offerWhole(text, onAccept);
   }
 
-  /** Put another file of the same scene in its place; the view and what plays stay. */
+  /** Replace the scene with another file of the same scene; view and playback are unchanged. */
   async replaceScene(file) {
     this.overlay.offerWhole(null);
     await this.slot.replace(file);
     this.slot.match(this.state.height);
   }
 
-  /** Load a scene file `{url, kind, bytes}`, or take the present one away with null. */
+  /** Load a scene file `{url, kind, bytes}`, or remove the current one with null. */
   async setScene(file) {
     this.overlay.offer(null);
     this.overlay.offerWhole(null);
@@ -142,7 +142,7 @@ export class Stage {
     if (this.slot.mesh && this.state.play && !calm.matches) this.#swing();
   }
 
-  /** Move along the path until the visitor takes over, or the browser proves too slow for it. */
+  /** Move along the path until the visitor takes control, or the browser proves too slow. */
   #swing() {
     this.player.swing();
     this.judged = { frames: -FRAMES_TO_WARM_UP, since: 0 };
@@ -196,11 +196,11 @@ export class Stage {
     this.world.invalidate();
   }
 
-  /** Back to the first look: the picture's camera in a scene, all cameras from outside on the empty stage. */
+  /** Back to the initial view: the picture's camera in a scene, all cameras from outside on the empty stage. */
   reset() {
     this.touched = false;
     this.controls.unit = this.unit;
-    this.world.camera.near = (this.slot.mesh ? 0.01 : 0.3) * this.unit; // cameras at the viewer's own place stay unseen
+    this.world.camera.near = (this.slot.mesh ? 0.01 : 0.3) * this.unit; // hides frusta at the viewer's own position
     if (this.slot.mesh && this.path.length) {
       this.controls.reach = this.state.focus_distance ?? 1.5 * this.unit;
       this.#look(this.path.at(this.state.picture_index));
@@ -293,7 +293,7 @@ export class Stage {
     this.toolbar.press(this.toolbar.fly, this.controls.mode === "fly");
   }
 
-  /** While a path is recorded by hand, all of it in a corner whenever the view does not show it. */
+  /** While a path is being recorded, a map of it in a corner whenever the view does not show all of it. */
   #drawMap() {
     const recorded = this.keyframes.list.length > 1 && this.root.dataset.origin === "path" && this.path.length > 1;
     this.world.inset = recorded && !sees(this.world.camera, this.path) ? mapCorner(this.path, this.unit) : null;
@@ -302,7 +302,7 @@ export class Stage {
   /** One frame of movement; true while something keeps moving. */
   #frame(seconds) {
     this.#drawMap();
-    const hidden = this.slot.mesh && this.overlay.postered; // by the poster, until its splats are in order
+    const hidden = this.slot.mesh && this.overlay.postered; // by the poster, until its splats are sorted
     if (hidden && this.world.frames >= this.drawnAfter) this.overlay.showPoster(null);
     const flying = this.controls.step(seconds);
     if (this.#tooSlow()) this.togglePlay();

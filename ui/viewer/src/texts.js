@@ -1,2 +1,2 @@
-// The texts of the page that the viewer stands in, in the visitor's language; `assets/texts.js` holds them.
+// The texts of the surrounding page in the visitor's language, from `assets/texts.js`.
 export const text = (key, values) => window.fwTexts.text(key, values);

@@ -1,4 +1,4 @@
-// The row under the canvas: play, scrub, and what can be switched.
+// The row under the canvas: play, scrub, toggles.
 import { icon, iconButton } from "./icons.js";
 import { text } from "./texts.js";
 
@@ -28,7 +28,7 @@ export class Toolbar {
     this.element.append(this.play, this.scrub, this.place, ...this.buttons);
   }
 
-  /** Say how long the path is; a path of fewer than two cameras cannot be played. */
+  /** Set the length of the path; a path of fewer than two cameras cannot be played. */
   setLength(count) {
     this.scrub.max = Math.max(1, count - 1);
     this.count = count;

@@ -1,4 +1,4 @@
-// Framing, colours, pictures of the view, full screen.
+// Framing, colours, snapshots, full screen.
 import { Matrix4, PerspectiveCamera, Quaternion, Vector3 } from "three";
 import { text } from "./texts.js";
 
@@ -7,7 +7,7 @@ const ROOM_SHARE = 0.7;
 const ROOM_RAD = 0.9;
 const UP = new Vector3(0, 1, 0);
 
-/** All cameras of a path from behind, a little to the right and above; with room for the picture ahead of them. */
+/** All cameras of a path from behind, a little to the right and above; with space for the picture in front of them. */
 export function overview(path, unit, withPicture) {
   const forward = path.forward();
   const target = path.center().addScaledVector(forward, (withPicture ? 0.7 : 0.25) * unit);
@@ -20,7 +20,7 @@ export function overview(path, unit, withPicture) {
   return { view: { position, quaternion, fov: 50 }, reach };
 }
 
-/** Whether a camera has every view of a path before it and inside its picture. */
+/** Whether every view of a path is in front of a camera and inside its image. */
 export function sees(camera, path) {
   camera.updateMatrixWorld();
   return path.views.every(({ position }) => {
@@ -39,10 +39,10 @@ export function mapCorner(path, unit) {
   return camera;
 }
 
-/** Keep a camera near the views of a path, where the scene exists; returns how far from them it is, 0 to 1.
+/** Keep a camera near the views of a path, where the scene exists; returns its distance from them, 0 to 1.
  *
- * `reach` is the depth of what the views look at. Beyond ROOM_SHARE of it, or ROOM_RAD from the nearest view's
- * direction, there is nothing to be seen; up to there it gets less.
+ * `reach` is the depth of the point that the views look at. Beyond ROOM_SHARE of it, or ROOM_RAD from the nearest view's
+ * direction, nothing of the scene is visible; up to there it fades.
  */
 export function keepNear(camera, path, reach) {
   let nearest = path.views[0];
@@ -70,7 +70,7 @@ export function readColors(root) {
   };
 }
 
-/** Offer the present view as a PNG. */
+/** Offer the current view as a PNG download. */
 export function savePicture(stage) {
   stage.world.draw(); // the drawing buffer is only readable right after drawing
   stage.canvas.toBlob((blob) => {
@@ -84,7 +84,7 @@ export function savePicture(stage) {
   });
 }
 
-/** Real full screen where the browser has it, else the whole window (phones). */
+/** Native full screen where the browser supports it, otherwise the whole window (phones). */
 export async function toggleFullscreen(root) {
   if (document.fullscreenElement) return document.exitFullscreen();
   if (root.classList.contains("fw-full")) return root.classList.remove("fw-full");

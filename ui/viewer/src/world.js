@@ -1,4 +1,4 @@
-// The WebGL side: one renderer, one camera, drawn only when something changed and somebody can see it.
+// The WebGL side: one renderer, one camera, drawn only when something has changed and the canvas is visible.
 import { PerspectiveCamera, Scene, WebGLRenderer } from "three";
 
 const MAX_PIXEL_RATIO = 2;
@@ -8,7 +8,7 @@ const MAP_EDGE_PX = 12;
 export class NoWebGL extends Error {}
 
 export class World {
-  /** `onFrame(seconds)` runs before each drawn frame and returns true to ask for another one; `smooth` lines cost splats speed. */
+  /** `onFrame(seconds)` runs before each drawn frame and returns true to request another; `smooth` lines slow splats down. */
   constructor(canvas, onFrame, smooth) {
     const context = canvas.getContext("webgl2", { antialias: smooth, alpha: false, powerPreference: "high-performance" });
     if (!context) throw new NoWebGL();
@@ -22,13 +22,13 @@ export class World {
     this.before = 0;
     this.fov = 60;
     this.inset = null;
-    this.aspect = 1; // of the pictures the path will take; always wholly inside the canvas
+    this.aspect = 1; // of the path's images, which always fit inside the canvas
     this.onScreen = false;
     this.pending = false;
     this.#watchSight();
   }
 
-  /** In a hidden tab of the browser or of the page, or scrolled away, nothing is drawn; what changed there is drawn on return. */
+  /** Nothing is drawn in a hidden tab of browser or page, or while scrolled out of view; changes are drawn on return. */
   #watchSight() {
     this.sight = new IntersectionObserver((entries) => {
       this.onScreen = entries.at(-1).isIntersecting;
@@ -57,10 +57,10 @@ export class World {
     this.renderer.setPixelRatio(Math.min(window.devicePixelRatio || 1, MAX_PIXEL_RATIO));
     this.renderer.setSize(width, height, false);
     this.applyLens();
-    this.draw(); // at once: setting the size has cleared the canvas
+    this.draw(); // immediately: setting the size has cleared the canvas
   }
 
-  /** Vertical field of view of the pictures; the canvas shows at least that much both ways. */
+  /** Vertical field of view of the images; the canvas always shows at least the whole image. */
   setFov(fov) {
     this.fov = fov;
     this.applyLens();
@@ -100,7 +100,7 @@ export class World {
     this.frames += 1;
   }
 
-  /** A second camera's picture in the top right corner. */
+  /** A second camera's view in the top right corner. */
   #drawInset() {
     const { renderer, canvas } = this;
     const width = Math.min(MAP_WIDTH_PX, 0.4 * canvas.clientWidth);
