@@ -125,14 +125,14 @@ WORKERS = WorkerWatch()
 def work_of(
     frames: int, height: int, width: int, video: VideoSettings, *, picture: bool = False, cold: bool | None = None
 ) -> Work:
-    """The GPU work of a request; `cold` None: predicted from the idle workers."""
+    """The GPU work of a request; if `cold` is None, it is predicted from the idle workers."""
     pictures = video.frame_count(frames) if video.enabled else 0
     cold = ZERO_GPU and WORKERS.expect_cold() if cold is None else cold
     return Work(frames, height, width, pictures, compiled=MODEL.compiled, picture=picture, cold=cold)
 
 
 def work_of_request(request: GenerationRequest) -> Work:
-    """The same of a whole request."""
+    """The same for a complete request."""
     has_picture = request.picture is not None
     return work_of(request.frames, request.height, request.width, request.video, picture=has_picture)
 
@@ -196,12 +196,12 @@ class Service:
         )
 
     def estimate_seconds(self, frames: int, height: int, width: int, video: VideoSettings, *, picture: bool) -> float:
-        """Seconds of such a request: those requested by `duration=` on ZeroGPU, otherwise those expected."""
+        """Seconds for a request with these properties: those passed as `duration=` on ZeroGPU, otherwise the expected ones."""
         estimate = DURATIONS.estimate(work_of(frames, height, width, video, picture=picture))
         return float(estimate.request_s) if ZERO_GPU else estimate.expected_s
 
     def generate(self, request: GenerationRequest, *, session_dir: Path) -> Generator[Progress | Result, None, None]:
-        """Make a scene; then give back the memory that it needed."""
+        """Make a scene, then return the memory that it needed to the system."""
         try:
             yield from self._scene(request, session_dir)
         finally:

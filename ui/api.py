@@ -1,4 +1,4 @@
-"""The public API, which is also the MCP server's: plain types in, links to files out. Docstrings are its manual."""
+"""The public API, also served over MCP: plain types in, links to files out. The docstrings are its documentation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from ui.sessions import Sessions
 from ui.uploads import uploaded_picture
 
 DRAWN = -1
-"""The seed that asks for a new one."""
+"""The seed that requests a random one."""
 
 
 def connect_api(service: Service, sessions: Sessions) -> None:
@@ -49,16 +49,16 @@ def connect_api(service: Service, sessions: Sessions) -> None:
         Args:
             image: An uploaded picture, or None for text only; links are not fetched. Its centre is cropped to the
                 output's shape.
-            text: What the scene shows; may stay empty when there is a picture.
+            text: Description of the scene; may be empty if there is a picture.
             path: Name of a camera path template, such as orbit_right, forward, spiral, dolly_zoom_in, rotate_forward.
             params: The template's parameters as JSON, such as {"angle_deg": 20}; empty for its defaults.
-            path_json: A camera path as JSON text, in place of a template.
-            image_index: The view that the picture belongs to; 0 is where the path begins.
+            path_json: A camera path as JSON text, instead of a template.
+            image_index: Index of the view that shows the picture; 0 is the start of the path.
             seed: Seed of all noise; -1 chooses one at random.
             frames: Number of views.
             height: Rows of the views in pixels, a multiple of 32.
             width: Columns of the views in pixels, a multiple of 32.
-            fov_y_deg: Field of view from top to bottom in degrees.
+            fov_y_deg: Vertical field of view in degrees.
 
         Returns:
             Files by name (ply, spz, video, path, zip, ...) with their links, the seed, and the number of Gaussians.
@@ -75,7 +75,7 @@ def connect_api(service: Service, sessions: Sessions) -> None:
         """Make a 3D Gaussian scene from a text alone, along a camera path.
 
         Args:
-            text: What the scene shows.
+            text: Description of the scene.
             path: Name of a camera path template, such as orbit_right, forward, spiral, dolly_zoom_in, rotate_forward.
             seed: Seed of all noise; -1 chooses one at random.
 
@@ -101,7 +101,7 @@ def run_call(
     image_index: int,
     seed: object,
 ) -> dict:
-    """Check the values of one call, generate, and answer with links; `form` gives the camera path or raises.
+    """Check the values of one call, generate, and return links; `form` returns the camera path or raises.
 
     Raises:
         gr.Error: a value is wrong, or the generation failed; one sentence.
@@ -115,7 +115,7 @@ def run_call(
         checked = values.request()
     except InputError as error:
         raise visitor_error(error) from error
-    # No page will show the result, so no visitor is named: the files have their hour and go.
+    # No page shows the result, so there is no visitor: the files are deleted after an hour.
     steps = run_job(service, sessions, checked, "")
     return answer([step for step in steps if isinstance(step, Result)][-1])
 

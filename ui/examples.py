@@ -1,4 +1,4 @@
-"""The shipped examples: requests in `examples/<name>/`, and, where they were made, results beside them.
+"""The shipped examples: requests in `examples/<name>/`, with their results if there are any.
 
 A folder holds `request.json` (see `flashworld.io.request_json`), the picture it names, and may hold `about.json`
 ({"title", "caption", "credit", "licence"}) and `result/` with the files of `ui.contract.FileName` under the names below
@@ -27,12 +27,12 @@ RESULT_FILES: dict[FileName, str] = {
     "spz": "scene.spz",
     "path": "path.json",
 }
-"""What is shipped where it is small enough. The other files are made by generating the example."""
+"""Files that are shipped if small enough. The others are made by generating the example."""
 
 OPENINGS = ("coffee", "cat", "photographer", "astronaut")
-"""Best first."""
+"""In order of preference."""
 OPENING_BYTES = 1_500_000
-"""Everybody who opens the page fetches it."""
+"""Every visitor of the page downloads it."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +43,12 @@ class Example:
 
     Attributes:
         name: Folder name.
-        title: For people.
+        title: Display name.
         caption: One sentence.
-        credit: Whose picture it is, and its licence; empty where it has none.
-        request: The request JSON as it stands in the file.
+        credit: Author and licence of the picture; empty without a picture.
+        request: The request JSON, unchanged.
         picture: The picture or None.
-        thumbnail: What the gallery shows.
+        thumbnail: The image in the gallery.
         result: The shipped result or None.
     """
 
@@ -62,14 +62,14 @@ class Example:
     result: Result | None
 
     def said(self, what: Literal["title", "caption"]) -> str:
-        """The key of the title or caption among the page's texts, or "=" and the English words where it has none."""
+        """The key of the title or caption among the page's texts, or "=" and the English text if it has none."""
         key = f"example.{self.name}" + (".caption" if what == "caption" else "")
         own = getattr(self, what)
         return key if TEXTS["en"].get(key) == own else f"={own}"
 
 
 def opening_result(folder: Path = EXAMPLES_DIR) -> Result | None:
-    """The scene the page opens on: the first in `OPENINGS` that is shipped and light; None when there is none."""
+    """The scene that the page opens with: the first in `OPENINGS` that is shipped and light; None if there is none."""
     found = {example.name: example.result for example in load_examples(folder)}
     for name in OPENINGS:
         result = found.get(name)
@@ -80,7 +80,7 @@ def opening_result(folder: Path = EXAMPLES_DIR) -> Result | None:
 
 
 def load_examples(folder: Path = EXAMPLES_DIR) -> list[Example]:
-    """All readable examples, by folder name; a damaged one is logged and left out."""
+    """All readable examples, by folder name; a damaged one is logged and skipped."""
     found = []
     for request_file in sorted(folder.glob("*/request.json")):
         try:

@@ -1,8 +1,8 @@
-"""In front of Gradio: disables what this app does not use, limits request bodies, fetches no link, keeps the page small.
+"""In front of Gradio: disables what this app does not use, limits request bodies, fetches no URLs, keeps the page small.
 
-Gradio's server can do more than this page needs: fetch any public address for whoever asks (as a file link, or as the
-"path" of an uploaded file), work on screen recordings, keep copies of a page's state, and run a queued function at
-once, past the queue. Each of these spends this machine's network, disk or processor on strangers.
+Gradio's server can do more than this page needs: fetch any public URL for any client (as a file link, or as the
+"path" of an uploaded file), process screen recordings, keep copies of a page's state, and run a queued function
+immediately, bypassing the queue. Each of these lets anyone use this machine's network, disk or CPU.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = MAX_JSON_BYTES + 2**20
-"""The largest path file or picture, and what stands around it."""
+"""The largest path file or picture, plus the request around it."""
 DISABLED = re.compile(
     r"^/(gradio_api/)?(process_recording|deep_link|monitoring|vibe-[a-z-]+|runs|run-history|proxy=|file[=/]\s*[a-z][a-z0-9+.-]*:)",
     re.IGNORECASE,
 )
-"""Routes answered with 404; the last is a file link that names a web address."""
+"""Routes answered with 404; the last one is a file link to a URL."""
 CALLS = re.compile(r"^/(gradio_api/)?(call|run|api|queue/join)(/|$)")
 PAGES = {"/", "/config", "/gradio_api/info"}
-"""Sent compressed, which Gradio does not do: 303 kB become 50. Never files and streams, which are large or must flow."""
+"""Compressed here because Gradio does not: 303 kB become 50. Never files (large) or streams (must not be buffered)."""
 NO_LINKS = "picture: send the file itself, links are not fetched"
 SESSIONS = 256
-"""Gradio keeps a copy of the page's configuration for each visitor, over 120 kB, and by itself 10,000 of them."""
+"""Gradio keeps a copy of the page's configuration for each visitor, over 120 kB, by default 10,000 of them."""
 
 
 class Gate:
@@ -44,7 +44,7 @@ class Gate:
         self.compressed = GZipMiddleware(app, compresslevel=6)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer here or pass on."""
+        """Answer the request here or pass it on."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -70,11 +70,11 @@ class Gate:
 
 
 class _TooLargeError(Exception):
-    """More came than was announced, or than is allowed."""
+    """The body is longer than announced or allowed."""
 
 
 class _Counted:
-    """Counts what a client sends without saying how much it will be."""
+    """Counts the bytes of a body sent without a declared length."""
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
@@ -103,7 +103,7 @@ async def _refuse_link(url: str, cache_dir: str) -> str:
 
 
 def gate_options() -> dict[str, Any]:
-    """What `launch` needs so that the gate stands."""
+    """Arguments of `launch` that install the gate."""
     download_with(_refuse_link)
     return {
         "app_kwargs": {"middleware": [Middleware(Gate)]},

@@ -1,4 +1,4 @@
-"""What the page changes or reads inside Gradio, beyond its public names. Read from Gradio 6.31.0."""
+"""Access to Gradio's internals that the page changes or reads; written for Gradio 6.31.0."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ if TYPE_CHECKING:
     from gradio.queueing import Queue
 
 Download = Callable[[str, str], Awaitable[str]]
-"""Address and folder to the path of the downloaded file."""
+"""Maps a URL and a folder to the path of the downloaded file."""
 UNKNOWN_FUNCTION = (FnIndexInferError, KeyError)
-"""What Gradio raises for the name or number of a function that is not there: it does not look first."""
+"""The errors that Gradio raises for an unknown function name or index, which it does not check."""
 
 
 def download_with(download: Download) -> None:
-    """Replace what downloads the "path" of a file when it is a link; Gradio has no option for it."""
+    """Replace the function that downloads the "path" of a file if it is a URL; Gradio has no option for this."""
     processing_utils.async_ssrf_protected_download = download
 
 
 def people_ahead(queue: Queue, line: str, visitor: str) -> int | None:
-    """Requests that are served before the visitor's: those that run and those that came earlier.
+    """Number of requests served before the visitor's: running ones and those queued earlier.
 
     Args:
-        queue: Gradio's queue, which tells nobody but its own small label.
-        line: The `concurrency_id` of the events that share a line.
-        visitor: The session hash of the page that asks.
+        queue: Gradio's queue, which reports positions only to its own status label.
+        line: The `concurrency_id` of the events that share a queue.
+        visitor: The session hash of the visitor's page.
 
     Returns:
-        The count, or None when nothing of the visitor's waits there.
+        The number, or None if the visitor has no waiting request.
     """
     waiting = queue.event_queue_per_concurrency_id.get(line)
     if waiting is None:

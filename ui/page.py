@@ -1,6 +1,6 @@
-"""The page: three steps on the left, what comes of them on the right. Composes the parts; knows no torch and no model.
+"""The page: three steps on the left, results on the right. Composes the parts; depends neither on torch nor on a model.
 
-`build_page(service)` gives the Blocks, queue set; launch it with `launch_options()`.
+`build_page(service)` returns the Blocks with its queue configured; launch it with `launch_options()`.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def build_page(service: Service, *, sessions: Sessions | None = None, opening: R
 
     Args:
         service: Runs the model; see `ui.contract`.
-        sessions: Where results go; a private temporary folder when not given.
-        opening: The scene that the page opens on, its files in one folder; the first light example when not given.
+        sessions: Folders of results; by default in a private temporary folder.
+        opening: The scene that the page opens with, its files in one folder; by default the first light example.
     """
     sessions = sessions or Sessions()
     opening = opening or opening_result()
@@ -68,7 +68,7 @@ def build_page(service: Service, *, sessions: Sessions | None = None, opening: R
         connect_publish(publish, result, sessions)
         connect_api(service, sessions)
         _connect_visits(page, sessions)
-    page.queue(max_size=service.queue_size, default_concurrency_limit=8, api_open=False)  # nobody skips the queue
+    page.queue(max_size=service.queue_size, default_concurrency_limit=8, api_open=False)  # nobody bypasses it
     return page
 
 
@@ -81,7 +81,7 @@ def _connect_visits(page: gr.Blocks, sessions: Sessions) -> None:
 
 
 def launch_options() -> dict[str, Any]:
-    """What `launch` needs beside host and port: theme, styles, limits."""
+    """Arguments of `launch` other than host and port: theme, styles, limits."""
     return {
         "theme": THEME,
         "i18n": I18N,

@@ -1,8 +1,8 @@
-"""Publish a scene to a dataset on the Hugging Face Hub: the one place that uploads, by `huggingface_hub` alone.
+"""Publish a scene to a dataset on the Hugging Face Hub: the only module that uploads, through `huggingface_hub`.
 
-Offered where the host names a dataset in `FLASHWORLD_PUBLISH_REPO` (the Hub's client then uses the host's own token), or
-where visitors can sign in, each into a dataset of their own. The visitor's picture is not uploaded; the scene and its
-film show what was made of it.
+Available if the host names a dataset in `FLASHWORLD_PUBLISH_REPO` (the Hub's client then uses the host's own token), or
+if visitors can sign in, each to their own dataset. The visitor's picture is not uploaded; the scene and its
+video show what was generated from it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 REPO_VARIABLE = "FLASHWORLD_PUBLISH_REPO"
 SIGN_IN_VARIABLE = "OAUTH_CLIENT_ID"
-"""The Hub sets it in a Space whose README says `hf_oauth: true`."""
+"""Set by the Hub in a Space whose README has `hf_oauth: true`."""
 OWN_NAME = "flashworld-scenes"
 """The dataset of a visitor who is signed in."""
 FILES: dict[FileName, str] = {
@@ -44,7 +44,7 @@ One folder a scene in `scenes/`: the Gaussians (`scene.ply`, `scene.spz`), the f
 
 
 def host_repo() -> str | None:
-    """The dataset that the host gives to all visitors, "owner/name"; None for none."""
+    """The host's dataset for all visitors, "owner/name", or None."""
     return os.environ.get(REPO_VARIABLE) or None
 
 
@@ -64,7 +64,7 @@ def folder_name(result: Result) -> str:
 
 
 def additions(result: Result, folder: str) -> list[CommitOperationAdd]:
-    """What a commit adds for a scene; files that are gone are left out."""
+    """The files that a commit adds for a scene; deleted files are skipped."""
     from huggingface_hub import CommitOperationAdd
 
     return [
@@ -75,18 +75,18 @@ def additions(result: Result, folder: str) -> list[CommitOperationAdd]:
 
 
 def publish(result: Result, repo_id: str, token: str | None = None) -> str:
-    """Upload a scene, in one commit; the dataset is made when it is not there.
+    """Upload a scene, in one commit; the dataset is created if it does not exist.
 
     Args:
-        result: With its files still there.
+        result: The result; its files must still exist.
         repo_id: "owner/name".
-        token: The visitor's; None for what the Hub's client finds on this machine.
+        token: The visitor's; None for the one that the Hub's client finds on this machine.
 
     Returns:
-        The address of the scene's folder on the Hub.
+        The URL of the scene's folder on the Hub.
 
     Raises:
-        WriteError: nothing is left to upload, or the Hub did not take it.
+        WriteError: there is nothing left to upload, or the Hub rejected the upload.
     """
     import httpx2
     from huggingface_hub import CommitOperationAdd, HfApi

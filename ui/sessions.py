@@ -1,8 +1,8 @@
-"""Folders of results: one private root, one folder a generation. Old ones are swept, never those in use.
+"""Folders of results: one private root, one folder per generation. Old ones are deleted, never those in use.
 
 A folder is kept for an hour after it was last touched; longer while it is being written, and while it is the newest
-result of a page that is still open, but never longer than a day. Names hold 128 random bits: who has no link cannot
-guess one. Nothing a visitor sends becomes part of a path.
+result of a page that is still open, but never longer than a day. Names contain 128 random bits, so nobody without the link can
+guess one. Nothing that a visitor sends becomes part of a path.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from flashworld.serving.private_folder import private_folder
 
 KEEP_SECONDS = 3600.0
 LONGEST_SECONDS = 24 * 3600.0
-"""Pages that say they are open may be gone: a lost connection, or a program that never said goodbye."""
+"""A page recorded as open may be gone: its connection was lost, or a client never closed it."""
 SWEEP_SECONDS = 300.0
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class _Visitor:
-    """What is known of one open page."""
+    """The state of one open page."""
 
     newest: Path | None = None
     open: bool = True
@@ -51,13 +51,13 @@ class Sessions:
 
     @contextmanager
     def new_folder(self, visitor: str = "") -> Iterator[Path]:
-        """An empty folder, safe from the sweep inside the `with`; removed again when the block fails or is closed.
+        """An empty folder, protected from deletion inside the `with`; deleted if the block fails or is closed.
 
         Args:
-            visitor: The page that will show the result as long as it is open; empty for a program, which has its hour.
+            visitor: The page that will show the result as long as it is open; empty for an API client, whose files live an hour.
 
         Raises:
-            WriteError: the folder cannot be made.
+            WriteError: the folder cannot be created.
         """
         self.sweep_if_due()
         folder = self.root / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(16)}"
@@ -69,7 +69,7 @@ class Sessions:
         try:
             self._make(folder)
             yield folder
-        except BaseException:  # GeneratorExit too: a stopped job leaves nothing behind
+        except BaseException:  # includes GeneratorExit: a stopped job leaves no files
             shutil.rmtree(folder, ignore_errors=True)
             raise
         else:
@@ -83,13 +83,13 @@ class Sessions:
 
     def _make(self, folder: Path) -> None:
         try:
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)  # someone may have emptied the temporary folder
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)  # the temporary folder may have been emptied
             folder.mkdir(mode=0o700)
         except OSError as error:
             raise WriteError(f"no folder for the result: {error.strerror}") from error
 
     def close(self, visitor: str) -> None:
-        """The visitor's page is gone; the folders age from now on."""
+        """The visitor's page was closed; its folders expire from now on."""
         with self._lock:
             known = self._visitors.pop(visitor, None)
             if known is not None and known.writing:
@@ -99,7 +99,7 @@ class Sessions:
             known.newest.touch()
 
     def sweep_if_due(self) -> None:
-        """Sweep at most every few minutes."""
+        """Delete old folders, at most every few minutes."""
         with self._lock:
             due = time.monotonic() - self._last_sweep >= min(SWEEP_SECONDS, self.keep_seconds)
             if due:
@@ -108,7 +108,7 @@ class Sessions:
             self.sweep()
 
     def sweep(self, now: float | None = None) -> list[Path]:
-        """Delete folders older than `keep_seconds` that nobody looks at or writes to; returns them."""
+        """Delete folders older than `keep_seconds` that are neither shown nor written to; returns them."""
         now = time.time() if now is None else now
         with self._lock:
             silent = [
@@ -126,7 +126,7 @@ class Sessions:
             try:
                 old = now - folder.stat().st_mtime > self.keep_seconds
             except FileNotFoundError:
-                continue  # another sweep was faster
+                continue  # deleted concurrently
             if old and folder not in used:
                 shutil.rmtree(folder, ignore_errors=True)
                 gone.append(folder)

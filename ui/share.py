@@ -1,5 +1,5 @@
-"""Links that carry the settings and the camera path: no server state, so they live as long as the app. The picture cannot
-travel in one.
+"""Links that carry the settings and the camera path: no server state, so they stay valid as long as the app. The picture
+is not included.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from flashworld.limits import MAX_FOV_DEG, MAX_FRAMES, MAX_PROMPT_CHARS, MAX_SEE
 from flashworld.trajectories import PRESETS
 
 MAX_LINK_CHARS = 6000
-"""What browsers and servers take without trouble."""
+"""Maximum length of a link that browsers and servers handle reliably."""
 LONGEST_ESCAPE = 12
-"""Letters of a link for one character of a text."""
+"""Maximum number of characters in a link per character of text."""
 MAX_PATH_CHARS = 200_000
-"""Of a path after unpacking: a link comes from anyone."""
+"""Maximum size of an unpacked path: links are untrusted."""
 PATH_DIGITS = 5
 RANGES = {"seed": (0, MAX_SEED), "fov": (MIN_FOV_DEG, MAX_FOV_DEG), "frames": (MIN_FRAMES, MAX_FRAMES)}
-"""What the controls can show; a link with more leaves them as they are."""
+"""Ranges of the controls; values of a link outside them are ignored."""
 
 
 @dataclass(frozen=True)
 class Shared:
-    """What a link holds; empty strings and None are left out. `keys` and `cameras` are packed JSON: a recorded path, or
+    """The contents of a link; empty strings and None are omitted. `keys` and `cameras` are packed JSON: a recorded path, or
     one from a file.
     """
 
@@ -46,9 +46,9 @@ class Shared:
 
 
 def share_query(shared: Shared) -> tuple[str, bool]:
-    """The part of the link behind the question mark, and whether everything is in it.
+    """The query string of the link, and whether it is complete.
 
-    What makes a link too long is left out: first a whole path, then the end of the text.
+    If the link is too long, first the whole path is omitted, then the end of the text.
     """
     values = {name: value for name, value in asdict(shared).items() if value not in ("", None)}
     query = urlencode(values)
@@ -62,16 +62,16 @@ def share_query(shared: Shared) -> tuple[str, bool]:
 
 
 def pack(data: object) -> str:
-    """JSON values, numbers rounded, in the letters of a link."""
+    """Pack JSON values, with rounded numbers, into URL-safe characters."""
     text = json.dumps(_rounded(data), separators=(",", ":"))
     return base64.urlsafe_b64encode(zlib.compress(text.encode(), 9)).decode().rstrip("=")
 
 
 def unpack(packed: str) -> str:
-    """The JSON text again, empty when there is none; nothing is said of what it means.
+    """The unpacked JSON text, empty if there is none; its content is not checked.
 
     Args:
-        packed: From a link, so anything at all.
+        packed: Untrusted text from a link.
     """
     try:
         raw = base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4))
@@ -96,7 +96,7 @@ def parameters_text(params: Mapping[str, object]) -> str:
 
 
 def read_query(query: Mapping[str, str]) -> Shared:
-    """What a link asks for; wrong or unknown values are left out, since a link comes from anyone."""
+    """The valid values of a link; wrong or unknown ones are ignored, because links are untrusted."""
     clean: dict[str, Any] = {}
     if "knobs" in query:  # the name of the parameters in links made by version 0.1
         query = {"parameters": query["knobs"], **query}
@@ -107,7 +107,7 @@ def read_query(query: Mapping[str, str]) -> Shared:
                 clean[name] = casts.get(name, str)(query[name])
         except ValueError:
             continue
-    clean["size"] = clean.get("size", "").split(" ")[0]  # older links name the shape after the numbers
+    clean["size"] = clean.get("size", "").split(" ")[0]  # older links have the orientation after the numbers
     clean["text"] = clean.get("text", "")[:MAX_PROMPT_CHARS]
     if clean.get("path") not in PRESETS:
         clean["path"] = ""
@@ -118,11 +118,11 @@ def read_query(query: Mapping[str, str]) -> Shared:
 
 
 def read_parameters(shared: Shared) -> dict[str, float]:
-    """The link's preset parameters, checked; defaults where the link has nothing usable."""
+    """The link's preset parameters, checked; defaults where the link has no valid value."""
     preset = PRESETS[shared.path]
     try:
         given = json.loads(shared.parameters or "{}")
         known = {param.name for param in preset.params}
         return preset.resolve({k: v for k, v in given.items() if k in known} if isinstance(given, dict) else {})
-    except (ValueError, RecursionError, InputError):  # RecursionError: brackets without end
+    except (ValueError, RecursionError, InputError):  # RecursionError: deeply nested brackets
         return preset.resolve({})

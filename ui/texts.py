@@ -1,9 +1,9 @@
-"""The page's own texts in all its languages: `assets/texts/LANGUAGE.json`, one key a text.
+"""The page's own texts in all its languages: `assets/texts/LANGUAGE.json`, one key per text.
 
-Gradio translates what a component is given as `text(key)` (label, info, placeholder, value). It takes one text a string
-and no numbers in it, so inside HTML `html(key, ...)` writes the English text and marks it, and `assets/texts.js` puts the
-visitor's language there; our scripts ask that file too. Both read the same dictionaries and follow Gradio's choice of
-language. Refusals that the library writes stay English.
+Gradio translates what a component is given as `text(key)` (label, info, placeholder, value). It takes one text per string
+without numbers in it, so inside HTML `html(key, ...)` writes the English text and marks it, and `assets/texts.js` inserts the
+visitor's language; our scripts use that file too. Both read the same dictionaries and follow Gradio's choice of
+language. Error messages from the library remain in English.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ import gradio as gr
 
 FOLDER = Path(__file__).parent / "assets" / "texts"
 LANGUAGES = ("en", "pt", "zh")
-"""Portuguese as in Brazil, Chinese in simplified characters."""
+"""Brazilian Portuguese, simplified Chinese."""
 TEXTS: dict[str, dict[str, str]] = {
     language: json.loads((FOLDER / f"{language}.json").read_text(encoding="utf-8")) for language in LANGUAGES
 }
 I18N = gr.I18n(**TEXTS)
 SCRIPT = (Path(__file__).parent / "assets" / "texts.js").read_text(encoding="utf-8")
 VIEWER = ("viewer.", "record.")
-"""Beginnings of the keys that the 3D view needs."""
+"""Prefixes of the keys that the 3D view needs."""
 
 
 class Html(str):
-    """A text that is HTML already."""
+    """A text that is already HTML."""
 
     __slots__ = ()
 
 
 def text(key: str) -> Any:
-    """A text for Gradio to translate; whatever takes a `str` takes it, though Gradio's annotations do not say so.
+    """A text for Gradio to translate; accepted wherever a `str` is, although Gradio's annotations do not say so.
 
     Raises:
         KeyError: no such text.
@@ -46,7 +46,7 @@ def text(key: str) -> Any:
 
 
 def english(key: str, **values: object) -> str:
-    """The English text; each {name} in it is replaced by a value, which goes in as it is.
+    """The English text; each {name} in it is replaced by a value, unescaped.
 
     Raises:
         KeyError: no such text, or a value is missing.
@@ -80,7 +80,7 @@ def _sentences(keys: list[str]) -> str:
 
 
 def viewer_texts() -> dict[str, dict[str, str]]:
-    """What the 3D view says, for a page without Gradio."""
+    """The texts of the 3D view, for a page without Gradio."""
     return {
         language: {key: said for key, said in texts.items() if key.startswith(VIEWER)}
         for language, texts in TEXTS.items()

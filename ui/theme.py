@@ -52,7 +52,7 @@ THEME = gr.themes.Base(
 )
 CSS = "\n".join(file.read_text(encoding="utf-8") for file in sorted(CSS_DIR.glob("[1-9]*.css")))
 _OUTER = (CSS_DIR / "head.css").read_text(encoding="utf-8")
-"""Rules for what encloses the page: Gradio puts its own prefix before `css`, which keeps them from matching."""
+"""Rules for the elements around the page: Gradio prefixes the selectors in `css`, so there they would not match."""
 _SCRIPTS = SCRIPT + "".join(
     (Path(__file__).parent / "assets" / name).read_text(encoding="utf-8")
     for name in ("typing.js", "numbers.js", "focus.js")

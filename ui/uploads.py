@@ -1,4 +1,4 @@
-"""Files from visitors. A path that comes with a request is only believed when Gradio's upload made that very file."""
+"""Files from visitors. A path in a request is accepted only if Gradio's upload created that file."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ EXPECTED = "picture: expected a file that was uploaded to this app"
 
 
 def uploaded_picture(value: object) -> str | None:
-    """The uploaded file that an API request names; None for none.
+    """The uploaded file that an API request names, or None.
 
     Args:
-        value: What came: a file as `gradio_client.handle_file` sends it, or anything at all.
+        value: Untrusted: a file as sent by `gradio_client.handle_file`, or any other value.
 
     Raises:
-        ImageError: it is no file, or not one that was uploaded.
+        ImageError: it is not a file, or not an uploaded one.
     """
     if value is None:
         return None
@@ -34,7 +34,7 @@ def known_file(path: object, *folders: Path) -> str:
     if not isinstance(path, str) or "\0" in path:
         raise ImageError(EXPECTED)
     try:
-        real = Path(path).resolve(strict=True)  # also follows links, so that one cannot lead out
+        real = Path(path).resolve(strict=True)  # resolves symbolic links, so that none leads out of the folder
     except (OSError, RuntimeError, ValueError):
         raise ImageError(EXPECTED) from None
     allowed = [Path(get_upload_folder()).resolve(), *(folder.resolve() for folder in folders)]

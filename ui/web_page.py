@@ -1,4 +1,4 @@
-"""A scene as one HTML file: the light scene and the viewer inside, opened from a disk or a mail without any network.
+"""A scene as one HTML file: the light scene and the viewer inside, opened from a disk or an e-mail without a network.
 
 The viewer's modules are the page's own files, embedded as data URLs under names of an import map.
 """
@@ -21,7 +21,7 @@ from ui.theme import CSS_DIR
 
 FILE_NAME = "scene.html"
 MODULES = {"viewer.js": "fw-viewer", "splats.js": "fw-splats", "shared.js": "fw-shared"}
-"""Files of the viewer, and what they are called inside the page: a data URL has no neighbours to be found by path."""
+"""Files of the viewer, and their module names in the page: relative imports do not work in a data URL."""
 STYLES = ("1-colours.css", "4-stage.css")
 _TEMPLATE = Path(__file__).parent / "assets" / "web_page.html"
 
@@ -31,7 +31,7 @@ def write_web_page(result: Result, folder: Path) -> Path:
 
     Args:
         result: With at least one SPZ.
-        folder: Where to.
+        folder: Target folder.
 
     Raises:
         SceneError: there is no scene.
@@ -40,7 +40,7 @@ def write_web_page(result: Result, folder: Path) -> Path:
     scene = scene_file(result)
     if scene is None:
         raise SceneError("web page: expected a result with its scene, found none")
-    view = {**scene_view(result), "poster": None, "full": None}  # both are links into a server
+    view = {**scene_view(result), "poster": None, "full": None}  # both are URLs of a server
     parts = {
         "CSS": "\n".join((CSS_DIR / name).read_text(encoding="utf-8") for name in STYLES),
         "IMPORTS": _imports(),
@@ -73,5 +73,5 @@ def _module(file: Path) -> str:
 
 
 def _inside_script(text: str) -> str:
-    """JSON that cannot end the element it stands in."""
+    """JSON that cannot close the element that contains it."""
     return text.replace("<", "\\u003c")

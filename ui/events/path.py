@@ -38,7 +38,7 @@ SAVE_JS = """(text) => {
 
 @lru_cache(maxsize=16)
 def _billboard(path: str, height: int, width: int) -> tuple[str, tuple[int, int]]:
-    """The cropped picture as a data URL, and the size (h, w) of the uncropped one. The content of an uploaded file never changes."""
+    """The cropped picture as a data URL, and the uncropped size (h, w). The content of an uploaded file never changes."""
     photo = read_picture(Path(path))
     return data_url(prepare_picture(photo.pixels, height, width)[0], side_px=BILLBOARD_SIDE_PX), photo.pixels.shape[:2]
 
@@ -66,13 +66,13 @@ def connect_path(service: Service, inputs: InputsPart, path: PathPart, run: RunP
     """Connect the controls of steps 1 to 3 to the stage and the notes."""
     common = [inputs.image, run.size, run.frames, path.fov, path.image_index]
     refresh = {"fn": _show_path, "inputs": [*common, *path.inputs], "outputs": [result.path_stage, path.note]}
-    # What comes while the tab is being opened for the first time can be lost: ask once it is there.
+    # Updates that arrive while the tab is opened for the first time can be lost: request the view once it is mounted.
     result.path_tab.select(**refresh, **QUIET)
     _connect_choices(path, result, refresh)
     _connect_recording(path, result, refresh)
     _connect_picture(inputs, path, run)
-    # Each change asks for a fresh view; while one is on its way only the last of the others is kept. Changes of states
-    # do not arrive from events outside the queue: those events ask for the view themselves.
+    # Each change requests a new view; while one is pending only the latest further request is kept. Changes of states
+    # are not reported for events outside the queue, so those events request the view themselves.
     changing = [component for component in [*path.inputs, *common] if not isinstance(component, gr.State)]
     on_latest([component.change for component in changing], **refresh)
     on_latest(

@@ -1,3 +1,3 @@
-"""The parts of the page, one a file: layout only, events are in ui.events."""
+"""The parts of the page, one per file: mostly layout; event handlers are in `ui.events`."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What it is not good at, how to use the files elsewhere, the API, licences."""
+"""Limitations, using the files elsewhere, the API, licences."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SECTIONS = ("limits", "elsewhere", "api", "licences")
 
 
 def header_html(service: Service) -> str:
-    """Name, two sentences, and which model runs."""
+    """Name, two sentences, and the running model."""
     return (
         '<header class="fw-header"><div><h1>FlashWorld</h1>'
         f"<p>{html('header.line')}</p></div>"
@@ -22,7 +22,7 @@ def header_html(service: Service) -> str:
 
 
 def build_about() -> None:
-    """Draw the collapsed texts at the foot."""
+    """Draw the collapsed texts at the bottom of the page."""
     for section in SECTIONS:
         with gr.Accordion(text(f"about.{section}"), open=False):
             gr.Markdown(text(f"about.{section}_text"))

@@ -1,4 +1,4 @@
-"""The strip of examples: a click fills the whole form and shows the shipped result, at no cost."""
+"""The strip of examples: a click fills in the whole form and shows the shipped result without using the GPU."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ExamplesPart:
-    """The strip and what it shows."""
+    """The strip and its examples."""
 
     picker: Picker | None
     examples: dict[str, Example]
 
 
 def build_examples(service: Service) -> ExamplesPart:
-    """Draw the strip of what the model can do; nothing when there are no examples."""
+    """Draw the strip of the examples that the model supports; nothing if there are none."""
     examples = {example.name: example for example in load_examples() if within_reach(example, service)}
     if not examples:
         return ExamplesPart(None, {})
@@ -55,7 +55,7 @@ def build_examples(service: Service) -> ExamplesPart:
 
 
 def within_reach(example: Example, service: Service) -> bool:
-    """Whether the model knows every word of an example that has no picture."""
+    """Whether the model understands every word of an example that has no picture."""
     if example.picture is not None or service.understood is None:
         return True
     found = service.understood(example.request.get("text") or "")
@@ -65,7 +65,7 @@ def within_reach(example: Example, service: Service) -> bool:
 def connect_examples(
     part: ExamplesPart, sessions: Sessions, inputs: InputsPart, path: PathPart, run: RunPart, result: ResultPart
 ) -> None:
-    """Fill everything on a click; the HTML file of an example's scene is made in `sessions`, like a program's result."""
+    """Fill in the form on a click; the HTML file of an example's scene is made in `sessions`, like an API client's result."""
     pages: dict[str, Path] = {}
 
     def with_page(example: Example) -> Example:
@@ -104,7 +104,7 @@ def connect_examples(
     connect_landing(picking.success, result)
 
     def another(name: str | None, words: str) -> list:
-        """The visitor's own picture after an example: its words go unless they were edited, and it is left."""
+        """After the visitor uploads a picture: clear the example's text unless it was edited, and deselect the example."""
         example = part.examples.get(name or "")
         if example is None:
             return [gr.skip()] * 2

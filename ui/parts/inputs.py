@@ -1,4 +1,4 @@
-"""Step 1: a picture and/or words, with what the crop will leave of the picture."""
+"""Step 1: a picture and/or a text, with a preview of the crop."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ SHOWN_BY_BROWSERS = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".avif"}
 
 
 class PictureInput(gr.Image):
-    """`gr.Image` that hands over the file as it came: decoding and its errors belong to `flashworld.io.images.reading`."""
+    """`gr.Image` that passes the file on unchanged: `flashworld.io.images.reading` decodes it and reports errors."""
 
     def preprocess(self, payload: ImageData | None) -> str | None:
         """The path of the uploaded file, or of an example's.
 
-        Gradio checks a path only when the request says that it is one (`meta`), so a stranger could name any file.
+        Gradio checks a path only if the request marks it as one (`meta`), so a client could otherwise name any file.
 
         Raises:
-            gr.Error: it is another file.
+            gr.Error: it is any other file.
         """
         if payload is not None and payload.path and not (payload.url or "").startswith("data:"):
             try:
@@ -43,7 +43,7 @@ class PictureInput(gr.Image):
         return pixels if isinstance(pixels, str) else None
 
     def get_block_name(self) -> str:
-        """The front end knows it as an image."""
+        """The front end's name of the component."""
         return "image"
 
 
@@ -97,7 +97,7 @@ def read_upload(path: str | None) -> Photo | None:
 
 
 def show_crop(path: str | None, height: int, width: int) -> str:
-    """HTML below the picture: the crop, or what is wrong with the file."""
+    """HTML below the picture: the crop, or the error in the file."""
     try:
         photo = read_upload(path)
         return "" if photo is None else crop_html(photo, height, width)
@@ -106,13 +106,13 @@ def show_crop(path: str | None, height: int, width: int) -> str:
 
 
 def showable(path: str | None) -> str | None:
-    """A file every browser can show: HEIC, TIFF and the like become a JPEG beside the upload; the rest stay."""
+    """A file that every browser can display: HEIC, TIFF and similar formats are converted to JPEG next to the upload."""
     if path is None or Path(path).suffix.lower() in SHOWN_BY_BROWSERS or Path(path).stat().st_size > MAX_IMAGE_BYTES:
         return path
     try:
         photo = read_picture(Path(path))
     except InputError:
-        return path  # `show_crop` says what is wrong with it
+        return path  # `show_crop` reports the error
     folder = Path(tempfile.mkdtemp(dir=Path(path).parent))
     copy = folder / "picture.jpg"
     Image.fromarray(photo.pixels).save(copy, "JPEG", quality=95)

@@ -1,4 +1,4 @@
-"""Step 2: the camera path, by template, by hand or from a file, and where the picture stands on it."""
+"""Step 2: the camera path, from a template, recorded or from a file, and the picture's position on it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ui.texts import html, text
 
 START_PRESET = "orbit_right"
 USUAL = "usual"
-"""Loop and pace as the template has them."""
+"""Loop and easing as in the template."""
 LOOPS: dict[str, bool | None] = {USUAL: None, "closed": True, "open": False}
 PARAMETER_NAMES = tuple(dict.fromkeys(param.name for preset in PRESETS.values() for param in preset.params))
 
@@ -47,7 +47,7 @@ class PathPart:
 
     @property
     def inputs(self) -> list[Any]:
-        """What `read_form` wants, in its order."""
+        """The inputs of `read_form`, in its order."""
         return [self.source, self.picker, self.loop, self.easing, self.recording, self.file_text, *self.parameters]
 
 
@@ -60,7 +60,7 @@ def read_form(
     file_text: str,
     *parameters: float,
 ) -> PathForm:
-    """The controls' values as a form. Only the parameters that the template has are taken."""
+    """The controls' values as a form. Only the template's own parameters are used."""
     values = dict(zip(PARAMETER_NAMES, parameters, strict=True))
     known = PRESETS.get(preset or "")
     params: dict[str, object] = {p.name: values[p.name] for p in known.params} if known else {}
@@ -72,7 +72,7 @@ def read_form(
 
 
 def parameter_updates(preset_name: str) -> list[dict]:
-    """Show the sliders a template has, with its own ranges, and hide the others."""
+    """Show the template's sliders with its ranges, and hide the others."""
     params = {param.name: param for param in PRESETS[preset_name].params}
     updates = []
     for name in PARAMETER_NAMES:
@@ -97,7 +97,7 @@ def parameter_key(param: Any) -> str:
 
 
 def caption_html(preset_name: str) -> str:
-    """The chosen template in a sentence."""
+    """A sentence about the selected template."""
     return f'<p class="fw-note"><b>{html(f"preset.{preset_name}")}.</b> {html(f"preset.{preset_name}.caption")}</p>'
 
 
@@ -158,7 +158,7 @@ def _record() -> tuple[gr.State, gr.HTML]:
 
 
 def recorded_html(count: int) -> str:
-    """How many keyframes there are and what is missing."""
+    """The number of keyframes, and what is missing."""
     said = html("path.recorded", count=count) if count > 1 else html(f"path.recorded_{('none', 'one')[count]}")
     return f'<p class="fw-note" role="status">{said}</p>'
 

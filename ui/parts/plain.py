@@ -1,8 +1,8 @@
-"""Gradio's own viewer as a quick look at a smaller copy, and the cover in front of it until it has drawn the scene.
+"""Quick look at a smaller copy in Gradio's own viewer, with a cover in front until it has drawn the scene.
 
-That viewer lets points grow over its first frames (`FadeInPass` of gsplat.js): at once with a graphics card, up to a
-minute without one, and till then a scene is dots on black. It says nothing while it loads, and nothing when it has
-nothing. The cover says both.
+That viewer enlarges points over its first frames (`FadeInPass` of gsplat.js): immediate on a GPU, up to a
+minute without one, and until then the scene is dots on black. It shows no message while loading or without a scene;
+the cover shows both.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from flashworld.cameras import Cameras
 
 BLANK = str(STATIC_DIR / "blank.splat")
-"""One Gaussian nobody sees. Gradio's viewer goes on drawing after its value was taken away, and keeps one of the
-browser's sixteen WebGL contexts; given another file it lets go of the last one."""
+"""A file with one invisible Gaussian. Gradio's viewer goes on drawing after its value is cleared, and keeps one of the
+browser's sixteen WebGL contexts; loading another file releases the previous one."""
 NOTHING, NO_SCENE, NOT_MADE, DRAWING = "plain.nothing", "result.no_scene", "plain.not_made", "plain.drawing"
 """Keys of the texts on the cover."""
 _THERE_JS = "(kept, there) => [kept, document.getElementById('fw-plain')?.offsetParent ? 'yes' : '']"
@@ -34,11 +34,11 @@ logger = logging.getLogger(__name__)
 
 
 class Cover(gr.HTML):
-    """A sentence in front of the viewer; with `drawing` it goes when the viewer has had its frames."""
+    """A sentence in front of the viewer; with `drawing` it disappears once the viewer has drawn enough frames."""
 
     def __init__(self, *, value: str = NOTHING, drawing: bool = False, **kwargs: Any) -> None:
-        """Shows the text of that key."""
-        self.drawing = drawing  # first: a word quoted in the script and not set would be taken for an event
+        """Shows the text of the key `value`."""
+        self.drawing = drawing  # set first: Gradio takes a quoted name in the script for an event unless it is a prop
         super().__init__(
             value=value,
             html_template='<div class="fw-cover"><p role="status"></p></div>',
@@ -55,12 +55,12 @@ class Cover(gr.HTML):
 
 @dataclass(frozen=True)
 class PlainSource:
-    """What the copy is, or is made from.
+    """The copy, or the scene to make it from.
 
     Attributes:
-        file: The copy, where the service made one.
-        scene: The scene it can be made from, where there is one.
-        camera: The one camera the viewer starts from.
+        file: The copy, if the service made one.
+        scene: The scene from which it can be made, if there is one.
+        camera: The viewer's initial camera, a single one.
         focus_distance: As in `ui.contract.Result`.
     """
 
@@ -72,7 +72,7 @@ class PlainSource:
 
 @dataclass(frozen=True)
 class PlainPart:
-    """The tab's components; `shown` is where the viewer's file comes from."""
+    """The tab's components; `shown` is the source of the viewer's file."""
 
     tab: gr.Tab
     model: gr.Model3D
@@ -89,7 +89,7 @@ def build_plain(tab: gr.Tab, opening: Result | None = None) -> PlainPart:
 
 
 def plain_source(result: Result) -> PlainSource:
-    """Where the copy of a result comes from."""
+    """The source of a result's copy."""
     index = result.image_index
     camera = result.cameras[index : index + 1]
     return PlainSource(
@@ -98,7 +98,7 @@ def plain_source(result: Result) -> PlainSource:
 
 
 def connect_plain(plain: PlainPart, others: list[gr.Tab], sessions: Sessions, **options: Any) -> None:
-    """The viewer loads when its tab is opened, and draws nothing behind the others."""
+    """The viewer loads when its tab is opened, and draws nothing while another tab is shown."""
 
     def show(source: PlainSource | None, shown: str | None) -> list:
         file, text = None, NOTHING
@@ -111,7 +111,7 @@ def connect_plain(plain: PlainPart, others: list[gr.Tab], sessions: Sessions, **
 
     outputs, kept, there = [plain.model, plain.cover], gr.State(), gr.Textbox("", visible="hidden", interactive=False)
     plain.tab.select(show, [plain.source, plain.model], outputs, **options)
-    # Gradio's viewer starts anew with another file only. Who has left the tab meanwhile gets the scene with the next visit.
+    # Gradio's viewer restarts only for a different file. If the tab was left meanwhile, the scene loads at the next visit.
     plain.cover.again(lambda shown: (BLANK, shown), plain.model, [plain.model, kept], **options).then(
         lambda file, there: file if there else gr.skip(), [kept, there], plain.model, js=_THERE_JS, **options
     )
@@ -119,7 +119,7 @@ def connect_plain(plain: PlainPart, others: list[gr.Tab], sessions: Sessions, **
 
 
 def _copy(source: PlainSource, sessions: Sessions) -> tuple[str | None, str]:
-    """The viewer's file, and what stands in front of it."""
+    """The viewer's file, and the text of its cover."""
     if source.file is not None and source.file.is_file():
         return str(source.file), DRAWING
     if source.scene is None:
@@ -132,7 +132,7 @@ def _copy(source: PlainSource, sessions: Sessions) -> tuple[str | None, str]:
 
 
 def _made_from(source: PlainSource, scene: Path, sessions: Sessions) -> Path:
-    """An example's copy: made when first asked for, and kept like a program's result."""
+    """An example's copy: made at the first request, and kept like an API client's result."""
     from flashworld.io.scenes import read_scene
     from flashworld.io.scenes.plain_preview import write_plain_preview
 

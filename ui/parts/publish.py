@@ -1,4 +1,4 @@
-"""The button that publishes the scene shown, with a word about what that means before it happens."""
+"""The button that publishes the displayed scene, after a confirmation that explains what is uploaded."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from ui.sessions import Sessions
 from ui.texts import Html, html, text
 
 AT_ONCE = 2
-"""Uploads at a time."""
+"""Maximum number of concurrent uploads."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class PublishPart:
-    """The button, the question behind it, and what came of it."""
+    """The button, its confirmation, and the outcome."""
 
     button: gr.Button
     question: gr.Column
@@ -35,7 +35,7 @@ class PublishPart:
 
 
 def build_publish(actions: gr.Row) -> PublishPart | None:
-    """Draw the button in the row of what can be done with a result; nothing where nobody could publish."""
+    """Draw the button in the row of a result's actions; nothing if publishing is not available."""
     if not (publish.host_repo() or publish.visitors_sign_in()):
         return None
     with actions:
@@ -50,7 +50,7 @@ def build_publish(actions: gr.Row) -> PublishPart | None:
 
 
 def connect_publish(part: PublishPart | None, result: ResultPart, sessions: Sessions) -> None:
-    """Ask, then upload; a visitor who is signed in publishes into a dataset of their own, others into the host's."""
+    """Confirm, then upload; a signed-in visitor publishes to their own dataset, others to the host's."""
     if part is None:
         return
 
@@ -86,6 +86,6 @@ def connect_publish(part: PublishPart | None, result: ResultPart, sessions: Sess
 
 
 def published_html(address: str) -> Html:
-    """Where the scene is now."""
+    """A link to the published scene."""
     link = f'<a href="{escape(address)}" target="_blank" rel="noopener">{escape(address)}</a>'
     return Html(f'<p class="fw-note" role="status">{html("publish.done")} {link}</p>')

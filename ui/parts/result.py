@@ -24,23 +24,23 @@ DOWNLOADS: dict[FileName, str] = {
     "zip": "ZIP",
     "html": "HTML",
 }
-"""Their order and names; sizes are added when there is a result."""
+"""Order and names of the downloads; sizes are added for a result."""
 TOTAL = "total"
 SHOWN_SECONDS = 0.05
 LANDING_JS = "(_, source) => [window.fwChosenTab, source]"
-"""`progress.js` keeps the tab that was chosen: an answer of the server could come after the next click."""
+"""`progress.js` stores the selected tab: a server response could arrive after the next click."""
 _PROGRESS = (Path(__file__).parents[1] / "assets" / "progress.js").read_text(encoding="utf-8")
 
 
 class VideoData(GradioModel):
-    """What the browser's player needs."""
+    """Data for the browser's video player."""
 
     video: FileData
     poster: FileData | None = None
 
 
 class SceneVideo(gr.HTML):
-    """Muted, looping player with a poster; starts by itself unless the visitor asked for less motion."""
+    """Muted, looping player with a poster; starts automatically unless the visitor prefers reduced motion."""
 
     data_model = VideoData
 
@@ -51,7 +51,7 @@ class SceneVideo(gr.HTML):
         )
 
     def postprocess(self, value: tuple[Path, Path | None] | None) -> VideoData | None:
-        """(video, poster) to what the player wants."""
+        """Convert (video, poster) to the player's data."""
         if value is None:
             return None
         video, poster = value
@@ -72,7 +72,7 @@ def _file_data(path: Path) -> FileData:
 
 @dataclass(frozen=True)
 class ResultPart:
-    """Everything on the right."""
+    """The components of the right-hand side."""
 
     progress: gr.HTML
     chosen: gr.Textbox
@@ -93,7 +93,7 @@ class ResultPart:
 
     @property
     def outputs(self) -> list[Any]:
-        """What `result_updates` fills, in its order."""
+        """The outputs of `result_updates`, in its order."""
         return [
             self.video,
             self.scene_stage,
@@ -108,8 +108,8 @@ def build_result_part(first_view: dict, opening: Result | None = None) -> Result
     """Draw the result side.
 
     Args:
-        first_view: What the empty stage shows.
-        opening: The scene that the page opens on; None for none.
+        first_view: Initial view of the empty stage.
+        opening: The scene that the page opens with, or None.
     """
     given: dict[str, Any] = {}
     if opening is not None:
@@ -152,29 +152,29 @@ def build_result_part(first_view: dict, opening: Result | None = None) -> Result
 
 
 def size_label(path: Path) -> str:
-    """A file's size for people: 812 kB, 74.2 MB."""
+    """A human-readable file size: 812 kB, 74.2 MB."""
     size = path.stat().st_size
     return f"{size / 1e6:.1f} MB" if size >= 999_500 else f"{max(1, round(size / 1e3))} kB"
 
 
 def _purpose(key: str) -> None:
-    """A tab's first line."""
+    """The first line of a tab."""
     gr.HTML(f'<p class="fw-note fw-purpose">{html(key)}</p>', apply_default_css=False)
 
 
 def scene_file(result: Result) -> Path | None:
-    """What the 3D view shows."""
+    """The scene that the 3D view shows."""
     return result.files.get("viewer") or result.files.get("spz")
 
 
 def full_scene(result: Result) -> Path | None:
-    """The whole scene, where the 3D view shows a light one first."""
+    """The full scene, if the 3D view shows a light one first."""
     light, full = result.files.get("viewer"), result.files.get("spz")
     return full if light and full and light != full and full.is_file() else None
 
 
 def scene_view(result: Result) -> dict:
-    """How it shows it: along the path there and back, until the visitor takes over."""
+    """The 3D view's data: it plays the path back and forth until the visitor takes control."""
     return stage_view(
         result.cameras,
         result.height,
@@ -190,7 +190,7 @@ def scene_view(result: Result) -> dict:
 
 
 def existing(result: Result) -> Result:
-    """The result with only those files that are there."""
+    """The result with only the files that exist."""
     return replace(result, files={name: path for name, path in result.files.items() if path.is_file()})
 
 
@@ -210,19 +210,19 @@ def result_updates(result: Result) -> list[Any]:
 
 
 def connect_landing(arrived: Any, result: ResultPart) -> None:
-    """Show what has arrived where it is best seen."""
+    """Show a new result in its best tab."""
     arrived(landing, [result.chosen, result.plain.source], result.tabs, js=LANDING_JS, **QUIET)
 
 
 def landing(chosen: str, source: PlainSource | None) -> Any:
-    """The tab a new result is shown in: the one the visitor has chosen, else where it is best seen."""
+    """The tab for a new result: the one that the visitor has selected, else the best one for this result."""
     if chosen or source is None:
         return gr.skip()
     return gr.Tabs(selected="video" if source.scene is None else "scene")
 
 
 def stale_html(made_from: tuple[str | None, str] | None, image: str | None, text: str) -> str:
-    """A sentence when the scene shown was not made from this picture and these words."""
+    """A sentence if the displayed scene was not made from this picture and this text."""
     stale = made_from is not None and made_from != (image, text or "")
     return f'<p class="fw-note fw-stale" role="status">{html("result.stale")}</p>' if stale else ""
 
@@ -242,7 +242,7 @@ def _grouped(count: int) -> str:
 
 
 def facts_html(result: Result) -> str:
-    """Seed, size of the scene, how long it took; collapsed, where the time went."""
+    """Seed, size of the scene, total time; collapsed, the time of each stage."""
     parts = [html("result.seed", seed=result.seed), html("result.gaussians", count=_grouped(result.gaussians))]
     if result.light_gaussians:
         count = _grouped(result.light_gaussians)

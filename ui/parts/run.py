@@ -1,4 +1,4 @@
-"""Step 3: settings most people leave alone, the cost, Generate and Stop."""
+"""Step 3: settings that most visitors leave unchanged, the cost, Generate and Stop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ui.texts import html, text
 
 QUALITIES = ("low", "medium", "high")
 LOOK_SECONDS = 1.5
-"""How often a waiting page asks for its place in the queue."""
+"""Interval at which a waiting page polls its position in the queue."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class RunPart:
 
     @property
     def inputs(self) -> list[Any]:
-        """What `read_settings` wants, in its order."""
+        """The inputs of `read_settings`, in its order."""
         return [self.size, self.frames, self.fps, self.seconds, self.quality]
 
 
@@ -60,7 +60,7 @@ def read_settings(size: str, frames: float, fps: float, seconds: float, quality:
     """The controls' values.
 
     Raises:
-        InputError: a number is none, or outside its limits.
+        InputError: a value is not a number, or outside its limits.
     """
     height, width = parse_size(size)
     fps = whole_number(fps, "fps", 1, MAX_FPS)
@@ -69,7 +69,7 @@ def read_settings(size: str, frames: float, fps: float, seconds: float, quality:
 
 
 def parse_size(size: str) -> tuple[int, int]:
-    """From "704×480" (width first, as people say it) to (height, width).
+    """From "704×480" (width first, as usual on screen) to (height, width).
 
     Raises:
         InputError: there is none.
@@ -92,14 +92,14 @@ def size_title(height: int, width: int) -> str:
 
 
 def estimate_seconds(service: Service, settings: SceneSettings, image: str | None) -> float:
-    """How long a generation with these settings takes, with a picture or without."""
+    """Expected duration of a generation with these settings, with or without a picture."""
     return service.estimate_seconds(
         settings.frames, settings.height, settings.width, settings.video, picture=image is not None
     )
 
 
 def estimate_html(service: Service, settings: SceneSettings, image: str | None = None) -> str:
-    """What Generate will cost, in one line."""
+    """One line with the cost of Generate."""
     seconds = estimate_seconds(service, settings, image)
     about = f"{seconds:.0f}" if seconds >= 10 else f"{max(seconds, 0.1):.1f}"
     said = html("run.about_gpu" if service.uses_gpu_quota else "run.about_here", seconds=about)
@@ -107,7 +107,7 @@ def estimate_html(service: Service, settings: SceneSettings, image: str | None =
 
 
 def estimating(service: Service, run: RunPart, image: gr.Image) -> dict[str, Any]:
-    """An event that says anew what Generate will cost: settings have changed, or a call has taught something."""
+    """An event that updates the cost of Generate: settings have changed, or the estimate has been updated by a call."""
 
     def estimate(image: str | None, *values: Any) -> str:
         try:
@@ -119,7 +119,7 @@ def estimating(service: Service, run: RunPart, image: gr.Image) -> dict[str, Any
 
 
 def build_run_part(defaults: Defaults, service: Service) -> RunPart:
-    """Draw step 3: a card of settings, and a bar that stays in sight with the cost and the buttons."""
+    """Draw step 3: a card of settings, and a sticky bar with the cost and the buttons."""
     with gr.Column(elem_classes="fw-card"):
         settings = _settings(defaults)
         if service.uses_gpu_quota:
@@ -138,7 +138,7 @@ def build_run_part(defaults: Defaults, service: Service) -> RunPart:
             stop = gr.Button(
                 text("run.stop"), variant="stop", size="lg", min_width=120, visible=False, elem_id="fw-stop"
             )
-    ticket = gr.Textbox("", visible="hidden", label="Ticket", interactive=False)  # changes when a job may begin
+    ticket = gr.Textbox("", visible="hidden", label="Ticket", interactive=False)  # changes when a job may start
     place = gr.Textbox("", visible="hidden", label="Place in the queue", interactive=False)
     line = gr.Timer(LOOK_SECONDS, active=False)
     return RunPart(*settings, estimate, refusal, ticket, generate, stop, line, place)

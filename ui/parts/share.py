@@ -1,4 +1,4 @@
-"""A link with the present settings, and the reading of such a link when the page opens."""
+"""Create a link with the current settings, and read one when the page opens."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SharePart:
 
 
 def build_share(actions: gr.Row) -> SharePart:
-    """Draw the button in the row of what can be done with a result, and below it the place of the link."""
+    """Draw the button in the row of a result's actions, and the link below it."""
     with actions:
         button = gr.Button(text("share.copy"), size="sm", min_width=90, variant="secondary", elem_id="fw-share")
     link = gr.Textbox(
@@ -47,7 +47,7 @@ def build_share(actions: gr.Row) -> SharePart:
 
 
 def connect_share(page: gr.Blocks, share: SharePart, inputs: InputsPart, path: PathPart, run: RunPart) -> None:
-    """Wire the button, and fill the form from the address when the page opens."""
+    """Connect the button, and fill in the form from the page's URL when it opens."""
 
     def query(words: str, seed: float | None, fov: float, frames: float, size: str, *values: Any) -> list:
         link, whole = share_query(
@@ -87,7 +87,7 @@ def connect_share(page: gr.Blocks, share: SharePart, inputs: InputsPart, path: P
 
 
 def _shared_path(form: PathForm, frames: int, size: str, fov: float) -> dict[str, str]:
-    """The path's part of a link; nothing of a path that cannot be used."""
+    """The path's part of a link; empty for an unusable path."""
     if form.source == "template":
         parameters = {name: value for name, value in form.params.items() if name in PARAMETER_NAMES}
         return {"path": form.preset, "parameters": parameters_text(parameters)}
@@ -106,7 +106,7 @@ def _path_updates(shared: Shared) -> list:
     """Source, tab, recording, its note and the file's text of a link's path; what is none is left out."""
     if shared.keys:
         try:
-            # As if recorded in a scene: the stage that draws the path then takes it over.
+            # Marked as recorded in a scene, so that the stage that draws the path loads it.
             recording = {**check_recording(json.loads(unpack(shared.keys))), "origin": "scene"}
         except (ValueError, RecursionError, InputError):
             return [gr.skip()] * 5
@@ -117,7 +117,7 @@ def _path_updates(shared: Shared) -> list:
 
 
 def template_updates(name: str, values: dict[str, float]) -> list:
-    """Updates for picker, caption and parameters that choose a template with given values; none for no name."""
+    """Updates for picker, caption and parameters that select a template with given values; none without a name."""
     if name not in PRESETS:
         return [gr.skip()] * (2 + len(PARAMETER_NAMES))
     parameters = parameter_updates(name)

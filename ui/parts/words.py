@@ -1,4 +1,4 @@
-"""What a model that knows some words alone makes of a prompt, said below the words while they are typed."""
+"""How a model with a limited vocabulary interprets a prompt, shown below the text while it is typed."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
     from flashworld.nano.language import Understood
 
 MOST_UNKNOWN = 8
-"""Words named of those that mean nothing; a pasted page has hundreds."""
+"""Maximum number of unknown words shown; a pasted page has hundreds."""
 
 
 def known_words() -> str:
-    """What such a model knows, for below the words' box: it reads English alone, so its words stay English."""
+    """That model's vocabulary, shown below the text box; it reads only English, so the words are not translated."""
     lists = [f"{title}: {', '.join(words)}" for title, words in {"Things": SHAPES, "ground": GROUNDS}.items()]
     return f"{text('words.knows')} {'; '.join(lists)}; sky: {', '.join(SKIES)}; colours, sizes, left and right."
 
 
 def understood_html(found: Understood, words: str) -> str:
-    """One or two sentences; nothing for no words."""
+    """One or two sentences; empty without a text."""
     if not words.strip():
         return ""
     sentences = []
@@ -46,7 +46,7 @@ def _list(words: Iterable[str]) -> Html:
 
 
 def connect_words(understood: Callable[[str], Understood], prompt: gr.Textbox, line: gr.HTML) -> None:
-    """Keep the line true to the box."""
+    """Update the line when the text changes."""
 
     def say(words: str | None) -> str:
         return understood_html(understood(words or ""), words or "")
