@@ -51,7 +51,7 @@ ATTENTION_BACKENDS: Mapping[str, tuple[SDPBackend, ...]] = {
 }
 """The kernel is fixed at compile time. Later entries of a list are for layers that the first does not support."""
 MAX_EXTRA_BYTES = 2**20
-"""Tensors that are neither parameter nor buffer are packed beside the graph; more bytes than this are a mistake."""
+"""Tensors that are neither parameter nor buffer are packed with the graph; more bytes than this indicate a mistake."""
 ATTENTION_OP = re.compile(r"aoti_torch_\w+?_(scaled_dot_product_\w+)\(")
 
 

@@ -1,6 +1,6 @@
 """The process that compiles one graph: `python -m aot.compile_child FOLDER`, started by `side_by_side.py`.
 
-FOLDER holds `job.json`; `package.pickle` appears beside it, or `error.txt` with one line.
+FOLDER holds `job.json`; the process adds `package.pickle`, or `error.txt` with one line.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class CompiledGraph:
         package = self._ready()
         with package.lock, torch.no_grad():
             weights = self._weights(package.names)
-            if not package.reads(weights):  # the first call, or they have been moved, perhaps cast, since
+            if not package.reads(weights):  # the first call, or the weights have since been moved or cast
                 check_machine(self.artifact, self.module)
                 check_constants(self.artifact, self.module)
                 package.bind(weights)

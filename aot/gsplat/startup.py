@@ -1,6 +1,6 @@
 """Make gsplat's kernels available before the first request: found, pulled or compiled at startup, never in a GPU call.
 
-A wheel is not installed: it is unpacked beside the store and put first on the module path.
+A wheel is not installed: it is unpacked inside the store's folder and put first on the module path.
 """
 
 from __future__ import annotations
