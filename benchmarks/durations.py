@@ -3,7 +3,7 @@
     python -m benchmarks.durations [--calls 1000] [--seeds 5] [--json]
 
 Two platforms: half an RTX Pro 6000 with ZeroGPU's factor of 1.5, slower than the prior by a different factor in every
-stage, and an H200 without a factor. Calls vary by 8 %, some are stragglers that take 50 % longer, some find
+stage, and an H200 without a factor. Calls vary by 8 %, some are stragglers that take 50 % longer, and some find
 no idle worker. The same simulation is a test.
 """
 

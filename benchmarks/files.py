@@ -3,7 +3,7 @@
     python -m benchmarks.files [--count 4055040] [--degree 2] [--folder DIR] [--repeats 3] [--json]
 
 The default count is a whole scene of the full model: 24 views of 240 x 352 points, two Gaussians each. The scene
-is made to be about as compressible as a real one (smooth surfaces and colours with noise on top). CPU seconds
+is about as compressible as a real one (smooth surfaces and colours with noise on top). CPU seconds
 count all threads of this process; the memory is the growth of the process at its peak, including the scene that a reader
 returns. Each figure is the best of the repeats, the memory the worst.
 """

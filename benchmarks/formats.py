@@ -102,7 +102,7 @@ def measured_formats(
     Args:
         scene_file: The scene.
         path_file: The cameras from which it is compared.
-        cli: splat-transform's command line, for a second opinion on each file.
+        cli: splat-transform's command line, to read each file independently.
     """
     data = json.loads(path_file.read_text())
     size = tuple(data["image_size"])

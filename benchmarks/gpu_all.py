@@ -1,14 +1,14 @@
 """All GPU benchmarks, the most important ones first: python -m benchmarks.gpu_all --out DIR --minutes 9.
 
 Each part (see `benchmarks.gpu.parts`) runs in a separate process, in order. After each of them all results so far
-are written to DIR/gpu_all.json: a part that raises, crashes or hangs keeps its results up to then, and the report says
+are written to DIR/gpu_all.json: a part that raises, crashes or hangs keeps its results up to then, and the report states
 how it ended; a part for which too little time is left is reported as skipped. A second run into the same DIR repeats what
 is missing or has failed (--again: everything). Compiled graphs are kept in --graphs and reused. Needs a CUDA device with gsplat's
-kernels (--wheel unpacks one that `python -m aot gsplat` built); with --model tiny --device cpu every part runs in small,
+kernels (--wheel unpacks one that `python -m aot gsplat` built); with --model tiny --device cpu every part runs at a small size,
 as a test.
 
 `python -m docs.make_gpu_figures DIR/gpu_all.json` writes the figures into the README and docs/speed.md.
-Weights are random. They say nothing about image quality; shapes, speed, memory and rounding are those of the real model.
+Weights are random. They give no indication of image quality; shapes, speed, memory and rounding are those of the real model.
 """
 
 from __future__ import annotations

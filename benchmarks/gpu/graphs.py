@@ -39,7 +39,7 @@ def compile_missing(run: Run) -> dict[str, object]:
 
 def static_graphs(run: Run) -> dict[str, object]:
     """Graphs for one size against those for every size, at that size."""
-    networks = [name for name in run.blocks if name != "text_encoder"]  # whose graph does not depend on the size
+    networks = [name for name in run.blocks if name != "text_encoder"]  # its graph does not depend on the size
     shapes = "x".join(map(str, (run.config.frames, *run.size)))
     found = compile_in_lanes(run, networks, ("--shapes", shapes), {})
     if not networks or "error" in found:

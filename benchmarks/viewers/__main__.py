@@ -34,7 +34,7 @@ NAMES = ("spark", "spark-defaults", "supersplat", "blender", "splat-transform")
 LEAST_DB = {"spark": 35.0, "spark-defaults": 35.0, "supersplat": 33.0, "blender": 18.0, "splat-transform": 20.0}
 """Blender draws opaque spheres; splat-transform's .splat has no view dependence; both are compared with the full render."""
 PICTURE_OF = ".ply"
-"""Whose image is kept."""
+"""The format whose images are kept."""
 WEBP = {"quality": 80, "method": 6}
 
 
@@ -68,7 +68,7 @@ def checked(viewer: str, suffix: str, shown: Shown, subject: Subject) -> dict[st
 
 
 def splat_transform() -> Path:
-    """Its command line."""
+    """Path of splat-transform's command line."""
     return npm_packages(CACHE) / "node_modules/@playcanvas/splat-transform/bin/cli.mjs"
 
 

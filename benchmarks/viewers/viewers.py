@@ -14,7 +14,7 @@ from flashworld.io.scenes import UNPACKED
 
 SPARK_FORMATS = (".ply", ".compressed.ply", ".spz", ".sog", ".splat")
 SUPERSPLAT_FORMATS = (".ply", ".compressed.ply", ".sog", UNPACKED)
-"""The engine has no reader of SPZ and .splat; SuperSplat's editor converts them."""
+"""The engine cannot read SPZ and .splat; SuperSplat's editor converts them."""
 GL_AXES = (".spz",)
 """Formats whose axes are three.js' own."""
 SPARK_OPTIONS = {"preBlurAmount": 0.3, "blurAmount": 0.0, "sortRadial": False}
