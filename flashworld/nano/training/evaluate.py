@@ -1,7 +1,7 @@
 """The benchmark of the nano model: `python -m flashworld.nano.training.evaluate [--quick] [--json FILE]`.
 
 Runs the real pipeline on the CPU, with the packaged weights, on held-out worlds, photographs and captions, and prints
-the scores beside those of two baselines: a flat billboard (the photograph on a plane at the median ground-truth depth
+the scores next to those of two baselines: a flat billboard (the photograph on a plane at the median ground-truth depth
 of the first view) and random weights (on fewer worlds). Where it is meaningful, the ground truth is scored as well.
 
 - Worlds have seeds from 0, captions from 5,000; training starts at 1,000,000. `unseen` builds them.

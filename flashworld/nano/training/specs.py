@@ -91,7 +91,7 @@ def sample_spec(seed: int, gallery_share: float = 0.2, extra_rooms: float = 0.0)
 
 
 def empty_prompt_spec(seed: int) -> WorldSpec:
-    """The scene of a prompt of which nothing is understood."""
+    """The scene of a prompt without any known word."""
     return WorldSpec(**vars(understood("").scene), seed=seed)
 
 
