@@ -48,12 +48,12 @@ class Work:
 
     @property
     def input_kind(self) -> str:
-        """The kind, and whether there is a picture."""
+        """The kind, and whether there is an image."""
         return f"{'picture' if self.picture else 'words'} {self.kind}"
 
     @property
     def kind(self) -> str:
-        """Key that calls of other sizes must share to be informative about this one."""
+        """Key shared by all sizes of call whose ratios are informative about this one."""
         return f"{'cold' if self.cold else 'warm'} {'compiled' if self.compiled else 'eager'}"
 
 
@@ -116,7 +116,7 @@ class StageCosts:
 
 H200_COSTS = StageCosts()
 CPU_SLOWNESS = 60.0
-"""Factor from an H200 to two CPU cores, until calls have been observed."""
+"""Factor from an H200 to two CPU cores, used until calls have been observed."""
 CPU_COSTS = replace(
     H200_COSTS,
     **{

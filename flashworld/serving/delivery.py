@@ -1,8 +1,7 @@
 """The files of one scene for a visitor, in one folder: downloads, the files of the two viewers, and a poster.
 
-The full scene goes into the downloads. The 3D view shows a light scene first, merged to what a phone opens (see
-`flashworld.lighten`), where the full one holds more than that; the plain viewer gets 300,000 Gaussians (see
-`plain_preview`).
+The downloads contain the full scene. If it is too large for a phone, the 3D view shows a light scene first, merged to
+a size that phones can display (see `flashworld.lighten`); the plain viewer gets 300,000 Gaussians (see `plain_preview`).
 """
 
 from __future__ import annotations
@@ -52,12 +51,13 @@ def deliver(
 ) -> Iterator[tuple[DeliveredFile, Path]]:
     """Write every file, several at the same time, and yield each as soon as it is complete.
 
-    A scene of the full model takes seconds a file on one core. Path and poster come first, the archive of the others last.
+    For a scene of the full model each file takes seconds on one core. Path and poster come first, the archive of the other
+    files last.
 
     Args:
         result: The scene.
         folder: Created if necessary.
-        light: What the 3D view shows first; None for the full scene, and no file of its own.
+        light: What the 3D view shows first; None: it shows the full scene, and no file is written for it.
         frames: The video's frames, if they are already rendered.
 
     Raises:
@@ -92,7 +92,7 @@ def deliver(
 
 
 def _together(jobs: dict[DeliveredFile, Callable[[], object]]) -> Iterator[DeliveredFile]:
-    """Run jobs in threads and yield the name of each as it ends; numpy, torch and zlib leave the interpreter to the others."""
+    """Run jobs in threads and yield the name of each as it finishes; numpy, torch and zlib release the GIL."""
     with ThreadPoolExecutor(len(jobs)) as pool:
         running: dict[Future[object], DeliveredFile] = {pool.submit(job): name for name, job in jobs.items()}
         for future in as_completed(running):

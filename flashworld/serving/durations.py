@@ -39,7 +39,7 @@ HALF_LIFE = 16
 OUTLIER_FACTOR = 3.0
 """A call that took this many times the median, or less than its inverse, is an outlier (a debugger, a slow disk)."""
 ENOUGH_RATIOS = 3
-"""With fewer, more is reserved than for a shape that is known."""
+"""With fewer observations, more is reserved than for a known shape."""
 MARGIN = 1.3
 """Ratio of granted to expected seconds for a known shape where nothing straggles: calls vary by 8 %, and three deviations are 24 %."""
 STRAGGLER_MULTIPLE = 1.9
@@ -82,7 +82,7 @@ class DurationModel:
     """Estimates that learn from observations. Thread-safe.
 
     Args:
-        gpu: Kind of GPU, e.g. "NVIDIA RTX PRO 6000 Blackwell Server Edition"; observations are stored separately by it.
+        gpu: GPU model, e.g. "NVIDIA RTX PRO 6000 Blackwell Server Edition"; observations are stored separately for each.
         folder: Where to keep observations between restarts; None keeps them in memory.
         factor: The platform's factor on requests on this GPU.
         cap_s: Most seconds that a visitor without an account may reserve, after the factor.

@@ -1,7 +1,7 @@
-"""Give memory that the process has freed back to the system.
+"""Return memory that the process has freed to the system.
 
-The C library keeps what is freed for later: in an app whose threads allocate and free tens of megabytes for every scene,
-what it keeps is scattered between small long-lived blocks, and grows for hundreds of scenes.
+The C library keeps freed memory for reuse. In an app whose threads allocate and free tens of megabytes for every scene,
+this memory is fragmented by small long-lived blocks and grows over hundreds of scenes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 
 def return_freed_memory() -> None:
-    """Return free pages of all heaps to the system; without glibc nothing happens.
+    """Return free pages of all heaps to the system; does nothing without glibc.
 
     Takes 10 ms when there is little to return, up to 0.3 s for a gigabyte. Other Python threads run meanwhile.
     """
@@ -23,8 +23,8 @@ def return_freed_memory() -> None:
 
 @functools.cache
 def _malloc_trim() -> Callable[[int], int] | None:
-    """The C library's `malloc_trim`, or None where it is not glibc."""
+    """The C library's `malloc_trim`, or None if the library is not glibc."""
     try:
         return ctypes.CDLL(None).malloc_trim
-    except (OSError, AttributeError, TypeError):  # TypeError: Windows does not take None
+    except (OSError, AttributeError, TypeError):  # TypeError: Windows does not accept None
         return None

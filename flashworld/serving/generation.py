@@ -1,4 +1,4 @@
-"""One generation as a worker does it: the messages it sends, whoever carries them."""
+"""One generation in a worker: the messages it yields, independent of how they are transported."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def generation(
     """Run the model.
 
     Args:
-        pipeline: Gives the loaded model; may wait for one that is still loading, which is no work.
-        request: What to make.
-        startup_s: Seconds that the worker took to start, which count as work.
+        pipeline: Returns the loaded model; may wait until it is loaded, which does not count as GPU time.
+        request: The request.
+        startup_s: Seconds that the worker took to start, which count as GPU time.
 
     Yields:
         `Progress`, and last `Finished` or `Failed`.
@@ -48,6 +48,6 @@ def generation(
     except (FlashWorldError, MemoryError, torch.OutOfMemoryError, RuntimeError) as error:
         logger.exception("generation failed")
         failed = Failed(sentence_for(error), fatal=model is not None and model.broken)
-    # Outside the handler: the error's traceback holds on to the tensors that filled the memory.
+    # Outside the handler: the error's traceback keeps references to the tensors that filled the memory.
     torch.cuda.empty_cache()
     yield failed

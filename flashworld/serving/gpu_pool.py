@@ -1,8 +1,8 @@
 """Several GPUs behind one app: one process per GPU, each with the model resident; the first idle one takes the next scene.
 
-A worker that ends is started again while the others serve on; the visitor whose scene it was making is told. Requests
-wait in the page's queue, which knows how many devices there are; here they wait, with a message, while a worker restarts
-or after one was given up.
+A worker that terminates is restarted while the others continue to serve; the visitor whose scene it was making gets an
+error message. Requests wait in the page's queue, which is configured with the number of devices; they wait here, with a
+message, only while a worker restarts or after a device has been given up.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from flashworld.serving.sentences import NOT_LOADED, WORKER_DIED
 logger = logging.getLogger(__name__)
 
 WAIT_S = 1.0
-"""Between two messages of a request that waits for a worker; its visitor may leave then."""
+"""Interval between two messages of a request that waits for a worker; its visitor may cancel at each."""
 MAX_FAILED_STARTS = 3
-"""In a row; then the device is given up."""
+"""Consecutive failed starts after which a device is given up."""
 Command = Callable[[int], list[str]]
-"""From the number of the channel's file descriptor to the command that starts a worker."""
+"""Maps the channel's file descriptor to the command line that starts a worker."""
 
 
 class _Worker:
-    """One device and the process that serves with it now."""
+    """One device and its current worker process."""
 
     def __init__(self, device: WorkerDevice, command: Command) -> None:
         self.device, self._command = device, command
@@ -43,11 +43,11 @@ class _Worker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> WorkerReady:
-        """Start a process and wait until it has the model.
+        """Start a process and wait until it has loaded the model.
 
         Raises:
-            CheckpointError: it says why it has none.
-            WorkerError: it ended.
+            CheckpointError: it reports that the model cannot be loaded; the message says why.
+            WorkerError: it terminated.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -62,14 +62,14 @@ class _Worker:
             first = self.channel.receive()
         except GONE as error:
             raise WorkerError(
-                f"the process of {self.device.name} ended while it loaded the model, see the log"
+                f"the process of {self.device.name} terminated while loading the model, see the log"
             ) from error
         if isinstance(first, Failed):
             raise CheckpointError(f"{self.device.name}: {first.sentence}")
         return first
 
     def end(self) -> None:
-        """End the process, however it is."""
+        """Terminate the process, whatever its state."""
         if self.channel is not None:
             self.channel.close()
             self.channel = None
@@ -85,14 +85,14 @@ class _Worker:
 
 
 class GpuPool:
-    """Workers of several devices.
+    """Workers on several devices.
 
     Args:
-        devices: One worker each.
-        command: Starts a worker on a device.
+        devices: Each gets one worker.
+        command: Returns the `Command` that starts a worker on a device.
 
     Attributes:
-        ready: What the first worker says of itself.
+        ready: The first message of the first worker.
 
     Raises:
         FlashWorldError: the first worker cannot load the model.
@@ -105,7 +105,7 @@ class GpuPool:
         self._lock = threading.Lock()
         first, *others = self._workers
         try:
-            self.ready = first.start()  # alone: it makes what the others find, compiled graphs and kernels
+            self.ready = first.start()  # alone: it compiles the graphs and kernels that the others reuse
         except (CheckpointError, WorkerError):
             first.end()
             raise
@@ -118,14 +118,15 @@ class GpuPool:
         return len(self._workers)
 
     def messages(self, request: GenerationRequest, shared_memory: bool = False) -> Iterator[WorkerMessage]:
-        """Make a scene on whichever device is idle first. A caller that stops iterating frees it at the next step.
+        """Make a scene on the first idle device. If the caller stops iterating, the device is freed at the next step.
 
         Args:
-            request: What to make.
-            shared_memory: Hand the result's arrays over in shared memory.
+            request: The request.
+            shared_memory: Transfer the result's arrays through shared memory.
 
         Yields:
-            `Progress` while no worker is idle, then what the worker sends; `Failed` last if it ends or no device is left.
+            `Progress` while no worker is idle, then the messages of the worker; `Failed` last if the worker terminates or no
+            device is left.
         """
         while True:
             try:
@@ -134,7 +135,7 @@ class GpuPool:
             except queue.Empty:
                 yield Progress("text", 0.0, waiting=True)
         if worker is None:
-            self._idle.put(None)  # for the next who asks
+            self._idle.put(None)  # wakes the next waiting request
             yield Failed(NOT_LOADED)
             return
         channel, idle = worker.channel, False
@@ -145,7 +146,7 @@ class GpuPool:
                 yield message
             idle = True
         except GONE:
-            logger.warning("%s: the worker's process ended while it made a scene", worker.device.name)
+            logger.warning("%s: the worker process terminated while making a scene", worker.device.name)
             self._start_behind(worker)
             worker = None
             yield Failed(WORKER_DIED)
@@ -157,12 +158,12 @@ class GpuPool:
                     threading.Thread(target=self._stop, args=[worker], daemon=True).start()
 
     def close(self) -> None:
-        """End every worker."""
+        """Terminate every worker."""
         for worker in self._workers:
             worker.end()
 
     def _stop(self, worker: _Worker) -> None:
-        """Wait until a worker whose visitor has left is idle again."""
+        """Wait until a worker whose request was cancelled is idle again."""
         try:
             assert worker.channel is not None
             worker.channel.send(STOP)
@@ -179,13 +180,13 @@ class GpuPool:
         ).start()
 
     def _start_again(self, worker: _Worker) -> None:
-        """Start a worker until it serves, or give its device up."""
+        """Restart a worker until it is ready, or give up its device."""
         for _ in range(MAX_FAILED_STARTS):
             worker.end()
             try:
                 worker.start()
             except (CheckpointError, WorkerError):
-                logger.exception("%s does not serve", worker.device.name)
+                logger.exception("%s: the worker cannot be started", worker.device.name)
             else:
                 logger.info("%s serves", worker.device.name)
                 self._idle.put(worker)

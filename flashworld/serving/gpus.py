@@ -1,4 +1,4 @@
-"""Which devices of this machine serve, from `--gpus`: all, indices, or `cpu` for a worker on a share of the cores."""
+"""The devices that `--gpus` selects: all, indices, or `cpu` for a worker on a share of the cores."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class WorkerDevice:
 
 
 def choose_gpus(wanted: str, per_scene: int = 1) -> tuple[WorkerDevice, ...]:
-    """The devices that `--gpus` names; where several share a scene, so many neighbours are one.
+    """The devices that `--gpus` names, in consecutive groups of `per_scene`, each of which counts as one device.
 
     Raises:
         InputError: no such GPU, one named twice, none at all, or a number that `per_scene` does not divide.
@@ -47,17 +47,17 @@ def choose_gpus(wanted: str, per_scene: int = 1) -> tuple[WorkerDevice, ...]:
 
 
 def gpus_of_one_scene(kind: str, per_scene: int) -> str:
-    """What `--gpus` would say for one group that shares every scene.
+    """The value of `--gpus` for a single group that shares every scene.
 
     Args:
         kind: "cuda" or "cpu".
-        per_scene: Devices of the group.
+        per_scene: Number of devices in the group.
     """
     return ",".join("cpu" if kind == "cpu" else str(index) for index in range(per_scene))
 
 
 def _together(group: tuple[WorkerDevice, ...]) -> WorkerDevice:
-    """Devices whose processes share a scene, as the one of the process that leads."""
+    """Merge the devices of a group into one, for the process that leads it."""
     given = [device.visible for device in group if device.visible is not None]
     return WorkerDevice(
         " and ".join(device.name for device in group),
@@ -93,7 +93,7 @@ def _single_devices(wanted: str) -> tuple[WorkerDevice, ...]:
 
 
 def visible_gpu(index: int) -> str:
-    """What makes a process see one GPU alone: indices count within what this process was given."""
+    """CUDA_VISIBLE_DEVICES for a process that sees one GPU only; the index refers to the GPUs visible to this process."""
     given = [name.strip() for name in os.environ.get(VISIBLE, "").split(",") if name.strip()]
     return given[index] if index < len(given) else str(index)
 

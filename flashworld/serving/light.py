@@ -1,7 +1,7 @@
 """The light scene of a result: few enough Gaussians for a phone, which the 3D view shows first.
 
-It is computed where the scene is, before the scene leaves the worker: the main process has no GPU for it, and its other
-visitors would wait. The time it takes on a GPU has not been measured.
+It is computed in the worker, on the device of the scene: the main process has no GPU for it, and computing it there would
+delay other visitors. The time it takes on a GPU has not been measured.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from flashworld.result import SceneResult
 
 logger = logging.getLogger(__name__)
 LIGHT_VIEWS = 6
-"""Views along the path that decide which Gaussians matter."""
+"""Views along the path that determine which Gaussians matter."""
 COMPARED_VIEWS = 3
 COMPARED_ROWS = 192
-"""Rows of the images in which it is compared with the full scene."""
+"""Rows of the images in which the light scene is compared with the full one."""
 
 
 @dataclass(frozen=True)
 class LightScene:
-    """A scene merged to what a phone opens.
+    """A scene merged to a size that phones can display.
 
     Attributes:
         scene: At most the requested number of Gaussians.
@@ -44,7 +44,7 @@ def light_scene(result: SceneResult, count: int = LIGHT_GAUSSIANS) -> LightScene
         count: Largest number of Gaussians.
 
     Returns:
-        None where the full scene is light itself, or where this failed: the full scene is never lost for it.
+        None if the full scene is small enough, or if computing the light scene failed: this must never lose the full scene.
     """
     full = result.visible()
     if len(full) <= count:
@@ -53,7 +53,7 @@ def light_scene(result: SceneResult, count: int = LIGHT_GAUSSIANS) -> LightScene
         return _merged(result, full, count)
     except (RuntimeError, MemoryError):  # out of memory on either device, or a solver that did not converge
         logger.exception("no light scene, the 3D view shows the full one")
-    # Outside the handler: the error's traceback holds on to the tensors that filled the memory.
+    # Outside the handler: the error's traceback keeps references to the tensors that filled the memory.
     if full.means.is_cuda:
         torch.cuda.empty_cache()
     return None

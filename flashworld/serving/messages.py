@@ -1,4 +1,4 @@
-"""What a GPU worker sends while it generates: its process, progress, and last the packed result or why there is none."""
+"""The messages of a GPU worker during a generation: its process, progress, and last the packed result or an error."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Finished:
     """The last message.
 
     Attributes:
-        result: `unpack` it; that raises if the arrays were lost in transfer.
+        result: The packed scene; its `unpack` raises if the arrays were lost in transfer.
         gpu_s: Seconds that the call held the GPU, including the start of the worker.
     """
 
@@ -36,11 +36,11 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """The last message of a generation that made nothing.
+    """The last message of a failed generation.
 
     Attributes:
-        sentence: For the visitor.
-        fatal: Whether the worker cannot go on to another request.
+        sentence: Error message for the visitor.
+        fatal: Whether the worker cannot take another request.
     """
 
     sentence: str

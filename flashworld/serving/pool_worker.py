@@ -1,7 +1,8 @@
-"""The worker's side of a `GpuPool`: says what it has loaded, then makes one scene after the other until nobody listens.
+"""The worker's side of a `GpuPool`: reports what it has loaded, then makes one scene after another until the app exits.
 
-It ends when its standard input does: the app holds it open, and may be killed without notice. Over the
-channel come requests and `STOP`; back go `WorkerReady`, messages of each generation, and `IDLE` after the last.
+It exits at end of file on its standard input, which the app holds open: the app may be killed without notice. Requests
+and `STOP` arrive through the channel; the worker sends `WorkerReady`, then the messages of each generation, and `IDLE`
+after the last of them.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from flashworld.serving.messages import Failed, WorkerStarted
 from flashworld.serving.transfer import use_shared_memory
 
 IDLE = "idle"
-"""The worker takes the next request."""
+"""The worker is ready for the next request."""
 STOP = "stop"
-"""Asks the worker to leave its generation at the next step."""
+"""Asks the worker to cancel its generation at the next step."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class WorkerReady:
     """A worker's first message: the model is resident.
 
     Attributes:
-        device_name: Such as "NVIDIA H200".
-        note: What runs how, for the page.
+        device_name: For example "NVIDIA H200".
+        note: How the networks run, for the page.
         compiled: Whether all networks run as compiled graphs.
     """
 
@@ -44,11 +45,11 @@ class WorkerReady:
 
 @dataclass(frozen=True)
 class LoadedWorker:
-    """What a worker serves with.
+    """A worker with its model loaded.
 
     Attributes:
         pipeline: The resident model.
-        ready: What it says of itself.
+        ready: Its first message.
     """
 
     pipeline: FlashWorldPipeline
@@ -57,11 +58,11 @@ class LoadedWorker:
 
 @dataclass(frozen=True, eq=False)
 class WorkerCall:
-    """What a worker is asked for.
+    """A call to a worker.
 
     Attributes:
-        request: What to make.
-        shared_memory: Hand the result's arrays over in shared memory.
+        request: The request.
+        shared_memory: Transfer the result's arrays through shared memory.
     """
 
     request: GenerationRequest
@@ -87,7 +88,7 @@ def work(channel: Channel, load: Callable[[], LoadedWorker]) -> None:
             call = channel.receive()
         except GONE:
             return
-        if isinstance(call, WorkerCall):  # a late STOP asks for nothing
+        if isinstance(call, WorkerCall):  # a late STOP has no effect
             use_shared_memory(call.shared_memory)
             if not _generate(channel, loaded.pipeline, call.request):
                 return
@@ -102,14 +103,14 @@ def _generate(channel: Channel, pipeline: FlashWorldPipeline, request: Generatio
         channel.send(message)
         if isinstance(message, Failed) and message.fatal:
             return False
-        if channel.waiting():  # only STOP comes while a generation runs
+        if channel.waiting():  # only STOP can arrive during a generation
             channel.receive()
             return True
     return True
 
 
 def end_with_the_app() -> None:
-    """Wait for the end of standard input, which the app holds open as long as it lives."""
-    while os.read(sys.stdin.fileno(), 1):  # not `sys.stdin`, whose lock would be held when the process ends by itself
+    """Wait for end of file on standard input, which the app holds open while it runs."""
+    while os.read(sys.stdin.fileno(), 1):  # not `sys.stdin`, whose lock would still be held at exit
         pass
     os._exit(0)

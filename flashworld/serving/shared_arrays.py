@@ -1,8 +1,9 @@
 """Transfer of arrays between processes through shared memory: only a handle goes through the pipe.
 
 The sender writes the arrays once, into anonymous memory (memfd); the receiver maps it through the sender's entry
-in /proc, without a copy. No folder is used: /dev/shm is often limited to 64 MB in containers, this is not. The
-sender must stay alive and keep the memory open until the receiver has mapped it; it is freed when both have closed it.
+in /proc, without a copy. No folder is used: /dev/shm is often limited to 64 MB in containers, memfd is not. The
+sender must stay alive and keep the memory open until the receiver has mapped it; the memory is freed when both have
+closed it.
 
 Linux only. Source: man pages memfd_create(2), proc_pid_fd(5), mmap(2).
 """
