@@ -1,4 +1,4 @@
-"""`flashworld batch`: every scene of a manifest into a place, on one device or on all GPUs of a Ray cluster."""
+"""`flashworld batch`: make every scene of a manifest, on one device or on all GPUs of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("manifest", metavar="MANIFEST", help="a folder of requests, or a .jsonl, .csv or .parquet file")
     parser.add_argument(
-        "--out", required=True, metavar="PLACE", help="a folder, or an address that fsspec writes: s3://, hf://buckets/"
+        "--out", required=True, metavar="PLACE", help="a folder, or a URL that fsspec can write to: s3://, hf://buckets/"
     )
     workers = parser.add_argument_group("workers", "without any of these: one device of this machine, without Ray")
     workers.add_argument(
-        "--workers", type=int, metavar="N", help="so many workers on Ray: one a GPU, or N shares of the CPU's cores"
+        "--workers", type=int, metavar="N", help="number of workers on Ray: one per GPU, or N shares of the CPU cores"
     )
-    workers.add_argument("--address", metavar="HOST:PORT", help="a running Ray cluster; auto: the one of this machine")
+    workers.add_argument("--address", metavar="HOST:PORT", help="a running Ray cluster; auto: the one on this machine")
     add_file_options(parser)
     add_model_options(parser)
 
 
 def run(args: argparse.Namespace, output: Output, load: Loader | None = None) -> int:
-    """Check manifest and place, then make what is missing.
+    """Check the manifest and the output location, then make the missing scenes.
 
     Args:
-        args: Of `add_options`.
-        output: Takes progress and the summary.
+        args: Parsed options of `add_options`.
+        output: Receives progress and the summary.
         load: Loads the model, see `BatchSettings`; None: `ModelOptions.load` with a progress bar.
 
     Returns:
-        1 where a scene failed, else 0.
+        1 if a scene failed, else 0.
     """
     from flashworld.batch.manifest import open_manifest
     from flashworld.batch.places import Place
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace, output: Output, load: Loader | None = None) ->
 
     manifest = open_manifest(args.manifest)
     if manifest.ignored:
-        output.remarks([f"columns that mean nothing here: {', '.join(manifest.ignored)}"])
+        output.remarks([f"ignored columns: {', '.join(manifest.ignored)}"])
     if args.workers is not None:
         whole_number(args.workers, "--workers", 1, MAX_WORKERS)
     on_ray = args.workers is not None or args.address is not None
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace, output: Output, load: Loader | None = None) ->
     if on_ray:
         from flashworld.batch.cluster import RayWorkers
 
-        with redirect_stdout(sys.stderr):  # Ray prints there what it has to say of workers
+        with redirect_stdout(sys.stderr):  # Ray prints the output of its workers to stdout
             workers = RayWorkers(settings, args.workers, args.address)
             output.note(workers.note)
             summary = run_batch(manifest, place, settings, workers.outcomes, output.note)
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace, output: Output, load: Loader | None = None) ->
         summary = run_batch(manifest, place, settings, worker.outcomes, output.note)
     text = (
         f"{place.url}: {summary.earlier + summary.made} of {summary.total} scenes, {summary.made} of them made now at "
-        f"{summary.per_minute:g} a minute, {len(summary.failed)} failed; results.parquet lists them"
+        f"{summary.per_minute:g} per minute, {len(summary.failed)} failed; results.parquet lists them"
     )
     failed = [{"id": outcome.id, "error": outcome.error} for outcome in summary.failed]
     output.result(asdict(summary) | {"place": place.url, "failed": failed}, text)
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace, output: Output, load: Loader | None = None) ->
 
 
 def _model(args: argparse.Namespace, on_ray: bool, load: Loader) -> ModelOptions:
-    """The model with a device settled here, because workers must all take the same."""
+    """The model options with the device chosen here, because all workers must use the same one."""
     from flashworld.device import NANO
 
     wanted = model_options(args, here=args.address is None)

@@ -1,4 +1,4 @@
-"""Options that choose which files a scene becomes, for `generate` and `batch`."""
+"""Options that select the output files of a scene, for `generate` and `batch`."""
 
 from __future__ import annotations
 

@@ -42,11 +42,11 @@ def model_options(args: argparse.Namespace, *, here: bool = True) -> ModelOption
     """The chosen model options.
 
     Args:
-        args: Of `add_model_options`.
-        here: The model will run on this machine.
+        args: Parsed options of `add_model_options`.
+        here: Whether the model will run on this machine.
 
     Raises:
-        InputError: an unknown name in `--offload`, or a number of GPUs that cannot be had.
+        InputError: an unknown name in `--offload`, or an unavailable number of GPUs.
     """
     options = ModelOptions(args.ckpt or args.model, args.wan, args.device, _offload(args), args.gpus_per_scene)
     if options.gpus_per_scene != 1:

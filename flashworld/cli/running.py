@@ -1,4 +1,4 @@
-"""What both command lines have in common: output options, error messages and exit codes.
+"""The common part of both command lines: output options, error messages and exit codes.
 
 Results go to standard output (one JSON object with --json), progress and errors to standard error. Exit codes: 0 success,
 2 invalid input, 1 any other known error, 130 interrupted by the user.
@@ -43,7 +43,7 @@ def run_command(args: argparse.Namespace, run: Callable[[argparse.Namespace, Out
 
     Args:
         args: Parsed options, including those of `add_output_options`.
-        run: The command; an exit code that it returns is taken, None means success.
+        run: The command; returns an exit code, or None for success.
     """
     logging.basicConfig(level=logging.INFO if args.verbose else logging.WARNING, stream=sys.stderr)
     output = Output(json_wanted=args.json, quiet=args.quiet)

@@ -41,7 +41,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
 
 
 def run(args: argparse.Namespace, output: Output) -> None:
-    """Do one of the three actions."""
+    """Perform one of the three actions."""
     {"list": _list, "preview": _preview, "convert": _convert}[args.action](args, output)
 
 

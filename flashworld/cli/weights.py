@@ -34,7 +34,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
 
 
 def run(args: argparse.Namespace, output: Output) -> None:
-    """Do one of the three actions."""
+    """Perform one of the three actions."""
     {"convert": _convert, "check": _check, "random": _random}[args.action](args, output)
 
 
