@@ -31,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the command's options."""
     parser.add_argument("manifest", metavar="MANIFEST", help="a folder of requests, or a .jsonl, .csv or .parquet file")
     parser.add_argument(
-        "--out", required=True, metavar="PLACE", help="a folder, or a URL that fsspec can write to: s3://, hf://buckets/"
+        "--out", required=True, metavar="PLACE", help="a folder, or a URL that fsspec writes to: s3://, hf://buckets/"
     )
     workers = parser.add_argument_group("workers", "without any of these: one device of this machine, without Ray")
     workers.add_argument(
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace, output: Output, load: Loader | None = None) ->
         summary = run_batch(manifest, place, settings, worker.outcomes, output.note)
     text = (
         f"{place.url}: {summary.earlier + summary.made} of {summary.total} scenes, {summary.made} of them made now at "
-        f"{summary.per_minute:g} per minute, {len(summary.failed)} failed; results.parquet lists them"
+        f"{summary.per_minute:g} a minute, {len(summary.failed)} failed; results.parquet lists them"
     )
     failed = [{"id": outcome.id, "error": outcome.error} for outcome in summary.failed]
     output.result(asdict(summary) | {"place": place.url, "failed": failed}, text)
