@@ -3,7 +3,7 @@
 COLMAP stores world-to-camera rotations and translations in OpenCV axes. Its points are skipped, and so are the observations
 in each image. Lenses, order and distortion are handled by the reader of `transforms.json`.
 
-Source: COLMAP's documentation, "LensTarget Format"; `src/colmap/sensor/models.h` for the models and their parameters.
+Source: COLMAP's documentation, "Output Format"; `src/colmap/sensor/models.h` for the models and their parameters.
 """
 
 from __future__ import annotations
