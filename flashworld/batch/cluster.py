@@ -1,7 +1,7 @@
 """Run a batch on Ray: one actor per GPU (or per share of the CPU cores) holds the model, on one or more machines.
 
 Rows are validated by further actors that need no GPU, on any node; requests go from there to a worker without passing
-through this process. (Tasks would import everything again for almost every row: Ray ends idle processes on a full machine.)
+through this process. (With tasks, almost every row would import everything again: Ray ends idle processes on a full machine.)
 Workers start when the first row is valid. One that terminates, through a signal, lack of memory or node failure, is
 replaced, and its unfinished scenes are reassigned: they were at most partially written.
 
@@ -224,7 +224,7 @@ class RayWorkers:
             self._starts[slot.actor.load.remote()] = slot
 
     def _takes(self, slot: _Slot, job: _Job) -> bool:
-        """Whether to assign a row to a worker now. A row in flight at a crash runs alone: it may be the cause."""
+        """Whether to assign a row to a worker now. A row that was in flight during a crash runs alone: it may be the cause."""
         if job.attempts:
             return slot.ready and not slot.jobs
         return (

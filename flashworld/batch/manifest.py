@@ -33,7 +33,7 @@ JSON_COLUMNS = ("params", "video")
 PARQUET_ROWS = 64
 """Rows per read; small, because rows may contain images."""
 Reader = Callable[[str], Iterator["dict[str, object] | str"]]
-"""Maps the manifest's location to its rows; a string in place of a row is the reason why it cannot be read."""
+"""Maps the manifest's location to its rows; a string in place of a row states why the row cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _requests(place: str) -> Iterator[Row]:
 
 
 def _read(place: str, reader: Reader) -> Iterator[dict[str, object] | str]:
-    """A reader's rows; read errors become one sentence."""
+    """A reader's rows; read errors become one-sentence messages."""
     try:
         yield from reader(place)
     except InputError:

@@ -151,7 +151,7 @@ class Place:
 
     @contextmanager
     def _writing(self, what: str, errors: type[Exception] = Exception) -> Iterator[None]:
-        """Convert file-system errors to one sentence; a `WriteError` of the scene itself is passed on.
+        """Convert file-system errors to one-sentence messages; a `WriteError` of the scene itself is passed on.
 
         Args:
             what: The failed operation, for the message.

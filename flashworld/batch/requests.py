@@ -76,7 +76,7 @@ def _picture(value: object, folder: str) -> Photo:
     if isinstance(value, bytes):
         return read_picture(value)
     if not isinstance(value, str):
-        raise ImageError(f"image must be a file name, an address, a data URL or bytes, got {echo(value)}")
+        raise ImageError(f"image must be a file name, a URL, a data URL or bytes, got {echo(value)}")
     if value[:5].lower() == "data:":
         return picture_from_text(value, "image", bare_base64=False, folder=None)
     place = joined(folder, value)

@@ -28,7 +28,7 @@ Hashes = Literal["verified", "not published"]
 
 @dataclass(frozen=True)
 class WeightsReport:
-    """What a check found.
+    """The result of a check.
 
     Attributes:
         config: Sizes of the model.
@@ -101,7 +101,7 @@ def check_weights(
         on_progress: Called with (what, bytes done, total bytes) while hashing.
 
     Raises:
-        CheckpointError: what is wrong, with the first few names.
+        CheckpointError: the weights are invalid; the message lists the first few names.
     """
     opened = open_model(source, wan=wan, config=config, on_progress=on_progress)
     states = checked_states(opened)

@@ -77,7 +77,7 @@ def write_converted(
         states: Tensors by network, with the networks' names and shapes.
         dtype: Dtype of block weights.
         shard_bytes: Largest shard, unless a single tensor is larger.
-        trained: Recorded, so that whatever opens the folder can say *untrained*.
+        trained: Recorded, so that readers of the folder can display *untrained*.
         on_progress: Called with (what, bytes done, total bytes).
 
     Raises:
@@ -93,7 +93,7 @@ def write_converted(
         head = {"format": FORMAT, "version": VERSION, "dtype": str(dtype).removeprefix("torch."), "trained": trained}
         try:
             _write_all(folder, config, tokenizer, shards, head, on_progress)
-        except BaseException:  # also Ctrl-C: half a model must not stay, it is 13 GB
+        except BaseException:  # also Ctrl-C: a partial model of up to 13 GB must not be left behind
             for path in folder.iterdir():
                 path.unlink()
             raise
@@ -129,7 +129,7 @@ def open_converted(folder: Path) -> tuple[ModelConfig, Tokenizer, dict[str, dict
 
 
 def is_trained(folder: Path) -> bool:
-    """Whether the weights of a converted folder come from training; folders that say nothing do.
+    """Whether the weights of a converted folder come from training; True for folders that do not specify it.
 
     Raises:
         CheckpointError: not such a folder.

@@ -60,7 +60,7 @@ class LoadedModel:
 
     Attributes:
         networks: In eval mode, on their device.
-        trained: False for seeded random weights: every display of a result then says *untrained*.
+        trained: False for seeded random weights: results are then displayed as *untrained*.
     """
 
     networks: Networks
@@ -152,7 +152,7 @@ def model_config(source: str | Path = "full", *, config: ModelConfig = FULL) -> 
 
 
 def trained_weights(source: str | Path) -> bool:
-    """Whether a model's weights come from training, without opening them; True for what cannot be opened.
+    """Whether a model's weights come from training, without opening them; True if the model cannot be opened.
 
     Raises:
         CheckpointError: a converted folder whose manifest is not readable.
@@ -164,7 +164,7 @@ def trained_weights(source: str | Path) -> bool:
 
 
 def reads_own_words(source: str | Path) -> bool:
-    """Whether a model is a nano, which knows the words of `flashworld.nano.language` alone; its weights stay closed."""
+    """Whether a model is a nano, which understands only the words of `flashworld.nano.language`; does not open its weights."""
     folder = NANO_DIR if source == "nano" else Path(source)
     return source != "full" and (folder / WEIGHTS_NAME).is_file() and not (folder / MANIFEST_NAME).is_file()
 

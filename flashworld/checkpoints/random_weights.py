@@ -41,8 +41,8 @@ def write_random_weights(
     Args:
         out_dir: An empty folder, or one that does not exist yet.
         config: Sizes.
-        seed: Of the weights.
-        device: Where to generate them: full size takes seconds on a GPU, minutes on a CPU, which gives different ones.
+        seed: Seed of the weights.
+        device: Where to generate them: full size takes seconds on a GPU, minutes on a CPU, which produces different weights.
         dtype: Dtype of block weights.
         shard_bytes: Largest shard.
         on_progress: Called with (what, bytes done, total bytes).

@@ -41,7 +41,7 @@ class LazyTensor:
     Attributes:
         shape: Its shape.
         dtype: Its dtype in the file.
-        read: Gives the values, on the CPU.
+        read: Returns the values, on the CPU.
     """
 
     shape: tuple[int, ...]
@@ -66,7 +66,7 @@ def open_safetensors(paths: Iterable[Path]) -> dict[str, LazyTensor]:
     """Open one or more shards.
 
     Raises:
-        CheckpointError: missing, truncated, not safetensors, or a name comes twice.
+        CheckpointError: missing, truncated, not safetensors, or a duplicate name.
     """
     state: dict[str, LazyTensor] = {}
     for path in paths:
@@ -119,7 +119,7 @@ def still_frames(state: LazyState) -> dict[str, LazyTensor]:
 
 
 def with_prefix(state: LazyState, prefix: str) -> dict[str, LazyTensor]:
-    """The tensors of one prefix, without it."""
+    """The tensors whose names have a prefix, with the prefix removed."""
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
 
 
