@@ -1,6 +1,7 @@
 """Eigenvalues and eigenvectors of many symmetric 3x3 matrices.
 
-`torch.linalg.eigh` is made for few large matrices: for a million small ones on a GPU it asks for hundreds of GiB of workspace.
+`torch.linalg.eigh` is designed for few large matrices: for a million small ones on a GPU it allocates hundreds of GiB of
+workspace.
 Here each matrix is a row of numbers, and all are rotated at once.
 
 Source: the cyclic Jacobi method (Golub and Van Loan, "Matrix Computations", section 8.5).
@@ -11,7 +12,7 @@ from __future__ import annotations
 import torch
 
 SWEEPS = 5
-"""Off-diagonal elements vanish quadratically: after five sweeps float64 is exhausted."""
+"""Off-diagonal elements converge to zero quadratically: five sweeps reach the precision of float64."""
 ROWS_AT_ONCE = 2**16
 """On the CPU, so that a block stays in the cache."""
 

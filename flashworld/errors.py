@@ -52,11 +52,11 @@ class WriteError(FlashWorldError):
 
 
 class PlaceError(WriteError):
-    """The place that results go to takes no more of them: no access, no room. Every further scene would be lost."""
+    """The output location cannot be written any more: no access or no space. Every further scene would be lost."""
 
 
 class WorkerError(FlashWorldError):
-    """Worker processes end before they have done anything."""
+    """Worker processes terminate before they have produced a result."""
 
 
 class TransferError(FlashWorldError):

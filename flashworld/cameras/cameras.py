@@ -239,12 +239,12 @@ class Normalization:
     scene_scale: float
 
     def apply(self, cameras: Cameras) -> Cameras:
-        """Any cameras of the same world into the model's frame, rotations as quaternions with w >= 0."""
+        """Transform any cameras of the same world into the model's frame, rotations as quaternions with w >= 0."""
         c2w = self.reference_w2c.to(cameras.positions) @ cameras.c2w
         return Cameras(matrix_to_quat(c2w[:, :3, :3]), c2w[:, :3, 3] / self.divisor, cameras.intrinsics)
 
     def to_scene_units(self, normalized: Cameras) -> Cameras:
-        """Cameras of the model's frame into the exported scene's frame: first camera's axes, request's units."""
+        """Transform cameras of the model's frame into the exported scene's: first camera's axes, request's units."""
         return Cameras(normalized.quats_wxyz, normalized.positions * self.scene_scale, normalized.intrinsics)
 
 
@@ -255,7 +255,7 @@ def normalize(cameras: Cameras) -> tuple[Cameras, Normalization]:
         cameras: The path, any world frame, scene units.
 
     Returns:
-        The path in the model's frame, and the normalisation that made it.
+        The path in the model's frame, and the normalisation that was applied.
     """
     reference = torch.linalg.inv(cameras.c2w[0])
     extent = float((reference @ cameras.c2w)[:, :3, 3].norm(dim=1).max())
