@@ -1,6 +1,6 @@
 """Atomic file writing: write under a temporary name in the same folder, then rename.
 
-Temporary names are `.flashworld-<random>.part<suffix>`, so that what a killed process left behind can be found.
+Temporary names are `.flashworld-<random>.part<suffix>`, so that files left behind by a killed process can be found.
 Nothing is synced to disk: this protects against failures of the program and full disks, not against power failures.
 """
 
@@ -20,12 +20,12 @@ from flashworld.errors import WriteError
 TEMPORARY_PATTERN = ".flashworld-*.part*"
 """Glob for leftovers of processes that were killed while writing."""
 MAX_SUFFIX_CHARS = 20
-"""Pillow and the encoder evaluate the suffix; a longer one is none that they know."""
+"""Pillow and the encoder evaluate the suffix; they support none that is longer."""
 
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """As `temporary_beside`, and a system's error inside the block means that the file cannot be written.
+    """As `temporary_beside`; an OSError inside the block is raised as a `WriteError`.
 
     Raises:
         WriteError: the file cannot be created, written or moved (no folder, no permission, disk full).
@@ -39,7 +39,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def temporary_beside(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; it becomes `path` when the block ends well and is removed when not.
+    """Yield a temporary path in the folder of `path`, renamed to `path` if the block succeeds and removed otherwise.
 
     A symbolic link at `path` is replaced; its target is not changed. Errors inside the block pass through.
 
@@ -63,7 +63,7 @@ def temporary_beside(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def new_file(path: str | Path) -> Iterator[BinaryIO]:
-    """Open a binary file for writing that appears at `path` only when the block ends well.
+    """Open a binary file for writing that appears at `path` only if the block succeeds.
 
     Raises:
         WriteError: the file cannot be created, written or moved (no folder, no permission, disk full).
@@ -78,7 +78,7 @@ def cannot_write(path: str | Path, error: OSError) -> WriteError:
 
 
 def _storable(path: Path) -> bool:
-    """Whether a file system can hold the name at all: no NUL, no lone surrogate."""
+    """Whether a file system can represent the name: no NUL, no lone surrogate."""
     try:
         return b"\0" not in os.fsencode(path)
     except UnicodeEncodeError:

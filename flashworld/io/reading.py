@@ -83,7 +83,7 @@ def read_rows(source: SceneFile, dtype: np.dtype, count: int) -> np.ndarray:
     """Read the next `count` rows of a table. (count,) structured
 
     Raises:
-        SceneFileError: the file ends before.
+        SceneFileError: the file ends earlier.
     """
     table = np.empty(count, dtype=dtype)
     if source.file.readinto(table.view(np.uint8).data) != table.nbytes:  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,4 +1,4 @@
-"""Which files of a folder are requests: the one rule of `generate` and `batch`."""
+"""Finds the request files in a folder, by the same rule for `generate` and `batch`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def find_request_files(where: Path) -> dict[str | None, Path]:
         where: A request file, an example's folder, a folder of such folders, or a folder of `*.json` requests.
 
     Returns:
-        Name (the folder's, or the file's without its suffix) to file; the name is None where `where` is one request.
+        Name (the folder's, or the file's without its suffix) to file; the name is None if `where` is a single request.
 
     Raises:
         InputError: nothing is there, or no request.

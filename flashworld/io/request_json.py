@@ -9,14 +9,14 @@ Own format, version 1 (every field but `format` and `version` may be left out):
      "trajectory": {"preset": "orbit_right", "params": {"angle_deg": 15}} | a camera path,
      "video": {"fps": 24, "seconds": 6, "quality": "high", "depth": false, "enabled": true}}
 
-A camera path is any form that `trajectory_json` reads; its cameras count, and a `preset` beside them only records
-where they come from. Lenses given in pixels are in pixels of the output picture, whatever size the image has.
+A camera path is any form that `trajectory_json` reads; its cameras are used, and a `preset` in addition to them only records
+their origin. Lenses given in pixels are in pixels of the output picture, whatever size the image has.
 
 The original's form: `image_prompt` (data URL, bare base64 or null), `text_prompt`, `image_index`, `resolution`
 [frames, height, width], `cameras` with fx, fy, cx, cy in pixels of the original image when there is one, else of the
 output.
 
-No string of a request is ever taken for a path, except a file name beside the JSON in `load_request_file`, which only
+No string of a request is ever interpreted as a path, except a file name beside the JSON in `load_request_file`, which only
 the command line calls, and which never leaves that folder.
 """
 
@@ -56,7 +56,7 @@ FIELDS = (
     "video",
 )
 ORIGINAL_FIELDS = ("image_prompt", "text_prompt", "resolution")
-"""One of these makes a request the original's."""
+"""Any of these fields identifies a request in the original's form."""
 REQUEST_FILE = "request.json"
 """Name looked for when a folder is given."""
 
@@ -71,7 +71,7 @@ def request_from_json(
     """Read a request in either form.
 
     Args:
-        data: JSON text, or what it parses to.
+        data: JSON text, or the parsed object.
         image: The picture of a request that was written without it.
         defaults: The model's frames and size, for fields left out.
         seed: For a request without one; None draws it.
@@ -108,14 +108,14 @@ def load_request_file(path: str | Path, *, defaults: ModelConfig = FULL, seed: i
 
 
 def request_to_json(request: GenerationRequest, *, embed_image: bool = True) -> dict[str, object]:
-    """Write a request in the own format; reading it back gives the same request, bit by bit.
+    """Convert a request to the own format; reading it back gives a bit-identical request.
 
     Args:
         request: The request.
-        embed_image: False leaves the picture out and says so; hand it to `request_from_json` again.
+        embed_image: False omits the picture and records that; pass it to `request_from_json` when reading.
 
     Returns:
-        What `json.dumps` turns into the file.
+        A dict for `json.dumps`.
     """
     trajectory: dict[str, object] = dict(
         trajectory_to_json(request.cameras, height=request.height, width=request.width)
@@ -181,7 +181,7 @@ def _read(
 
 
 def _trajectory(value: object) -> tuple[Any, Mapping[str, object] | None, PathOrigin | None]:
-    """What `build_request` takes as path and parameters, and where given cameras come from."""
+    """Path and parameters for `build_request`, and the origin of given cameras."""
     if value is None:
         return DEFAULT_TRAJECTORY, None, None
     if not isinstance(value, Mapping):
@@ -201,7 +201,7 @@ def video_settings(value: object) -> VideoSettings | None:
     """The `video` field of a request; None stays None.
 
     Raises:
-        InputError: no object, an unknown field, or a value outside its limits.
+        InputError: not an object, an unknown field, or a value outside its limits.
     """
     if value is None:
         return None

@@ -2,7 +2,7 @@
 
 Video: yuv420p with BT.709 colours and tags, `faststart` (the index is at the front, so that browsers start playing at
 once). Frames are sent to the encoder one by one. yuv420p needs even sizes: the last column or row of an odd size is
-repeated once. The encoder is the one of imageio-ffmpeg. It is started here and not by `imageio_ffmpeg`
+repeated once. The encoder is that of imageio-ffmpeg. It is started here and not by `imageio_ffmpeg`
 itself, whose writer neither reports a failed encoding nor passes on the encoder's messages.
 """
 
@@ -59,7 +59,7 @@ def write_video(frames: Iterable[Frame], path: str | Path, *, fps: float, qualit
 
     Raises:
         VideoError: no frames, frames of different sizes, or an unknown quality or frame rate.
-        WriteError: the file cannot be written, or the encoder failed; with its last message.
+        WriteError: the file cannot be written, or the encoder failed; the message is the encoder's last.
         DependencyError: no encoder is installed.
     """
     name = file_name(path)

@@ -28,7 +28,7 @@ from flashworld.io.images.hdr import HLG, PQ, ToneMap, decode_srgb
 from flashworld.io.images.icc import ADOBE_RGB, BT_2020, D65, SRGB, Primaries, matrix_profile
 
 ToSrgb: TypeAlias = Callable[[Image.Image], Image.Image]
-"""Pixels of the mode "L", "RGB" or "CMYK" to RGB ones."""
+"""Converts pixels of the mode "L", "RGB" or "CMYK" to RGB."""
 
 PROFILE_ERRORS = (ImageCms.PyCMSError, OSError, ValueError, TypeError, AttributeError, MemoryError)
 """What Pillow raises for profiles that LittleCMS does not accept."""
@@ -37,9 +37,9 @@ KINDS = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 INTENT = ImageCms.Intent.PERCEPTUAL
 FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
 MAX_ICC_BYTES = 4 * 2**20
-"""Profiles of printing presses reach 2.7 MB; larger ones are ignored."""
+"""Profiles for printing presses reach 2.7 MB; larger ones are ignored."""
 SAME_LEVELS = 2
-"""Profiles that change no value by more are equivalent to sRGB: such photographs are not converted."""
+"""Profiles that change no value by more are treated as sRGB: photographs with them are not converted."""
 USUAL_GAMMA = 1 / 2.2
 GAMMA_TOLERANCE = 0.01
 MIN_GAMMA, MAX_GAMMA = 0.1, 10.0
@@ -70,7 +70,7 @@ class Claims:
     Attributes:
         png_code: cICP.
         box_code: nclx.
-        option_file: EXIF says "R03".
+        option_file: Whether EXIF states "R03".
     """
 
     png_code: ColourCode | None = None
@@ -82,7 +82,7 @@ def to_srgb(info: Mapping[Any, Any], mode: str, claims: Claims) -> ToSrgb | None
     """The conversion that an image needs; None if its values are already sRGB, or nearly so.
 
     Args:
-        info: Of Pillow's image.
+        info: The `info` of Pillow's image.
         mode: "L", "RGB" or "CMYK": the mode of the pixels without transparency and palette.
         claims: Information that Pillow does not keep.
     """

@@ -67,12 +67,12 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         length, name = struct.unpack_from(">I4s", data, at)
         if name == b"IDAT":
             return
-        yield name, data[at + 8 : at + 8 + min(length, 64)]  # nothing that is read here is longer
+        yield name, data[at + 8 : at + 8 + min(length, 64)]  # no chunk that is parsed here is longer
         at += 12 + length
 
 
 def avif_code(data: bytes) -> ColourCode | None:
-    """The `nclx` colours of the main picture of an AVIF or HEIF file, if it has them."""
+    """The `nclx` colours of the main image of an AVIF or HEIF file, if it has them."""
     try:
         meta = next((body for name, body in _boxes(memoryview(data)) if name == b"meta"), None)
         return None if meta is None else _main_code(meta[4:])

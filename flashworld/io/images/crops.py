@@ -1,7 +1,7 @@
 """The model's crop: the centred part of an image that fills the output, and the change of intrinsics by it.
 
 Cropping and the bicubic, antialiased resize are done by Pillow on 8-bit values, as in the original, so that the
-picture the network sees is the same to one grey level.
+image the network sees is the same to one grey level.
 
 Source: crop rule of FlashWorld's reference code.
 """

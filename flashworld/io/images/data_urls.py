@@ -36,7 +36,7 @@ def picture_from_text(value: object, name: str, *, bare_base64: bool, folder: Pa
         folder: The folder that a file name may refer to; None for requests from other machines.
 
     Raises:
-        ImageError: not such a text, or not a picture.
+        ImageError: not text of one of these forms, or not an image.
     """
     if not isinstance(value, str):
         raise ImageError(f"{name} must be a data URL or null, got {echo(value)}")

@@ -24,20 +24,20 @@ ENCODING_STEPS = 4096
 
 
 def pq_to_light(signal: np.ndarray) -> np.ndarray:
-    """PQ numbers in [0, 1] to light, paper white = 1."""
+    """PQ values in [0, 1] to light, paper white = 1."""
     m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
     root = signal ** (1 / m2)
     return (np.maximum(root - c1, 0) / (c2 - c3 * root)) ** (1 / m1) * (PQ_PEAK / PAPER_WHITE)
 
 
 def hlg_to_scene(signal: np.ndarray) -> np.ndarray:
-    """HLG numbers in [0, 1] to light of the scene in [0, 1]."""
+    """HLG values in [0, 1] to scene light in [0, 1]."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     return np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - c) / a) + b) / 12)
 
 
 def encode_srgb(light: np.ndarray) -> np.ndarray:
-    """Light in [0, 1] to sRGB numbers in [0, 1]."""
+    """Light in [0, 1] to sRGB values in [0, 1]."""
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * np.maximum(light, 1e-9) ** (1 / 2.4) - 0.055)
 
 
@@ -47,11 +47,11 @@ def decode_srgb(signal: np.ndarray) -> np.ndarray:
 
 
 class ToneMap:
-    """A band of HDR pixels to sRGB.
+    """Converts a band of HDR pixels to sRGB.
 
     Args:
         transfer: `PQ` or `HLG`.
-        primaries: Of the pixels.
+        primaries: Primaries of the pixels.
     """
 
     def __init__(self, transfer: int, primaries: Primaries) -> None:

@@ -47,14 +47,14 @@ def rgb_to_xyz(primaries: Primaries) -> np.ndarray | None:
 
 
 def matrix_profile(primaries: Primaries, to_linear: Callable[[np.ndarray], np.ndarray]) -> bytes | None:
-    """An ICC profile for RGB numbers.
+    """An ICC profile for RGB values.
 
     Args:
-        primaries: Of the numbers.
-        to_linear: From numbers in [0, 1] to light in [0, 1].
+        primaries: Primaries of the values.
+        to_linear: From values in [0, 1] to light in [0, 1].
 
     Returns:
-        The profile's bytes; None when no profile can hold the primaries.
+        The profile's bytes; None if no profile can represent the primaries.
     """
     matrix = rgb_to_xyz(primaries)
     if matrix is None:

@@ -4,7 +4,7 @@ Sizes are read from the header and refused before a pixel is decoded. Only the f
 nothing that runs an interpreter (EPS, SVG) is ever opened. The EXIF orientation is applied, colours are converted to
 sRGB (see `colour`), transparent pixels are composited on white, animated files give their first frame, and 16-bit
 values are scaled (not clipped). Warnings are not turned into errors by a filter, because filters are shared by all
-threads of a server: what Pillow warns of (sizes) is refused here first.
+threads of a server: the sizes that Pillow warns about are refused here first.
 
 Source: 35 mm equivalence by the diagonal, CIPA DCG-001.
 """
@@ -35,12 +35,12 @@ PictureSource: TypeAlias = "str | Path | bytes | Image.Image | np.ndarray"
 """A file on this machine (never one named by a visitor), its bytes, or pixels."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "GIF", "TIFF", "BMP", "PPM", "JPEG2000")
-"""Pillow's names of the accepted formats; HEIF comes from pillow-heif, and JPEG opens MPO as well."""
+"""Pillow's names for the accepted formats; HEIF comes from pillow-heif, and JPEG opens MPO as well."""
 FILM_DIAGONAL_MM = math.hypot(36.0, 24.0)
 """Diagonal of the reference frame of 35 mm equivalent focal lengths."""
 DECODER_ERRORS = (
     OSError,  # unidentified, truncated or broken streams
-    SyntaxError,  # Pillow's word for a damaged header
+    SyntaxError,  # what Pillow raises for a damaged header
     ValueError,  # impossible sizes and modes
     RuntimeError,  # libheif
     EOFError,

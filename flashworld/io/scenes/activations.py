@@ -25,7 +25,7 @@ def opacities_from_logits(logits: np.ndarray) -> np.ndarray:
 
 
 def unit_quats(quats: np.ndarray) -> np.ndarray:
-    """Quaternions (n, 4) of any length above zero at length 1; the largest part first, since 1e30 squared overflows."""
+    """Normalise quaternions (n, 4) of any length above zero, dividing by the largest component first: 1e30 squared overflows."""
     scaled = quats / np.abs(quats).max(axis=1, keepdims=True)
     return scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
 
@@ -42,5 +42,5 @@ def scales_from_log(logs: np.ndarray) -> np.ndarray:
 
 
 def nearest_bytes(values: np.ndarray) -> np.ndarray:
-    """Rounded to uint8; what lies outside of 0 to 255 goes to the nearest end."""
+    """Rounded to uint8; values outside 0 to 255 are clamped."""
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)

@@ -1,7 +1,7 @@
 """Half a turn about x: between the scene's axes (right, up, back) and those of PLY viewers (right, down, forward).
 
 The turn F = diag(1, -1, -1) negates y and z. It only changes signs in all three parts of a Gaussian, so it is exact
-and its own inverse:
+and self-inverse:
     centre      F m
     rotation    F R F, which is the quaternion (w, x, -y, -z). The covariance F R S^2 R^T F is that of F R as well,
                 because S^2 does not depend on the sign of an axis; this choice keeps the identity an identity.

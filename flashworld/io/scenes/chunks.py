@@ -28,7 +28,7 @@ class Chunk(NamedTuple):
 
 
 def slices(tensor: torch.Tensor, rows: int = CHUNK_ROWS) -> Iterator[np.ndarray]:
-    """Rows of a tensor as float32 arrays, without a copy where it is float32 on the CPU already."""
+    """Rows of a tensor as float32 arrays, without a copy if it is already float32 on the CPU."""
     for start in range(0, len(tensor), rows):
         yield tensor[start : start + rows].detach().to("cpu", torch.float32).numpy()
 

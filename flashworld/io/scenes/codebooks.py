@@ -2,7 +2,7 @@
 
 Scalars, 256 levels: Lloyd's algorithm on a histogram, whose cost does not depend on the number of values. Vectors (SH): a
 binary tree. Every node splits its vectors at the mean of the component with the largest variance, and the leaves' means are the
-palette. That is coarser than k-means of the same size and takes seconds where k-means takes hours without a GPU.
+palette. This is coarser than k-means of the same size but takes seconds without a GPU, where k-means takes hours.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ EVEN_SHARE = 0.3
 
 
 def value_codebook(values: np.ndarray) -> np.ndarray:
-    """256 rising float32 numbers, with a level near each value of `values` (any shape)."""
+    """256 ascending float32 numbers, with a level near each value of `values` (any shape)."""
     low, high = float(values.min()), float(values.max())
     if high <= low:
         return np.full(VALUES, low, dtype=np.float32)
@@ -36,7 +36,7 @@ def value_codebook(values: np.ndarray) -> np.ndarray:
 
 
 def nearest_value(values: np.ndarray, book: np.ndarray) -> np.ndarray:
-    """Indices into a rising codebook, uint8, in the shape of `values`."""
+    """Indices into an ascending codebook, uint8, in the shape of `values`."""
     return np.searchsorted((book[1:] + book[:-1]) / 2, values).astype(np.uint8)
 
 

@@ -2,7 +2,7 @@
 
 That viewer always starts on the same orbit: ORBIT_ANGLE to the side and above, ORBIT_RADIUS from the origin, with a focal
 length of FOCAL_PX pixels whatever the size of its canvas. The scene is moved, turned and scaled (a similarity, nothing
-is distorted) so that this start looks along the given camera, from far enough behind it to show the whole width of the
+is distorted) so that this initial view looks along the given camera, from far enough behind it to show the whole width of the
 image at `focus_distance`. Colours are those seen from that position, because the viewer ignores SH.
 """
 

@@ -1,6 +1,6 @@
-"""PLY, the common file of Gaussian splatting: exact to float32, 164 bytes per Gaussian at SH degree 2.
+"""PLY, the common file format of Gaussian splatting: exact to float32, 164 bytes per Gaussian at SH degree 2.
 
-Written: binary little endian, one element `vertex`, all float32, in the order that INRIA's code set:
+Written: binary little endian, one element `vertex`, all float32, in the order of INRIA's code:
 `x y z`, `nx ny nz` (zeros), `f_dc_0..2`, `f_rest_*` (channel by channel: all red, all green, all blue), `opacity` (logit),
 `scale_0..2` (natural logarithm), `rot_0..3` (w x y z, as in the scene, not normalised). Axes are right, down, forward,
 as viewers expect, and a comment says so; the scene is rotated by half a turn about x (see `axes`).

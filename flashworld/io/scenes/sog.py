@@ -5,13 +5,13 @@ Gaussians are sorted along a Z-order curve and stored by rows, so the images com
 | field | stored as | precision |
 |---|---|---|
 | position | 16 bits per axis of sign(x) log(1 + |x|), between the scene's bounds | 1/131070 of the logarithm's range |
-| scale, colour (SH band 0) | an index into 256 values made for the scene | high where values are frequent |
+| scale, colour (SH band 0) | an index into 256 values made for the scene | high for frequent values |
 | opacity | 8 bits | 1/510 |
 | rotation | 8 bits for each of the three smaller components | 0.003 |
 | SH above band 0 | an index into a palette of up to 65,536 vectors, whose components come from 256 values | the most visible loss |
 
 Axes: the specification says right, up, back, but the tools that write SOG copy PLY's numbers unchanged, and viewers rotate
-both in the same way. So do this module's writer and reader: right, down, forward.
+both in the same way. This module writes and reads the same axes: right, down, forward.
 
 Source: PlayCanvas, "The SOG Format" (developer.playcanvas.com/user-manual/gaussian-splatting/formats/sog), version 2.
 """
@@ -78,7 +78,7 @@ def write_sog(scene: Gaussians, path: str | Path) -> None:
 
 
 def write_sog_folder(scene: Gaussians, path: str | Path) -> None:
-    """Write a scene as an unpacked SOG: `meta.json` and its images beside it, as web servers deliver it.
+    """Write a scene as an unpacked SOG, as served by web servers: `meta.json` and its images in the same folder.
 
     The files appear together when all are written, `meta.json` last; existing ones of the same names are replaced.
 

@@ -1,4 +1,4 @@
-"""The files of a SOG, which lie in one ZIP or in a folder. Untrusted: names and sizes are checked before anything is read."""
+"""The files of a SOG, in one ZIP or in a folder. Untrusted: names and sizes are checked before anything is read."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class SogFiles(Protocol):
         """The bytes of one file, at most `most` of them.
 
         Raises:
-            SceneFileError: there is none of that name, or it is larger.
+            SceneFileError: there is no file of that name, or it is larger.
         """
         ...
 

@@ -41,7 +41,7 @@ ARCHIVE_ERRORS = (
     zipfile.BadZipFile, zlib.error, OSError, EOFError, KeyError, ValueError, RuntimeError, NotImplementedError, struct.error,
     OverflowError, IndexError, MemoryError, SyntaxError,
 )  # fmt: skip
-"""What the ZIP and WebP readers are known to raise for hostile files."""
+"""Exceptions that the ZIP and WebP readers are known to raise for hostile files."""
 
 
 def read_sog(path: str | Path) -> Gaussians:

@@ -1,6 +1,6 @@
 """.splat, the format of the first web viewers: 32 bytes per Gaussian, colour without view dependence.
 
-A row is position (3 float32), standard deviations (3 float32), red green blue opacity (4 bytes), rotation w x y z
+Each row is position (3 float32), standard deviations (3 float32), red green blue opacity (4 bytes), rotation w x y z
 (4 bytes, 128 + 128 q). Axes are right, down, forward, as in PLY. Rows are sorted by opacity x volume, largest first:
 viewers draw what has been downloaded so far. There is no header or end mark, so any file of the right length looks like one:
 the reader checks that it does not begin like another format, that positions and sizes are plausible, and that
@@ -66,7 +66,7 @@ def write_splat(scene: Gaussians, path: str | Path) -> None:
 
 
 def _by_importance(scene: Gaussians, name: str) -> torch.Tensor:
-    """Indices by falling opacity x volume."""
+    """Indices by descending opacity x volume."""
     parts = []
     for chunk in iter_chunks(scene, name):
         if max(np.abs(chunk.means).max(), chunk.scales.max()) > MAX_EXTENT:

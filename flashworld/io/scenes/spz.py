@@ -95,7 +95,7 @@ def read_spz(path: str | Path) -> Gaussians:
     """Read an SPZ file of version 2 to 4; OpenGL axes, float32, on the CPU.
 
     Raises:
-        SceneFileError: not such a file, truncated, damaged, too large, or a decompression bomb.
+        SceneFileError: not an SPZ file, truncated, damaged, too large, or a decompression bomb.
     """
     with opened(path) as source:
         zstandard = source.file.read(4) == HEADER.pack(MAGIC, 0, 0, 0, 0, 0, 0)[:4]

@@ -36,7 +36,7 @@ class Section(NamedTuple):
         """Decode the section at the current position of the stream.
 
         Raises:
-            SceneFileError: it ends before.
+            SceneFileError: the stream ends earlier.
         """
         for part in self.out.split(READ_ROWS):
             packed = np.frombuffer(exactly(stream, len(part) * self.packed, name), dtype=np.uint8)

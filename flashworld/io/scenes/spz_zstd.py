@@ -17,7 +17,7 @@ from flashworld.io.reading import SceneFile
 from flashworld.io.scenes.spz_body import exactly, spz_body
 
 HEADER = struct.Struct("<IIIBBBBI12x")
-"""Magic, version, count, SH degree, fractional bits, flags, number of streams, place of the table."""
+"""Magic, version, count, SH degree, fractional bits, flags, number of streams, offset of the table."""
 SIZES = struct.Struct("<QQ")
 VERSION = 4
 MAX_WINDOW_BYTES = 128 * 2**20
