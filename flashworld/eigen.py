@@ -1,8 +1,7 @@
 """Eigenvalues and eigenvectors of many symmetric 3x3 matrices.
 
 `torch.linalg.eigh` is designed for few large matrices: for a million small ones on a GPU it allocates hundreds of GiB of
-workspace.
-Here each matrix is a row of numbers, and all are rotated at once.
+workspace. Here each matrix is a row of numbers, and all are rotated at once.
 
 Source: the cyclic Jacobi method (Golub and Van Loan, "Matrix Computations", section 8.5).
 """
