@@ -1,7 +1,7 @@
 """The block's operations between matrix multiplications, as Triton kernels: a row is read once, kept in registers, written once.
 
-`block_ops.py` has the same in torch, documents each operation, and selects one of the two. Registered as torch operators they can
-be exported; a compiled graph then contains them, so running it needs no Triton.
+`block_ops.py` has the same in torch, documents each operation, and selects one of the two. As registered torch operators, the
+kernels can be exported; a compiled graph then contains them, so running it needs no Triton.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import triton.language as tl
 
 
 class Launch(NamedTuple):
-    """How a kernel is divided among programs: found by measuring, on an H200.
+    """How a kernel is divided among programs, tuned on an H200.
 
     Attributes:
-        rows: That a program works on, one after the other; it keeps what all rows share in registers.
-        warps: Of a program.
+        rows: Rows that a program processes one after another; values shared by all rows stay in registers.
+        warps: Warps per program.
     """
 
     rows: int

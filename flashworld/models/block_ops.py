@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from flashworld.models.fp8 import quantize_input
 from flashworld.models.triton_use import kernels_run
 
-try:  # names, not the module: the sources of a compiled graph are found through them
+try:  # names, not the module: the sources of a compiled graph are located through them
     from flashworld.models.block_kernels import norm_quantize as norm_quantize_kernel
     from flashworld.models.block_kernels import norm_rotate as norm_rotate_kernel
     from flashworld.models.block_kernels import quantize as quantize_kernel
@@ -37,8 +37,8 @@ def norm_quantize(
         y: Added to it; None adds nothing.
         gate: Factor of `y`, float32 (width,); None for 1.
         gain: Factor of the norm's result, float32. (width,)
-        offset: Added to it.
-        eps: Of the layer norm.
+        offset: Added after `gain`.
+        eps: Epsilon of the layer norm.
 
     Returns:
         The stream after the addition, e4m3 (tokens, width), inverse scales (tokens, 1).
@@ -69,7 +69,7 @@ def norm_rotate(
         start: First column; the number of columns is the length of `gain`.
         gain: bfloat16. (width,)
         rotary: Cosines and sines, each twice, float32, the same for every head; None skips the rotation. (tokens, head) each
-        eps: Of the norm.
+        eps: Epsilon of the norm.
 
     Returns:
         (tokens, width)

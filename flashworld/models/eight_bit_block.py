@@ -1,9 +1,9 @@
 """A transformer block that quantises to e4m3 in the same pass as the operation before each matrix multiplication.
 
-The same numbers as diffusers' `WanTransformerBlock` with `Fp8Linear` layers of one scale per token. Everything in between
+Computes the same as diffusers' `WanTransformerBlock` with `Fp8Linear` layers of one scale per token. Everything in between
 is fused into single passes over memory: addition, norm, modulation and quantisation; GELU and quantisation; norm and rotary embedding.
 
-Numerics: as in `transformer.py` and `fp8.py`; see `block_ops.py` for where bfloat16 is rounded to.
+Numerics: as in `transformer.py` and `fp8.py`; see `block_ops.py` for the points at which values are rounded to bfloat16.
 Source: arithmetic of diffusers' `WanTransformerBlock` (Apache-2.0). Deviations:
 1. The output of the feed-forward is added in the next block's first norm: blocks pass on a `Stream`.
 2. One scene at a time.
@@ -41,8 +41,8 @@ class EightBitBlock(nn.Module):
 
     Args:
         block: A `WanTransformerBlock` with a fused `attn1` and per-row `Fp8Linear` layers. Its modules are shared.
-        index: Of the block, for its slice of the text's keys and values.
-        is_last: Adds the pending term and returns a tensor.
+        index: Index of the block, for its slice of the text's keys and values.
+        is_last: Whether to add the pending term and return a tensor.
     """
 
     def __init__(self, block: nn.Module, index: int, *, is_last: bool) -> None:

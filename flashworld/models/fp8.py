@@ -194,7 +194,7 @@ def _first_that_multiplies(device: torch.device) -> Fp8Mode | None:
     for mode in ("per_row", "per_tensor"):
         try:
             error = (Fp8Linear(weight, bias, mode, native=True)(x).float() - wanted).norm() / wanted.norm()
-        except RuntimeError as refusal:  # how torch reports a granularity the device does not have
+        except RuntimeError as refusal:  # raised by torch for a granularity that the device does not support
             logger.info("FP8 %s is not available on %s: %s", mode, device, refusal)
             continue
         if float(error) < PROBE_ERROR:

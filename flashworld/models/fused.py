@@ -36,7 +36,7 @@ def fuse_networks(networks: Networks, fp8: Fp8Mode | None = None, *, native: boo
 
     Args:
         networks: Loaded, on their device, in their dtype.
-        fp8: Quantise the blocks' linear layers with this granularity; None leaves them alone. The projections of the
+        fp8: Quantise the blocks' linear layers with this granularity; None leaves them unquantised. The projections of the
             text's keys and values are quantised only if every output channel has its own scale.
         native: Multiply in FP8 on the device, see `fp8.py`.
     """
@@ -82,8 +82,8 @@ class TextKeysValues(nn.Module):
     """Keys and values of the text for every block, from one fused projection.
 
     Args:
-        to_kv: Keys and values of block 0, of block 1, and so on, one after the other.
-        norms: The blocks' norms of their keys.
+        to_kv: Projection to the keys and values of block 0, then of block 1, and so on.
+        norms: The key norm of each block.
     """
 
     def __init__(self, to_kv: nn.Linear, norms: Sequence[nn.RMSNorm]) -> None:
@@ -145,7 +145,7 @@ class ProjectedCrossAttention:
     """Attention processor for `attn2`: keys and values are one block's slice of a `TextContext`.
 
     Args:
-        index: Of the block.
+        index: Index of the block.
     """
 
     def __init__(self, index: int) -> None:

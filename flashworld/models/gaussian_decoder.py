@@ -7,7 +7,7 @@ tensors in, head maps out, suitable for export. `gaussians_from_maps` is the geo
 
 Numerics: body in the dtype of the weights (bfloat16 on CUDA). The last norm, SiLU and all geometry run in float32
 (`FLOAT32_PARTS` keep float32 weights). The head's convolution runs in float32, after a bfloat16 body in float16: that keeps as
-many bits of each factor as TF32, in which GPUs multiply float32, at twice the speed. Its result is rounded to 11 bits, a
+many bits of each factor as TF32, the format in which GPUs multiply float32, at twice the speed. Its result is rounded to 11 bits, a
 twentieth of what the body's rounding changes. Multipliers and bias of the head are applied in float32.
 
 Source: FlashWorld (arXiv 2510.13678). Its peculiarities are kept because the trained weights expect them: the pixel size
@@ -35,10 +35,10 @@ from flashworld.models.residual_blocks import ChannelNorm
 from flashworld.models.vae_blocks import MidBlock, UpBlock
 
 FLOAT32_PARTS = ("decoder.norm_out.", "gs_head.")
-"""Parts of tensor names that keep float32 when the rest is cast."""
+"""Tensors whose names contain one of these stay float32 when the rest is cast."""
 HEAD_CHANNELS = GAUSSIANS_PER_PIXEL * GAUSSIAN_HEAD_WIDTH
 HALF_HEAD_CHANNELS = 80
-"""What a float16 head is padded to with zeros: on an H200 1.54 ms; 76 take 2.00, 96 1.79, 128 1.76 ms."""
+"""Channels to which a float16 head is zero-padded: 1.54 ms on an H200; 76 take 2.00, 96 1.79, 128 1.76 ms."""
 SH_VALUES = 27
 """9 coefficients x RGB, coefficient-major."""
 MAX_SCALE_PX = 16.0

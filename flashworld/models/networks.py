@@ -1,6 +1,6 @@
 """All networks of one model together: built without weights, or with seeded random ones.
 
-Numerics: `Networks.dtype` is what the networks compute in: bfloat16 on CUDA, float32 on CPU. Parts named in
+Numerics: `Networks.dtype` is the dtype of the networks' computation: bfloat16 on CUDA, float32 on CPU. Parts named in
 `transformer.FLOAT32_PARTS` and `gaussian_decoder.FLOAT32_PARTS` keep float32 weights always. Kernels are channels_last.
 """
 
@@ -32,7 +32,7 @@ FLOAT32_PARTS = {
     "gaussian_decoder": gaussian_decoder.FLOAT32_PARTS,
     "text_context": (),
 }
-"""Parts of tensor names, by network, that keep float32 whatever dtype the rest is cast to."""
+"""By network: tensors whose names contain one of these stay float32, whatever dtype the rest is cast to."""
 UNSCALED_QUERY = "SelfAttention.q.weight"
 """UMT5 does not divide its attention logits by the square root of a head's width; its query weights are that much
 smaller. With unscaled random weights, logits of width 64 have a standard deviation of 8, attention selects single tokens, and 24
@@ -52,7 +52,7 @@ class Networks:
         transformer: The denoiser, or something made from it (fused, quantised, compiled).
         gaussian_decoder: Features and latents to Gaussians.
         device: Where the networks run.
-        dtype: What the networks compute in and expect their inputs in.
+        dtype: Dtype of the networks' computation and inputs.
         text_context: Text embedding to the text input of `transformer`, called once per scene: the identity for the
             plain transformer, a `fused.TextContext` for the fused one.
     """
@@ -99,7 +99,7 @@ def build_networks(
 
     Args:
         config: Sizes.
-        device: Where parameters are made; "meta" costs no memory.
+        device: Where parameters are created; "meta" takes no memory.
         tokenizer: The model's own; None takes a byte tokenizer.
     """
     device = torch.device(device)
@@ -117,7 +117,7 @@ def build_networks(
 
 
 def weight_bytes(config: ModelConfig, dtype: torch.dtype) -> dict[str, int]:
-    """What each network of `config` occupies when it computes in `dtype`, tied weights counted once."""
+    """Bytes that each network of `config` occupies when it computes in `dtype`, tied weights counted once."""
     networks = build_networks(config).to("meta", dtype)
     return {
         name: sum(t.numel() * t.element_size() for t in {*module.parameters(), *module.buffers()})
@@ -151,13 +151,13 @@ def random_networks(
     """Every network with seeded random weights that keep activations of order one and scenes in view.
 
     Weights are generated on `device` (full size takes seconds on a GPU) in float32, then cast, so one seed gives the same
-    weights in every dtype; another type of device gives different ones.
+    weights in every dtype; another type of device produces different weights.
 
     Args:
         config: Sizes.
-        seed: Of the weights.
+        seed: Seed of the weights.
         device: Where to generate and keep them.
-        dtype: What the networks compute in.
+        dtype: Dtype of the networks' computation.
         tokenizer: The model's own; None takes a byte tokenizer.
     """
     device = torch.device(device)

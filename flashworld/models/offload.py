@@ -1,4 +1,4 @@
-"""GPUs too small for everything at once: which networks stay in CPU memory, and how many frames go through a network together."""
+"""For GPUs that cannot hold everything at once: which networks stay in CPU memory, and how many frames a batch has."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ FRAMES_PER_CHUNK = 24
 """Most frames per batch of VAE and Gaussian decoder on a GPU."""
 CPU_FRAMES_PER_CHUNK = 4
 CHUNK_BYTES_PER_PIXEL = 1024
-"""GPU memory of the Gaussian decoder, uncompiled, for each picture pixel of a chunk."""
+"""GPU memory of the uncompiled Gaussian decoder per image pixel of a chunk."""
 SCENE_BYTES_PER_PIXEL = 256
-"""GPU memory of maps, Gaussians and pictures for each picture pixel of a scene."""
+"""GPU memory of maps, Gaussians and images per image pixel of a scene."""
 
 
 def offload_that_fits(weight_bytes: Mapping[str, int], free_bytes: int) -> tuple[Offload, ...]:
     """The networks to keep in CPU memory so that the rest and a scene of the default size fit on the GPU.
 
     Args:
-        weight_bytes: Of each network, by its name in `Networks.modules`.
-        free_bytes: Of the GPU.
+        weight_bytes: Bytes of each network's weights, by its name in `Networks.modules`.
+        free_bytes: Free memory of the GPU.
     """
     everything = sum(weight_bytes.values())
     if everything + WORKING_BYTES <= free_bytes:
@@ -36,12 +36,12 @@ def offload_that_fits(weight_bytes: Mapping[str, int], free_bytes: int) -> tuple
 
 
 def frames_that_fit(frames: int, pixels: int, free_bytes: int) -> int:
-    """Frames of a chunk for VAE and Gaussian decoder, at least 1; fewer need less memory and give the same scene.
+    """Frames per chunk for VAE and Gaussian decoder, at least 1; fewer need less memory and give the same scene.
 
     Args:
-        frames: Of the scene.
-        pixels: Of a picture.
-        free_bytes: Of the GPU, with the weights in place.
+        frames: Frames of the scene.
+        pixels: Pixels per image.
+        free_bytes: Free memory of the GPU after the weights have been loaded.
     """
     left = free_bytes - SCENE_BYTES_PER_PIXEL * pixels * frames
     return max(1, min(FRAMES_PER_CHUNK, left // (CHUNK_BYTES_PER_PIXEL * pixels)))
@@ -50,8 +50,8 @@ def frames_that_fit(frames: int, pixels: int, free_bytes: int) -> int:
 def keep_on_cpu(network: nn.Module, device: torch.device) -> None:
     """Keep a network in CPU memory and move it to `device` part by part as it runs.
 
-    Parts are the entries of its lists of blocks: while one computes, the next is copied. A network without such lists, as
-    VAE encoder and Gaussian decoder are, is moved whole.
+    Parts are the entries of its lists of blocks: while one computes, the next is copied. Networks without such lists, the
+    VAE encoder and the Gaussian decoder, are moved whole.
 
     Args:
         network: On the CPU, in its final dtype, for inference only.

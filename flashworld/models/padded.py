@@ -1,4 +1,4 @@
-"""The VAE encoder with channel counts padded to the tile sizes of GPU convolutions: the same numbers, plus zeros that are dropped.
+"""The VAE encoder with channel counts padded to the tile sizes of GPU convolutions: the same output, plus zeros that are dropped.
 
 Convolution kernels process 64 output channels at a time and read 8 input channels at once. The encoder's first layer has
 12 input channels, for which the libraries fall back to a kernel without tensor cores (4 ms of the encoder's 35 on an H200, 0.5
@@ -46,7 +46,7 @@ class PaddedConv(nn.Module):
         return kept if self.bias is None else kept + self.bias[:, None, None]
 
     def products(self, x: torch.Tensor) -> torch.Tensor:
-        """The result without the bias, all padded channels of it. (N, in_channels, H, W) -> (N, padded, ...)"""
+        """The result without the bias, with all padded channels. (N, in_channels, H, W) -> (N, padded, ...)"""
         more = self.weight.shape[1] - self.in_channels
         return F.conv2d(F.pad(x, (0, 0, 0, 0, 0, more)) if more else x, self.weight, None, self.stride, self.padding)
 

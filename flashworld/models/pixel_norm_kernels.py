@@ -1,8 +1,8 @@
 """Bias, shortcut, norm and SiLU after a convolution as a Triton kernel: every pixel is read once and written once.
 
-`residual_blocks.conv_norm_silu` has the same in torch. Registered as a torch operator, it can be exported. A program takes a tile
-of neighbouring pixels. The VAE's channel counts are 2^k or 5 * 2^k (160, 320, 640), and Triton's tiles have powers of two: a tile is
-divided into the largest power of two and a tail, because one of 256 channels would spend three eighths of its threads on nothing.
+`residual_blocks.conv_norm_silu` has the same in torch. As a registered torch operator, it can be exported. A program takes a
+tile of neighbouring pixels. The VAE's channel counts are 2^k or 5 * 2^k (160, 320, 640), and Triton's tiles have powers of two: a tile is
+divided into the largest power of two and a tail, because a tile of 256 channels would leave three eighths of its threads idle.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from triton import knobs
 from triton.language.extra import libdevice
 
 VALUES_PER_WARP = 1024
-"""Of a tile without its tail; with it, 32 to 40 for each thread."""
+"""Size of a tile without its tail; with it, 32 to 40 values per thread."""
 WARPS = {256: 1, 512: 1}
-"""By width of the tile without its tail, for other widths 2: where the compiled code for sm_90 has the fewest instructions for
-each value (17 to 20, with a shortcut 22 to 26). One warp needs no barriers."""
+"""By width of the tile without its tail, for other widths 2: where the compiled code for sm_90 has the fewest instructions
+per value (17 to 20, with a shortcut 22 to 26). One warp needs no barriers."""
 FAST_SILU = not knobs.runtime.interpret
 """The interpreter, which tests use, has no device functions."""
 
@@ -37,7 +37,7 @@ def _sum_part(x, bias, shortcut, total, row, narrow, i, inside, present, ADD: tl
 
 @triton.jit
 def _silu(value, FAST: tl.constexpr):
-    """In float32. FAST leaves out what keeps results below 1e-36 exact: 6 of 25 instructions for each value of the kernel."""
+    """In float32. FAST omits the instructions that keep results below 1e-36 exact: 6 of the kernel's 25 per value."""
     if FAST:
         return libdevice.fast_dividef(value, 1.0 + libdevice.fast_expf(-value))  # type: ignore[operator]
     return value / (1.0 + tl.exp(-value))

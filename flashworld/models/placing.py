@@ -13,7 +13,7 @@ POINTS, SH_COEFFICIENTS, CHANNELS = 2, 9, 76
 
 
 def place(program: Program, maps: torch.Tensor, cameras: Cameras, max_scale_px: float) -> Gaussians:
-    """What `gaussians_from_maps` computes, without gradients.
+    """Compute `gaussians_from_maps` without gradients.
 
     Args:
         program: Kernels on the device of the maps.

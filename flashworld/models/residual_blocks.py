@@ -3,7 +3,7 @@
 Activations are kept channels_last: the norm runs over the last memory axis and passes that layout on to the convolutions.
 
 Numerics: everything in the dtype of the weights; norms and SiLU compute in float32 inside and round once each. On CUDA, in
-bfloat16, what lies between two convolutions (bias, shortcut, norm, SiLU) is one kernel that rounds nothing but its results.
+bfloat16, everything between two convolutions (bias, shortcut, norm, SiLU) is one kernel that rounds only its results.
 
 Source: arithmetic of diffusers' `autoencoder_kl_wan.py` (Apache-2.0), see `vae_blocks.py`. Deviation:
 1. Under bfloat16 the norm's scale is applied before its result is rounded, not after.
@@ -21,7 +21,7 @@ from torch import nn
 
 from flashworld.models.triton_use import kernels_run
 
-try:  # a name, not the module: what a compiled graph was made from is found through it
+try:  # a name, not the module: the sources of a compiled graph are located through it
     from flashworld.models.pixel_norm_kernels import add_norm_silu as add_norm_silu_kernel
 except ImportError:  # no Triton: macOS, or a torch without CUDA
     add_norm_silu_kernel = None
@@ -72,7 +72,7 @@ class ResidualBlock(nn.Module):
 
 
 def through(blocks: Iterable[nn.Module], x: torch.Tensor) -> torch.Tensor:
-    """`ResidualBlock`s one after another; the sum that ends one and the norm that begins the next share a pass over memory."""
+    """Apply `ResidualBlock`s in sequence; the sum that ends one and the norm that begins the next share a pass over memory."""
     stack = [cast(ResidualBlock, block) for block in blocks]
     hidden = F.silu(stack[0].norm1(x))
     for block, after in pairwise(stack):
@@ -84,7 +84,7 @@ def through(blocks: Iterable[nn.Module], x: torch.Tensor) -> torch.Tensor:
 
 
 def conv_norm_silu(
-    conv: Any,  # noqa: ANN401 - a Conv3x3, or what `padded.py` puts in its place
+    conv: Any,  # noqa: ANN401 - a Conv3x3, or its replacement from `padded.py`
     x: torch.Tensor,
     norm: ChannelNorm,
     beside: tuple[nn.Module, torch.Tensor] | None = None,
@@ -95,10 +95,10 @@ def conv_norm_silu(
         conv: Convolution with a bias.
         x: Its input. (N, in, H, W)
         norm: Applied to the sum.
-        beside: The shortcut's layer and its input; None adds nothing.
+        beside: The shortcut's layer and its input; None: no shortcut.
 
     Returns:
-        The sum, empty if a kernel found nothing to add; SiLU of its norm. (N, out, H, W) each
+        The sum, which a kernel leaves empty if there is no shortcut; SiLU of its norm. (N, out, H, W) each
     """
     if add_norm_silu_kernel is None or not kernels_run(x):
         total = conv(x) if beside is None else conv(x) + beside[0](beside[1])

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import torch
 
 ENCODER_PREFIXES = ("encoder.", "quant_conv.")
-"""What the still-frame encoder takes from the VAE's file; the VAE's own decoder is not used."""
+"""The tensors of the VAE's file that the still-frame encoder uses; the VAE's own decoder is not used."""
 
 
 def still_frame_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -23,7 +23,7 @@ from flashworld.models.trees import shallow_copy
 from flashworld.models.triton_use import kernels_run
 from flashworld.models.vae_blocks import SPREAD, UpBlock, Upsample2x, spread_channels
 
-try:  # a name, not the module: what a compiled graph was made from is found through it
+try:  # a name, not the module: the sources of a compiled graph are located through it
     from flashworld.models.sub_pixel_kernels import interleave as interleave_kernel
 except ImportError:  # no Triton: macOS, or a torch without CUDA
     interleave_kernel = None
@@ -33,7 +33,7 @@ TAP_SUMS = (((1.0, 0.0, 0.0), (0.0, 1.0, 1.0)), ((1.0, 1.0, 0.0), (0.0, 0.0, 1.0
 
 
 class SubPixelUpsample2x(nn.Module):
-    """What `Upsample2x` computes, plus the block's shortcut, without storing the upsampled input."""
+    """`Upsample2x` plus the block's shortcut, without storing the upsampled input."""
 
     def __init__(self, doubling: Upsample2x) -> None:
         super().__init__()

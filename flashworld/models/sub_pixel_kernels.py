@@ -1,6 +1,6 @@
 """The interleaving step of sub-pixel upsampling as a Triton kernel: every value is read once and written once.
 
-`sub_pixel.py` has the same in torch and documents it. Registered as a torch operator, it can be exported. A program takes
+`sub_pixel.py` has the same in torch and documents it. As a registered torch operator, it can be exported. A program takes
 neighbouring pixels of one row, so that no pixel's number has to be divided into frame, row and column.
 """
 

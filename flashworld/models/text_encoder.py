@@ -102,7 +102,7 @@ class TextConditioner:
         return self._pad(self._encode(ids))
 
     def with_encoder(self, encoder: nn.Module) -> TextConditioner:
-        """The same with another encoder and an empty cache."""
+        """A copy with another encoder and an empty cache."""
         return TextConditioner(self.tokenizer, encoder, self.max_tokens, self.read_prompt)
 
     def forget(self) -> None:
@@ -141,7 +141,7 @@ def build_text_encoder(config: TextConfig, device: torch.device | str = "meta") 
 
 
 def text_encoder_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """A state dict with both names of the one embedding, whichever of them the file contains."""
+    """A state dict with both names of the shared embedding, whichever of them the file contains."""
     full = dict(state)
     for stored, other in ((EMBEDDING, TIED_EMBEDDING), (TIED_EMBEDDING, EMBEDDING)):
         if stored in full:

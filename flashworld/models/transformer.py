@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from diffusers import WanTransformer3DModel
 
 FLOAT32_PARTS = ("rope.", "time_embedder.", "scale_shift_table", "norm1.", "norm2.", "norm3.")
-"""Parts of tensor names that keep float32 when the rest is cast."""
+"""Tensors whose names contain one of these stay float32 when the rest is cast."""
 ROPE_BUFFERS = ("rope.freqs_cos", "rope.freqs_sin")
 """In `state_dict()` after `materialize_rope`; never part of a checkpoint."""
 PATCH = (1, 2, 2)
@@ -31,7 +31,7 @@ def build_transformer(config: ModelConfig, device: torch.device | str = "meta") 
 
     Args:
         config: Sizes.
-        device: Where parameters are made; "meta" costs no memory.
+        device: Where parameters are created; "meta" takes no memory.
     """
     from diffusers import WanTransformer3DModel
 

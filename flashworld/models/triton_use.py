@@ -1,4 +1,4 @@
-"""Whether Triton kernels can be used. Tried once per device, because they cannot start without a C compiler, for example."""
+"""Whether Triton kernels can be used. Tested once per device, because they cannot start without a C compiler, for example."""
 
 from __future__ import annotations
 

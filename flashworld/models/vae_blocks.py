@@ -22,7 +22,7 @@ from torch import nn
 from flashworld.models.residual_blocks import ChannelNorm, ResidualBlock, through
 
 SPREAD = {1: (1, 1), 2: (2, 1), 4: (2, 2)}
-"""Rows and columns that the shortcut of an upsampling alternates over, by how many channels become one."""
+"""Rows and columns over which the shortcut of an upsampling distributes channels, by the number of channels that become one."""
 
 
 class AttentionBlock(nn.Module):

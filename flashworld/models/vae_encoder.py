@@ -1,7 +1,7 @@
 """The still-frame VAE encoder: images to the mean and log variance of their latents.
 
 Each frame is encoded as a one-frame video, so frames are independent and the network is 2D (see `vae_blocks.py`).
-Numerics: dtype of the weights (bfloat16 on CUDA, float32 on CPU); mean and log variance come back in float32.
+Numerics: dtype of the weights (bfloat16 on CUDA, float32 on CPU); mean and log variance are returned in float32.
 """
 
 from __future__ import annotations
