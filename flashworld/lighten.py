@@ -86,7 +86,7 @@ def _round(scene: Gaussians, fewer: int, cameras: Cameras, *, odd: bool) -> Gaus
     out = LEFT_OUT * importance[weaker]
     chosen = torch.topk(torch.minimum(cost, out), min(fewer, len(first)), largest=False).indices
     merging = chosen[cost[chosen] < out[chosen]]
-    leaving = weaker[chosen[cost[chosen] >= out[chosen]]]  # mainly those that no view sees
+    leaving = weaker[chosen[cost[chosen] >= out[chosen]]]  # mainly those that are not visible in any view
     gone = torch.zeros(len(scene), dtype=torch.bool, device=scene.means.device)
     gone[a[merging]] = gone[b[merging]] = gone[leaving] = True
     return _joined(scene[torch.nonzero(~gone).squeeze(1)], merged(scene[a[merging]], scene[b[merging]]))

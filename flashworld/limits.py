@@ -31,9 +31,9 @@ MAX_COORDINATE = 1e6
 MIN_FOV_DEG = 5.0
 MAX_FOV_DEG = 150.0
 MAX_PRINCIPAL_POINT = 10.0
-"""cx / W and cy / H: no crop of a photograph lies farther from the optical axis."""
+"""cx / W and cy / H: no realistic crop of a photograph is farther from the optical axis."""
 MAX_LENS_SIDE_PX = 100_000
-"""Largest image side in whose pixels a path may give its lens."""
+"""Largest image side, in pixels, that a path may specify its lens for."""
 MAX_JSON_BYTES = 48 * 2**20
 """A request with the largest image as base64 still fits."""
 MAX_JSON_VALUES = 200_000

@@ -1,4 +1,4 @@
-"""Compilation of CUDA source by NVRTC, which comes with torch: neither a compiler nor a CUDA toolkit has to be installed.
+"""Compilation of CUDA source by NVRTC, which is installed with torch: neither a compiler nor a CUDA toolkit is needed.
 
 NVRTC initialises CUDA in its process, and a process forked from it can no longer use the GPU. So there are two
 functions: `compiled` for a process that uses the GPU itself, `compiled_apart`, which starts a child process.
@@ -95,7 +95,7 @@ def bindings(name: str) -> Any:  # noqa: ANN401 - a module without types
     """A module of NVIDIA's bindings, which torch depends on under Linux.
 
     Raises:
-        DependencyError: it is not installed, or the library behind it.
+        DependencyError: the bindings or the library that they load are not installed.
     """
     try:
         return import_module(f"cuda.bindings.{name}")
