@@ -1,7 +1,7 @@
 """The CPU renderer: the compiled kernels of `cpu_kernels`, one Python thread per frame.
 
 The kernels release the GIL, so threads are enough. Thread pools last no longer than the call that needs them, and no step on
-a float32 scene uses torch's own thread pool, which a fork breaks: a process may render, fork, and render again in the
+a float32 scene uses torch's own thread pool, which does not survive a fork: a process may render, fork, and render again in the
 child. Results do not depend on the number of threads. No gradients: tensors are detached.
 
 Numerics: see `cpu_kernels`.

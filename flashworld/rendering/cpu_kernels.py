@@ -2,7 +2,7 @@
 
 Numerics: positions in camera space are float64, so that surfaces at almost equal depth keep their order and scenes
 far from the origin stay sharp; everything else is float32. The exponential is a polynomial (relative error 2e-6
-over the range that is drawn). Constants and rules are those of gsplat 1.5.3 "classic": 0.3 px^2 of blur, alpha at most
+over the relevant range). Constants and rules are those of gsplat 1.5.3 "classic": 0.3 px^2 of blur, alpha at most
 0.999, nothing below 1/255, a pixel stops before the Gaussian that would bring its transmittance to 1e-4 or less.
 
 Both kernels are serial and release the GIL: frames run in ordinary Python threads, and a process may fork at any
@@ -313,14 +313,14 @@ def draw(scene, sh, camera, background, near, far, splats, boxes, rgb, alpha, de
     """Draw one frame.
 
     Args:
-        scene: What `prepare` made. (N, SCENE_FLOATS)
+        scene: Output of `prepare`. (N, SCENE_FLOATS)
         sh: The scene's spherical harmonics, any strides. (N, 1 | 4 | 9 | 16, 3)
         camera: Float64. (CAMERA_FLOATS,)
         background: RGB behind everything. (3,)
         near: Smallest depth drawn; above 0.
         far: Largest depth drawn.
-        splats: Work space. (N, SPLAT_FLOATS)
-        boxes: Work space. (N, BOX_INTS)
+        splats: Workspace. (N, SPLAT_FLOATS)
+        boxes: Workspace. (N, BOX_INTS)
         rgb: Result, (H, W, 3); H and W fit in int16.
         alpha: Result, (H, W).
         depth: Result, accumulated: the sum of weight x depth. (H, W)

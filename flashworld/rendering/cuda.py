@@ -22,9 +22,9 @@ from flashworld.rendering.with_gsplat import filled, load_gsplat, rasterize, sen
 MAX_PROJECTIONS = 8 * 4_055_040
 """Views x Gaussians in one call: batches of 8 for a full-size scene, which keep the GPU busy within a few GiB."""
 MAX_VIEWS = 32
-"""Views in one call, however small the scene: more are not faster."""
+"""Maximum views in one call, even for small scenes: more are not faster."""
 Draw = Callable[[slice], Rendering]
-"""Draws a slice of the views."""
+"""Renders a slice of the views."""
 
 
 def render(scene: Gaussians, views: Views, *, want_depth: bool) -> Rendering:

@@ -21,7 +21,7 @@ def to_bytes(rgb: torch.Tensor) -> np.ndarray:
     """Round colours (..., 3) to 8 bits on the device they are on; values outside [0, 1] are clamped."""
     if rgb.is_cuda:  # a quarter of the bytes to copy
         return (rgb.clamp(0, 1) * 255 + 0.5).to(torch.uint8).cpu().numpy()
-    # numpy, because torch would start a thread pool that a fork breaks
+    # numpy, because torch would start a thread pool, which does not survive a fork
     return (np.clip(rgb.detach().numpy(), 0, 1) * np.float32(255) + np.float32(0.5)).astype(np.uint8)
 
 

@@ -10,7 +10,7 @@ def kernel_library() -> Any:  # noqa: ANN401 - a compiled module
 
     Raises:
         ImportError: gsplat is not installed.
-        RuntimeError: compiling failed; OSError: the same.
+        RuntimeError, OSError: compilation failed.
     """
     from gsplat.cuda import _backend
 

@@ -58,12 +58,12 @@ class Projected:
 
 
 class Renderer:
-    """The steps, on one device.
+    """The rendering steps, on one device.
 
     Args:
         program: Compiled kernels.
         scene: Contiguous float32, not empty, on the program's device.
-        views: Any number; batches are the caller's.
+        views: Any number; the caller divides them into batches.
         cameras: See `camera_table`, on the device.
     """
 
@@ -134,7 +134,7 @@ class Renderer:
             keys: int16 or int32, read as unsigned, overwritten. (rows, n)
             values: Payload, int32, overwritten; None for positions, with hidden keys dropped.
             bits: Number of significant bits of the keys.
-            lengths: Output: how many of each row are not hidden. (rows,) Only without values.
+            lengths: Output, only without values: the number of keys in each row that are not hidden. (rows,)
             want_keys: Whether sorted keys are needed.
         """
         rows, n = keys.shape
@@ -160,7 +160,7 @@ class Renderer:
     def _count(
         self, projected: Projected, slab: tuple[int, int], finished: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """How many unfinished tiles the splats of a slab touch: before each chunk, (V, chunks), and in total, (V,) int64."""
+        """Unfinished tiles that the splats of a slab touch: number before each chunk, (V, chunks), and in total, (V,) int64."""
         views, n = projected.tiles.shape
         chunks = slab_chunks(n, slab)
         hits, totals = self._new(torch.int32, views, chunks), self._new(torch.int64, views)
@@ -198,7 +198,7 @@ class Renderer:
 
 
 def slab_chunks(n: int, slab: tuple[int, int]) -> int:
-    """Chunks that the slab of a view may need, at most."""
+    """Maximum number of chunks that the slab of a view may need."""
     return -(-(n * (slab[1] - slab[0]) // PARTS + 1) // CHUNK)
 
 

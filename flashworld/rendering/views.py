@@ -1,7 +1,7 @@
 """Input and output of both renderers: views in OpenCV axes and pixels, and the rendered images.
 
 The only place where OpenGL cameras become OpenCV ones. Matrices are computed in float64, so that neither renderer starts
-from rounded ones.
+from rounded matrices.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Rendering:
     """Images of N views, on the scene's device, float32.
 
     Attributes:
-        rgb: Colours over the background, not clamped: light may exceed 1. (N, H, W, 3)
+        rgb: Colours over the background, not clamped: values may exceed 1. (N, H, W, 3)
         alpha: How much of the background is covered, 0 to 1. (N, H, W)
         depth: Accumulated depth along the optical axis, the sum of weight x z, not divided by alpha; None unless
             requested. (N, H, W)

@@ -27,7 +27,7 @@ def load_gsplat() -> Any:  # noqa: ANN401 - a module that may not be installed
     """gsplat, its kernels loaded (without a prebuilt wheel this compiles them, once).
 
     Raises:
-        DependencyError: it is not installed, or has no compiled kernels and no way to compile them.
+        DependencyError: gsplat is not installed, or has no compiled kernels and cannot compile them.
     """
     try:
         import gsplat
@@ -44,7 +44,7 @@ def load_gsplat() -> Any:  # noqa: ANN401 - a module that may not be installed
 
 
 def without_broken_gaussians(scene: Gaussians) -> Gaussians:
-    """The scene in contiguous float32, Gaussians holding NaN or infinity made transparent: gsplat skips those."""
+    """The scene in contiguous float32; Gaussians with NaN or infinity are made transparent, which gsplat skips."""
     fields = (scene.means, scene.quats_wxyz, scene.scales, scene.opacities, scene.sh)
     means, quats, scales, opacities, sh = (field.float() for field in fields)
     with torch.no_grad():  # a sum is finite if its terms are; no copy of the scene is made

@@ -1,7 +1,7 @@
 """The four-step loop: noise, a path and a prompt to a Gaussian scene.
 
 Each step predicts the clean latents, decodes them to a scene, renders the scene from all cameras, encodes the images
-again and adds fresh noise to *those* latents; the last step stops at its scene. There is no Euler step and no
+again and adds new noise to *those* latents; the last step ends with its scene. There is no Euler step and no
 guidance.
 
 Numerics: cameras, rays, noise, latents, clean estimate and re-noising are float32; inputs are cast to the networks'
@@ -34,7 +34,7 @@ from flashworld.types import Images, Latents
 TimedPart = Literal["text_context", "vae_encoder", "transformer", "gaussian_decoder", "render"]
 Timer = Callable[[TimedPart], AbstractContextManager[object]]
 Renderer = Callable[[Gaussians, Cameras, int, int], Images]
-"""Scene, N cameras, height, width to images in [-1, 1], (N, 3, height, width), float32, on a white background."""
+"""Maps scene, N cameras, height, width to images in [-1, 1], (N, 3, height, width), float32, on a white background."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Conditioning:
         text_embeds: From `networks.text`. (1, tokens, text_dim)
         height: Image height, a multiple of 32.
         width: Image width, a multiple of 32.
-        image: The condition image in [-1, 1], already at height x width, (3, height, width), best on the networks' device; None
-            for text only.
+        image: The condition image in [-1, 1], already at height x width, (3, height, width), preferably on the networks'
+            device; None for text only.
         image_index: Index of the camera that the image belongs to.
     """
 
