@@ -1,9 +1,9 @@
 """An animated preview of a camera path: a small stage of solid blocks seen through the moving camera.
 
 The stage is about 1 to 5 units deep like the scenes the presets are made for, with a gate around the point that the
-looking presets circle. Sky and floor are computed pixel by pixel; blocks and their shadows are flat polygons, clipped at
-the near plane, sorted far to near and drawn by Pillow at several times the size, then reduced. Paths longer than the
-stage see it enlarged. OpenGL axes, numpy in float64.
+presets with a look-at point circle. Sky and floor are computed pixel by pixel; blocks and their shadows are flat polygons, clipped
+at the near plane, sorted far to near and drawn by Pillow at several times the size, then reduced. For paths longer than the
+stage, the stage is enlarged. OpenGL axes, numpy in float64.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ STAGE_REACH = 4.2
 HOLD_FRAMES, FADE_FRAMES = 3, 3
 """At the end of an open path the last view is held, then cross-fades into the first."""
 CLOSED_TOLERANCE = 1e-3
-"""Ends nearer than this, in parts of the path's reach, matrix entries and lens, make a closed path."""
+"""A path is closed if its ends differ by less than this, relative to its reach, in matrix entries and in lens."""
 FLOOR_Y = -0.62
 HEADROOM = 0.15
 """The floor stays this far below the lowest camera."""

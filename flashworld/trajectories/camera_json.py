@@ -1,6 +1,6 @@
 """Reading cameras from untrusted JSON values: numbers, sizes, lenses, lists. Every error names its camera.
 
-Numbers are checked in float64 and rounded to float32 at the end, so that 1e308 is refused by name and not as infinity.
+Numbers are checked in float64 and rounded to float32 at the end, so that the error for 1e308 names the value, not infinity.
 """
 
 from __future__ import annotations

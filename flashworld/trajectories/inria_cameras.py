@@ -1,7 +1,7 @@
-"""INRIA's `cameras.json`: the list that the Gaussian splatting trainer writes beside a scene.
+"""INRIA's `cameras.json`: the list that the Gaussian splatting trainer writes next to a scene.
 
-Each entry holds a camera-to-world rotation by rows in OpenCV axes, the camera's place, the picture's width and height, and
-fx, fy in its pixels; the principal point is the middle. The entries are sorted by `img_name`.
+Each entry holds a camera-to-world rotation by rows in OpenCV axes, the camera's position, the image's width and height, and
+fx, fy in its pixels; the principal point is the centre. The entries are sorted by `img_name`.
 
 Source: graphdeco-inria/gaussian-splatting, `camera_to_JSON` in `utils/camera_utils.py`.
 """
@@ -30,11 +30,11 @@ from flashworld.trajectories.ordering import in_order
 
 
 def read_inria(entries: Sequence[Any], target: LensTarget) -> tuple[Cameras, tuple[str, ...]]:
-    """Cameras of a decoded `cameras.json`, and remarks.
+    """Cameras of a decoded `cameras.json`, and notes.
 
     Args:
         entries: The decoded list.
-        target: The picture that the lenses are wanted for.
+        target: The output image that the lenses refer to.
 
     Raises:
         TrajectoryError: what is wrong, with the camera's index.

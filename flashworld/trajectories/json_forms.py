@@ -9,8 +9,8 @@ The format is recognised by its fields, never by their values:
     "cameras" alone                     the original's trajectory
     a list                              INRIA's cameras.json
 
-All but INRIA's hold camera-to-world poses in OpenGL axes (x right, y up, looking along -z). Resulting lenses are relative to
-the output image. If a file states the size of its own images, its lens is converted by the same centre crop as a
+All but INRIA's contain camera-to-world transforms in OpenGL axes (x right, y up, looking along -z). Resulting lenses are
+relative to the output image. If a file states the size of its own images, its lens is converted by the same centre crop as a
 photograph of that size.
 """
 
@@ -51,7 +51,7 @@ class ParsedTrajectory:
         size: (height, width) in the text, if given.
         extras: The original request's other fields, unchecked: image_prompt, text_prompt, image_index,
             resolution.
-        notes: Notes for the user on what was sorted, ignored or looks wrong. One sentence each.
+        notes: Notes for the user on anything that was sorted, ignored or looks wrong, one sentence each.
     """
 
     cameras: Cameras

@@ -1,8 +1,8 @@
-"""The lens of a frame of `transforms.json`: which level applies, all fields that tools write, and what is refused.
+"""The lens of a frame of `transforms.json`: which level applies, all fields that tools write, and which lenses are refused.
 
 A frame's own lens replaces the one at the top level completely, not field by field: a level has a lens if it has one of
 `FOCAL_FIELDS`. The size (`w`, `h`) may still come from the top level, and a frame with only `cx` and `cy` moves the
-centre of the top level's lens. Only pinholes are supported; fisheye and panorama are refused however they are flagged.
+principal point of the top level's lens. Only pinholes are supported; fisheye and panorama are refused however they are flagged.
 
 Source: nerfstudio's documentation, "Data conventions"; instant-ngp's `docs/nerf_dataset_tips.md` and loader (`x_fov`,
 `y_fov` in degrees, `is_fisheye`, `ftheta_*`, `latlong`, `equirectangular`); NeRF's own data (`camera_angle_x`, radians).
@@ -35,7 +35,7 @@ PROJECTION_FLAGS = (
 )  # fmt: skip
 DISTORTION_FIELDS = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
 DISTORTION_BOUND = 0.02
-"""Moves a corner of a 60 degree image by about two hundredths of its distance from the centre, which is hardly visible."""
+"""Moves a corner of a 60 degree image by about 2 % of its distance from the centre, which is hardly visible."""
 MAX_FOV_X_DEG = 165.0
 AGREEMENT = 0.01
 """Largest relative difference at which two fields agree on the focal length."""

@@ -5,7 +5,7 @@ at progress 0, so that composing with any start pose is one rigid transform. Ori
 camera's up, then pitch about its right, so there is no roll. Where a motion looks at a point, that point is straight ahead
 of the start camera at `distance` and stays in the centre of the image.
 
-Parameters: `amplitude` is how far the camera itself travels, `distance` is how far ahead the point looked at is (scene units).
+Parameters: `amplitude` is how far the camera itself travels, `distance` is how far ahead the look-at point is (scene units).
 Numerics: the dtype of `progress`; `build_trajectory` passes float64.
 """
 

@@ -1,8 +1,8 @@
-"""nerfstudio's `camera_path.json`: what its viewer and its Blender add-on save for rendering.
+"""nerfstudio's `camera_path.json`, which its viewer and its Blender add-on save for rendering.
 
 `camera_path` is the list of views, each a camera-to-world matrix of 16 numbers by rows in OpenGL axes and a vertical
-field of view in degrees, of pictures of render_height x render_width. The keyframes beside it are ignored: the path
-is computed from them.
+field of view in degrees, of pictures of render_height x render_width. The keyframes in the same file are ignored: the path
+was computed from them.
 
 Source: nerfstudio's `cameras/camera_paths.py` (what is read) and `scripts/blender/nerfstudio_blender.py` (what is written).
 """

@@ -1,4 +1,4 @@
-"""The original project's camera paths: a list of cameras alone, or within a request.
+"""The original project's camera paths: a plain list of cameras, or one within a request.
 
 Source: FlashWorld's own demo (arXiv 2510.13678), whose requests hold image_prompt, text_prompt, image_index and resolution.
 """
@@ -54,7 +54,7 @@ def read_resolution(value: object) -> tuple[int, Size]:
     """Frames and size of the original's [frames, height, width].
 
     Raises:
-        TrajectoryError: it is something else.
+        TrajectoryError: it has another form.
     """
     if not isinstance(value, list | tuple) or len(value) != 3:
         raise TrajectoryError(f"camera path: resolution must be [frames, height, width], got {echo(value)}")

@@ -1,6 +1,6 @@
 """Our own format of a camera path, version 1, in and out.
 
-It says what it is: format, version, axes, units, and the size of the picture that intrinsics are relative to. A camera
+It is self-describing: format, version, axes, units, and the size of the picture that intrinsics are relative to. A camera
 has a position, a quaternion, and a vertical field of view or intrinsics.
 """
 

@@ -2,7 +2,7 @@
 
 A path is a `Cameras`: a list of views, evenly spread in time. Numerics: presets are computed in float64 and rounded to
 float32 once; `resample` runs in the dtype it is given, float32 for the model, whose acos rounds very small rotations to
-the pose before them, as in the reference code.
+the preceding pose, as in the reference code.
 
 Source of the resampling rule: FlashWorld (arXiv 2510.13678) reference code, run on eight example paths.
 """
@@ -62,7 +62,7 @@ def build_trajectory(
         name: A key of `PRESETS`.
         frames: Number of cameras.
         intrinsics: The start's lens: fx / W, fy / H, cx / W, cy / H. (4,)
-        start: The camera the move starts from and whose axes it uses (the first one counts, pose only); the origin,
+        start: The camera the move starts from and whose axes it uses (only the pose of the first one is used); the origin,
             looking along -z, if not given. Quaternions keep the length of the start's.
         loop: End where the path began. For a closed move False omits the last step, so that no view
             is repeated; for others True goes there and back. None: closed moves close if there are enough frames.

@@ -1,8 +1,8 @@
 """The camera move presets: names, captions, parameters and limits. The geometry is in `motions`.
 
 `PRESETS` is the list that the page, the command line and the tests read. Lengths are scene units of a scene about 1 to 5
-units deep. The model sees every path shrunk to a largest distance of about 1, so amplitudes decide the size of the
-exported scene, angles and shapes decide what is seen.
+units deep. The model sees every path scaled to a largest distance of about 1, so amplitudes determine the size of the
+exported scene, while angles and shapes determine what is visible.
 """
 
 from __future__ import annotations

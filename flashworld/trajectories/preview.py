@@ -1,7 +1,8 @@
 """A line drawing of a camera path; see `animation` for the view through the moving camera.
 
 The drawing shows the path from behind, above and to the right of the first camera, so that forward is up and away,
-right is right. Time runs from blue over violet to orange; the first camera is filled, its shadow and the path's lie on a grid.
+right is right. Time runs from blue through violet to orange; the first camera is filled, and a grid
+shows the shadows of this camera and of the path.
 Everything is drawn by Pillow at several times the size and reduced. OpenGL axes, relative to the first camera.
 """
 
@@ -32,14 +33,14 @@ AZIMUTH_DEG, ELEVATION_DEG = 32.0, 24.0
 FRUSTA, FRUSTA_TURNING = 6, 3
 """How many cameras are drawn, along a path and for one that only turns."""
 STANDING = 0.02
-"""Paths that reach less than this part of SMALLEST_REACH only turn."""
+"""Paths whose reach is below this fraction of SMALLEST_REACH count as rotation only."""
 ROOF = 8
-"""Number of the segment of `frusta_lines` that ends in the tip of the roof."""
+"""Index of the segment of `frusta_lines` that ends at the tip of the roof."""
 CURVE_POINTS = 120
 SMALLEST_REACH = 0.5
 """Shorter paths (scene units) are drawn at this size, so that a turn on the spot does not shrink to a dot."""
 FRUSTUM_PART, DROP_PART, CELL_PART = 0.24, 0.12, 0.25
-"""Depth of a drawn frustum, gap between it and the floor, and edge of a grid cell, in parts of the path's reach."""
+"""Depth of a drawn frustum, gap between it and the floor, and edge of a grid cell, as fractions of the path's reach."""
 GRID_CELLS = 8
 MARGIN = 0.07
 """Empty border, relative to the image size."""
@@ -124,7 +125,7 @@ class _Drawing:
         self.draw = ImageDraw.Draw(self.image)
 
     def nearness(self, point: np.ndarray) -> float:
-        """Larger is nearer to the viewer."""
+        """Larger values are nearer to the viewer."""
         return float(point @ self.toward)
 
     def grid(self, cell: float) -> None:
@@ -153,7 +154,7 @@ class _Drawing:
             self._stroke(segment, color, self.line * (1.2 if filled else 0.8))
 
     def curve(self, points: np.ndarray) -> None:
-        """A line in the colours of time, an arrow at its end or, if it closes, half way."""
+        """A line coloured by time, with an arrow at its end or, if the path is closed, half way."""
         for k in range(len(points) - 1):
             self._stroke(points[k : k + 2], _time_color(k / (len(points) - 2)), self.line * 2.4)
             self._disc(points[k + 1], _time_color(k / (len(points) - 2)), self.line * 1.1)  # a round joint

@@ -1,6 +1,6 @@
 """From any source of a camera path (preset, cameras, keyframes, JSON) to checked cameras, one per frame.
 
-Checks run in float64 before anything is rounded to float32, so that 1e308 is refused by name and not as infinity.
+Checks run in float64 before anything is rounded to float32, so that the error for 1e308 names the value, not infinity.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def build_path(
             cx, cy. None without a picture.
 
     Raises:
-        TrajectoryError: what is wrong, with the camera or parameter named.
+        TrajectoryError: the path is invalid; the message names the camera or parameter.
     """
     if not isinstance(params, Mapping):
         raise TrajectoryError(f"trajectory parameters must be an object of names and values, got {echo(params)}")
