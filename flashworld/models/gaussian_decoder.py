@@ -7,8 +7,8 @@ tensors in, head maps out, suitable for export. `gaussians_from_maps` is the geo
 
 Numerics: body in the dtype of the weights (bfloat16 on CUDA). The last norm, SiLU and all geometry run in float32
 (`FLOAT32_PARTS` keep float32 weights). The head's convolution runs in float32, after a bfloat16 body in float16: that keeps as
-many bits of each factor as TF32, the format in which GPUs multiply float32, at twice the speed. Its result is rounded to 11 bits, a
-twentieth of what the body's rounding changes. Multipliers and bias of the head are applied in float32.
+many bits of each factor as TF32, the format in which GPUs multiply float32, at twice the speed. Its result is rounded to 11 bits,
+a twentieth of what the body's rounding changes. Multipliers and bias of the head are applied in float32.
 
 Source: FlashWorld (arXiv 2510.13678). Its peculiarities are kept because the trained weights expect them: the pixel size
 multiplies by the focal length, the pixel offset counts in units of the principal point, `lrs_mul` scales the bias too.
