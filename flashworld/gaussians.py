@@ -89,7 +89,7 @@ def require_finite(scene: Gaussians, where: str) -> None:
     """Refuse a scene that is empty or holds NaN or infinity.
 
     Raises:
-        SceneError: with `where` and the field at fault.
+        SceneError: the message names `where` and the field.
     """
     if len(scene) == 0:
         raise SceneError(f"{where}: the scene holds no Gaussians")
@@ -112,7 +112,7 @@ def prune_to_count(scene: Gaussians, count: int, cameras: Cameras) -> Gaussians:
     Args:
         scene: The scene, OpenGL axes.
         count: Maximum number to keep.
-        cameras: Views that count, same units as the scene.
+        cameras: Views to consider, same units as the scene.
     """
     if len(scene) <= count:
         return scene
@@ -137,7 +137,7 @@ def picture_importance(scene: Gaussians, cameras: Cameras, near: float = 0.01) -
 
 
 def bounding_box(scene: Gaussians, quantile: float = 0.01) -> tuple[torch.Tensor, torch.Tensor]:
-    """Lowest and highest corner after leaving out `quantile` of the centres at each end of each axis. (3,), (3,)"""
+    """Lowest and highest corner after excluding `quantile` of the centres at each end of each axis. (3,), (3,)"""
     ordered = scene.means.sort(dim=0).values
     n = len(ordered)
     low = min(n - 1, int(quantile * n))

@@ -160,13 +160,13 @@ def build_request(
 
     Args:
         image: A picture of any size and kind (see `read_picture`); its centre is cropped to the output.
-        text: What the scene shows; may be left out when there is a picture.
+        text: What the scene shows; may be omitted if there is a picture.
         trajectory: A preset's name, `Cameras` (intrinsics relative to the output), a list of `Keyframe`, or the parsed
             JSON of a path.
         trajectory_params: Parameters of the preset, plus `loop` and `easing`; for keyframes `mode` and `loop`.
         image_index: The frame that the picture belongs to.
-        frames: Number of views; the model's default when None.
-        height: Rows of the output; with `width` None the model's default, portrait or landscape like the picture.
+        frames: Number of views; the model's default if None.
+        height: Rows of the output. If `width` is None too: the model's default size, portrait or landscape like the picture.
         width: Columns of the output.
         fov_y_deg: Vertical field of view if the path has no intrinsics. None: the photo's own
             (EXIF), or 60 degrees.
@@ -175,7 +175,7 @@ def build_request(
         defaults: The model's frames and size.
 
     Raises:
-        InputError: or a subclass; one sentence with the field or camera named.
+        InputError: or a subclass; one sentence that names the field or camera.
     """
     photo = image if isinstance(image, Photo) or image is None else read_picture(image)
     text = clean_text(text)

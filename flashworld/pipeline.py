@@ -42,7 +42,7 @@ class FlashWorldPipeline:
         networks: The four networks, on their device.
         name: Name for display; says "untrained" if the weights are random.
         frames_per_chunk: Frames per batch of VAE and Gaussian decoder; None: what the device has memory for.
-        render: Draws the views that are fed back; None: `render_white`.
+        render: Renders the views that are fed back; None: `render_white`.
 
     Attributes:
         broken: No further call can succeed; only a pipeline shared by several processes can break.

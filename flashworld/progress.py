@@ -1,4 +1,4 @@
-"""Progress of one generation: the one type that pipeline, worker, command line and page share."""
+"""Progress of one generation: the type shared by pipeline, worker, command line and page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STAGE_TITLES: dict[StageName, str] = {
     "render": "Rendering the video",
     "files": "Writing the files",
 }
-"""The stages in order. `pipeline` reports the first two, the code that renders the video and writes the files the others."""
+"""The stages in order. `pipeline` reports the first two, the code that renders the video and writes files the rest."""
 
 WAITING = "Waiting for a free worker"
 

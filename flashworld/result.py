@@ -33,7 +33,7 @@ FILE_NAMES: dict[OutputKind, str] = {
     "request": "request.json",
 }
 FILE_OPACITY = 1 / 255
-"""Gaussians of lower opacity than one grey level never affect a pixel and are left out of files."""
+"""Gaussians with an opacity below one grey level never affect a pixel and are omitted from files."""
 JPEG_QUALITY = 92
 
 
@@ -71,7 +71,7 @@ class SceneResult:
         return iter_frames(self.scene, self.video_cameras(), *size, depth=depth)
 
     def picture(self, frame: int | None = None) -> Frame:
-        """One generated view; by default the one the request's picture belongs to."""
+        """One generated view; by default that of the request's picture."""
         from flashworld.rendering import iter_frames
 
         index = self.request.image_index if frame is None else frame
@@ -92,7 +92,7 @@ class SceneResult:
 
         Args:
             folder: Where to write; files of the same names are replaced, each only once it is complete.
-            outputs: Which files; "video" and "depth" are left out when the request disables its video.
+            outputs: Which files; "video" and "depth" are omitted if the request disables its video.
             frames: The video's frames, if they are already rendered.
 
         Returns:

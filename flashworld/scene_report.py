@@ -13,7 +13,7 @@ OPACITY_BINS = 10
 INVISIBLE = 1 / 255
 """Opacity below which no renderer draws a Gaussian."""
 STRETCHED = 1000.0
-"""Largest over second largest scale: such needles appear as spikes."""
+"""Ratio of the largest to the second-largest scale; Gaussians beyond it are needles, visible as spikes."""
 FAR_FACTOR = 20.0
 """Times the middle 98 % of the scene's extent."""
 LARGE_SHARE = 0.25

@@ -1,4 +1,4 @@
-"""A follower of the leader's process: python -m flashworld.parallel.follower FD OPTIONS, started by `launch`."""
+"""A process that follows the leader: python -m flashworld.parallel.follower FD OPTIONS, started by `launch`."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ TIMEOUT = timedelta(seconds=60)
 
 LEAVING_S = 10.0
 BACKENDS = {"cuda": "cpu:gloo,cuda:nccl", "cpu": "cpu:gloo"}
-"""Diffusers exchanges the lengths of uneven sequences through the CPU if the backend string names one for it."""
+"""Diffusers exchanges the lengths of uneven sequences through the CPU if the backend string names a CPU backend."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class GpuGroup:
 
         Args:
             own: This process's part: `part(count)` groups of equally many rows. (n, ...)
-            count: Groups in all, at least one a process.
+            count: Groups in all, at least one per process.
 
         Returns:
             All rows, on every process. (N, ...)

@@ -1,4 +1,4 @@
-"""Networks of which each process computes a part and receives the whole result.
+"""Networks split over processes: each computes a part and receives the whole result.
 
 1. The DiT's tokens are divided; self-attention exchanges heads for tokens (Ulysses), by diffusers' context parallelism.
 2. Gaussian decoder, renderer and VAE encoder work on this process's views; Gaussians, images and latents are gathered.

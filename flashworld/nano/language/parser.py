@@ -34,7 +34,7 @@ class Understood:
 
     Attributes:
         phrases: The understood parts as short phrases in the scene's order: "grass", "large red ball on the left".
-        unknown: Unknown words in order, each once; then what was understood and has no place in the scene.
+        unknown: Unknown words in order, each once; then words that were understood but have no place in the scene.
         scene: The described scene, defaults included.
     """
 
@@ -179,7 +179,7 @@ class _Reader:
         return Understood(phrases, tuple(unknown[:MAX_UNKNOWN]), scene)
 
     def left_out(self, scene: SceneWords) -> list[str]:
-        """The surroundings that were stated and that the scene's setting cannot show."""
+        """Stated surroundings that the scene's setting cannot show."""
         where = "in a room" if scene.setting == "room" else "outdoors"
         found = [self.said["setting"]] if self.said.get("setting", scene.setting) != scene.setting else []
         if "sky" in self.said and scene.sky is None:

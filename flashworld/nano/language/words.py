@@ -106,7 +106,7 @@ SKY_COLOURS: dict[str, str] = {
     "blue": "clear", "white": "overcast", "grey": "overcast", "orange": "sunset", "red": "sunset", "yellow": "sunset",
     "pink": "dawn", "purple": "dawn", "black": "night",
 }  # fmt: skip
-"""The sky that a colour before the word means."""
+"""The sky that a colour before the word "sky" stands for."""
 LIGHTS: dict[str, tuple[str, ...]] = {
     "bright": ("bright light", "daylight", "well lit", "sunlit"),
     "dim": ("dim light", "low light", "dimly lit", "shadowy", "candlelight"),
