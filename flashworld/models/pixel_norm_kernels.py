@@ -1,8 +1,8 @@
 """Bias, shortcut, norm and SiLU after a convolution as a Triton kernel: every pixel is read once and written once.
 
 `residual_blocks.conv_norm_silu` has the same in torch. As a registered torch operator, it can be exported. A program takes a
-tile of neighbouring pixels. The VAE's channel counts are 2^k or 5 * 2^k (160, 320, 640), and Triton's tiles have powers of two: a tile
-is divided into the largest power of two and a tail, because a tile of 256 channels would leave three eighths of its threads idle.
+tile of neighbouring pixels. The VAE's channel counts are 2^k or 5 * 2^k (160, 320, 640), and Triton's tiles have powers of two:
+a tile is divided into the largest power of two and a tail, because a tile of 256 channels would leave three eighths of its threads idle.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """An animated preview of a camera path: a small stage of solid blocks seen through the moving camera.
 
 The stage is about 1 to 5 units deep like the scenes the presets are made for, with a gate around the point that the
-presets with a look-at point circle. Sky and floor are computed pixel by pixel; blocks and their shadows are flat polygons, clipped
-at the near plane, sorted far to near and drawn by Pillow at several times the size, then reduced. For paths longer than the
+presets with a look-at point circle. Sky and floor are computed pixel by pixel; blocks and their shadows are flat polygons,
+clipped at the near plane, sorted far to near and drawn by Pillow at several times the size, then reduced. For paths longer than the
 stage, the stage is enlarged. OpenGL axes, numpy in float64.
 """
 
