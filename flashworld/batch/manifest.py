@@ -27,7 +27,7 @@ COLUMNS = ("id", "image", "text", "trajectory", "params", "seed", "image_index",
            "video")  # fmt: skip
 KNOWN = {*COLUMNS, *REQUEST_FIELDS, *ORIGINAL_FIELDS, "cameras"}
 WANTED = ("image", "text", "image_prompt", "text_prompt")
-"""Columns of which a table needs at least one."""
+"""A table needs at least one of these columns."""
 WHOLE_COLUMNS = ("seed", "image_index", "frames", "height", "width")
 JSON_COLUMNS = ("params", "video")
 PARQUET_ROWS = 64

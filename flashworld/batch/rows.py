@@ -14,7 +14,7 @@ from flashworld.errors import InputError
 from flashworld.limits import MAX_ID_CHARS, MAX_SEED
 
 RESERVED_IDS = ("results.parquet",)
-"""Reserved: the table of results is stored beside the scene folders."""
+"""Reserved: the table of results is stored next to the scene folders."""
 _ID = re.compile(r"\w([\w .+@=-]*\w)?")
 
 

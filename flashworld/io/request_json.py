@@ -16,7 +16,7 @@ The original's form: `image_prompt` (data URL, bare base64 or null), `text_promp
 [frames, height, width], `cameras` with fx, fy, cx, cy in pixels of the original image when there is one, else of the
 output.
 
-No string of a request is ever interpreted as a path, except a file name beside the JSON in `load_request_file`, which only
+No string of a request is ever interpreted as a path, except the name of a file next to the JSON in `load_request_file`, which only
 the command line calls, and which never leaves that folder.
 """
 
@@ -83,7 +83,7 @@ def request_from_json(
 
 
 def load_request_file(path: str | Path, *, defaults: ModelConfig = FULL, seed: int | None = None) -> GenerationRequest:
-    """Read a request file of this machine, or the `request.json` of a folder; its image may be a file beside it.
+    """Read a request file of this machine, or the `request.json` of a folder; its image may be a file next to it.
 
     Args:
         path: The file or folder.

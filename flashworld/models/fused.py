@@ -50,7 +50,7 @@ def fuse_networks(networks: Networks, fp8: Fp8Mode | None = None, *, native: boo
 
 
 def fuse_transformer(transformer: nn.Module) -> tuple[TextContext, nn.Module]:
-    """Split a transformer into the part that depends on the text alone and the rest, with fused projections.
+    """Split a transformer into the part that depends only on the text and the rest, with fused projections.
 
     Args:
         transformer: From `build_transformer`, with its weights.
@@ -101,7 +101,7 @@ class TextKeysValues(nn.Module):
 
 
 class TextContext(nn.Module):
-    """Everything the transformer computes from the text alone."""
+    """Everything the transformer computes only from the text."""
 
     def __init__(self, text_embedder: nn.Module, blocks: TextKeysValues) -> None:
         super().__init__()

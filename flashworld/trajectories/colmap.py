@@ -53,7 +53,7 @@ def read_colmap(path: str | Path) -> dict[str, object]:
     """Read a model.
 
     Args:
-        path: The model's folder, or its `images.txt` or `images.bin` with `cameras` of the same kind beside it.
+        path: The model's folder, or its `images.txt` or `images.bin` with `cameras` of the same kind in the same folder.
 
     Returns:
         The form of a decoded `transforms.json`.

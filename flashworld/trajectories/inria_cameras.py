@@ -37,7 +37,7 @@ def read_inria(entries: Sequence[Any], target: LensTarget) -> tuple[Cameras, tup
         target: The output image that the lenses refer to.
 
     Raises:
-        TrajectoryError: what is wrong, with the camera's index.
+        TrajectoryError: the path is invalid; the message has the camera's index.
     """
 
     def read(entry: Mapping[str, object], where: str) -> CameraValues:

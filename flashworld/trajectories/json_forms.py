@@ -84,7 +84,7 @@ def parse_trajectory(
             transforms.json uses it if it has no w and h.
 
     Raises:
-        TrajectoryError: what is wrong, with the camera's index.
+        TrajectoryError: the path is invalid; the message has the camera's index.
     """
     read = read_json(data, "camera path", TrajectoryError) if isinstance(data, str | bytes) else data
     target = LensTarget(height, width, read_angle(fov_y_deg, "field of view"))
@@ -111,7 +111,7 @@ def parse_trajectory(
 
 
 def detect_format(data: object) -> SourceFormat:
-    """The format of a decoded text, by its fields alone.
+    """The format of a decoded text, determined only by its fields.
 
     Raises:
         TrajectoryError: none of them, or our own in an unknown version.

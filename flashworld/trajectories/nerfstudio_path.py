@@ -30,7 +30,7 @@ def read_camera_path(data: Mapping[str, object], target: LensTarget) -> tuple[Ca
         target: The output image that the lenses refer to.
 
     Raises:
-        TrajectoryError: what is wrong, with the camera's index.
+        TrajectoryError: the path is invalid; the message has the camera's index.
     """
     refuse_other_projections(data, "camera path")
     size = None

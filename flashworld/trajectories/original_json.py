@@ -32,7 +32,7 @@ def read_original(data: Mapping[str, object], target: LensTarget, size: Size | N
     """Cameras of the original project: fx, fy, cx, cy, all or none, in pixels of a picture of `size`.
 
     Raises:
-        TrajectoryError: what is wrong, with the camera's index.
+        TrajectoryError: the path is invalid; the message has the camera's index.
     """
 
     def read(entry: Mapping[str, object], where: str) -> CameraValues:

@@ -34,7 +34,7 @@ def read_own(data: Mapping[str, object], target: LensTarget) -> Cameras:
     """Cameras of a decoded path in our own format.
 
     Raises:
-        TrajectoryError: what is wrong, with the camera's index.
+        TrajectoryError: the path is invalid; the message has the camera's index.
     """
     axes = data.get("axes", AXES)
     if not isinstance(axes, str) or axes.partition(":")[0].strip().lower() != "opengl":

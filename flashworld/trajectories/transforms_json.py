@@ -31,7 +31,7 @@ def read_transforms(
         pixel_size: (height, width) of the images, if the file has no w and h.
 
     Raises:
-        TrajectoryError: what is wrong, with the camera's index.
+        TrajectoryError: the path is invalid; the message has the camera's index.
     """
     refuse_other_projections(data, "camera path")
     distortion, remarks = Distortion(), dict.fromkeys([contradiction(data)])

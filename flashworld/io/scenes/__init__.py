@@ -6,7 +6,7 @@
 | .compressed.ply | right, down, forward | everything, about 10 bits per value (read and written) |
 | .spz | right, up, back | everything, about 8 bits per value (version 3 written, 2 to 4 read) |
 | .sog | right, down, forward | everything, 8 bits per value, SH from a palette (read and written) |
-| meta.json, the file's whole name | right, down, forward | a SOG unpacked: its images lie beside it (read and written) |
+| meta.json, the file's whole name | right, down, forward | an unpacked SOG, with its images in the same folder (read and written) |
 | .splat | right, down, forward | colour without view dependence, 8 bits (read and written) |
 
 In memory a scene always has OpenGL axes (right, up, back); the modules convert it. Readers raise `SceneFileError`,

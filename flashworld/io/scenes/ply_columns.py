@@ -1,4 +1,4 @@
-"""The columns of a PLY file by field of a Gaussian, and the file's axes. Determined by names alone.
+"""The columns of a PLY file by field of a Gaussian, and the file's axes. Determined only by names.
 
 Two layouts are known:
     standard   f_dc_0..2 and 0, 9, 24 or 45 f_rest_*, channel by channel. Axes right, down, forward unless a comment

@@ -1,6 +1,6 @@
 """Reading SOG; see `sog` for the format. The file is untrusted: sizes are checked before anything is decoded.
 
-A SOG is one ZIP, or `meta.json` with its images beside it: see `sog_files`.
+A SOG is one ZIP, or `meta.json` with its images in the same folder: see `sog_files`.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def read_sog_folder(path: str | Path) -> Gaussians:
     """Read an unpacked SOG of version 2: a `meta.json` and the images that it names, in the same folder.
 
     Args:
-        path: The `meta.json`. Nothing outside its folder is opened, whatever it says.
+        path: The `meta.json`. Nothing outside its folder is opened, whatever it contains.
 
     Raises:
         SceneFileError: not such a file, an image is missing or damaged, or the parts are inconsistent.
