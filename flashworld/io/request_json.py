@@ -16,7 +16,7 @@ The original's form: `image_prompt` (data URL, bare base64 or null), `text_promp
 [frames, height, width], `cameras` with fx, fy, cx, cy in pixels of the original image when there is one, else of the
 output.
 
-No string of a request is ever interpreted as a path, except the name of a file next to the JSON in `load_request_file`, which only
+No string of a request is interpreted as a path, except the name of a file next to the JSON in `load_request_file`, which only
 the command line calls, and which never leaves that folder.
 """
 
