@@ -23,6 +23,9 @@ from flashworld.serving.options import ModelOptions
 from flashworld.serving.sentences import WORKER_DIED
 from tests.app.running import children
 
+SMALLEST_BOUND = 2**-12
+"""Of the largest value: an eighth of one rounding to bfloat16, in which GPUs compute. Random networks amplify float32 rounding by an
+amount that differs tenfold between equally valid roundings, so that a single measurement of it can be too small."""
 FIELDS = ("means", "quats_wxyz", "scales", "opacities", "sh")
 
 
@@ -74,8 +77,8 @@ def test_two_processes_make_the_same_scene_as_one(split, single, frames, height,
     for name in FIELDS:
         first, second, other = (getattr(scene, name) for scene in (one, two, chunked))
         size = first.abs().max()
-        rounding = max(float((first - other).abs().max() / size), 1e-5)
-        assert float((first - second).abs().max() / size) <= 4 * rounding, name
+        bound = max(4 * float((first - other).abs().max() / size), SMALLEST_BOUND)
+        assert float((first - second).abs().max() / size) <= bound, name
         assert float((first - second).abs().median() / size) <= 1e-4, name
 
 
