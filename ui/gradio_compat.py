@@ -1,4 +1,4 @@
-"""Access to Gradio's internals that the page changes or reads; written for Gradio 6.31.0."""
+"""Access to Gradio's internals that the page changes or reads. Read from Gradio 6.31.0."""
 
 from __future__ import annotations
 

@@ -54,6 +54,18 @@ def single(weights) -> FlashWorldPipeline:
     return FlashWorldPipeline.from_pretrained(weights, device="cpu")
 
 
+@pytest.fixture(scope="module")
+def rounded_otherwise(weights) -> list[FlashWorldPipeline]:
+    """The same networks with every weight moved by at most half a unit in its last place."""
+    pipelines = [FlashWorldPipeline.from_pretrained(weights, device="cpu") for _ in range(3)]
+    for seed, pipeline in enumerate(pipelines):
+        generator = torch.Generator().manual_seed(seed)
+        for module in pipeline.networks.modules.values():
+            for weight in module.parameters():
+                weight.data *= 1 + (torch.rand(weight.shape, generator=generator) - 0.5) * 2**-22
+    return pipelines
+
+
 def a_request(frames=4, height=64, width=96, image=True, seed=1):
     picture = torch.randint(0, 256, (height, width, 3), generator=torch.Generator().manual_seed(0)).byte().numpy()
     return build_request(
@@ -64,20 +76,21 @@ def a_request(frames=4, height=64, width=96, image=True, seed=1):
 @pytest.mark.parametrize(
     ("frames", "height", "width", "image"), [(4, 64, 96, True), (3, 96, 96, False), (2, 64, 64, True)]
 )  # fmt: skip
-def test_two_processes_make_the_same_scene_as_one(split, single, frames, height, width, image):
+def test_two_processes_make_the_same_scene_as_one(split, single, rounded_otherwise, frames, height, width, image):
     """Also 3 views of 3 x 3 tokens, which two cannot halve.
 
-    The tolerance for rounding over four steps of random networks is measured: a single process that decodes its
-    views one by one differs from itself by as much.
+    The tolerance for rounding over four steps of random networks is measured: by as much does a single process differ from
+    itself that decodes its views one by one, or whose weights are rounded otherwise.
     """
     request = a_request(frames, height, width, image)
     one, two = single(request).scene, split(request).scene
-    chunked = FlashWorldPipeline(single.networks, frames_per_chunk=1)(request).scene
+    others = [p(request).scene for p in (FlashWorldPipeline(single.networks, frames_per_chunk=1), *rounded_otherwise)]
     assert len(one) == len(two) == frames * 2 * (height // 2) * (width // 2)
     for name in FIELDS:
-        first, second, other = (getattr(scene, name) for scene in (one, two, chunked))
+        first, second, *equals = (getattr(scene, name) for scene in (one, two, *others))
         size = first.abs().max()
-        bound = max(4 * float((first - other).abs().max() / size), SMALLEST_BOUND)
+        rounding = max(float((first - other).abs().max() / size) for other in equals)
+        bound = max(4 * rounding, SMALLEST_BOUND)
         assert float((first - second).abs().max() / size) <= bound, name
         assert float((first - second).abs().median() / size) <= 1e-4, name
 
