@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -25,17 +26,31 @@ NOTHING_TO_RUN = 5
 
 def rounding(run: Run) -> dict[str, object]:
     """One call of each network on the same inputs: lower precisions against float32."""
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False  # float32 is the reference
-    exact = single_calls(random_networks(run.config, device=run.device, dtype=torch.float32))
-    run.drop()
-    rows: dict[str, object] = {}
-    for name, change in precisions(run.fp8).items():
-        calls = single_calls(change(random_networks(run.config, device=run.device, dtype=torch.bfloat16)))
-        rows[name] = {key: relative(value, exact[key]) for key, value in calls.items()}
-        run.keep(rows=rows)
-        del calls
+    with without_tf32():
+        exact = single_calls(random_networks(run.config, device=run.device, dtype=torch.float32))
         run.drop()
+        rows: dict[str, object] = {}
+        for name, change in precisions(run.fp8).items():
+            calls = single_calls(change(random_networks(run.config, device=run.device, dtype=torch.bfloat16)))
+            rows[name] = {key: relative(value, exact[key]) for key, value in calls.items()}
+            run.keep(rows=rows)
+            del calls
+            run.drop()
     return {"rows": rows}
+
+
+@contextmanager
+def without_tf32() -> Iterator[None]:
+    """Float32, which is the reference, without TF32 inside the context."""
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    allowed = [backend.allow_tf32 for backend in backends]
+    for backend in backends:
+        backend.allow_tf32 = False
+    try:
+        yield
+    finally:
+        for backend, before in zip(backends, allowed, strict=True):
+            backend.allow_tf32 = before
 
 
 def precisions(best: Fp8Mode | None) -> dict[str, Callable[[Networks], Networks]]:

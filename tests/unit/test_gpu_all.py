@@ -130,11 +130,14 @@ def test_every_way_of_offloading(run):
 
 
 def test_rounding_of_every_precision(run):
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    with precision.without_tf32():
+        assert not torch.backends.cuda.matmul.allow_tf32 and not torch.backends.cudnn.allow_tf32
     rows = precision.rounding(run)["rows"]
+    assert (torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32) == before
     assert list(rows) == ["bfloat16", "fp8 per_row, emulated", "fp8 per_tensor, emulated", "int8 text"]
     assert 0 < rows["bfloat16"]["velocity"] < rows["fp8 per_row, emulated"]["velocity"] < 0.1
     assert 0 < rows["bfloat16"]["text"] < rows["int8 text"]["text"] < 0.1
-    assert torch.backends.cudnn.allow_tf32 in (True, False)
 
 
 def test_cold_start_in_parts(run):
