@@ -78,7 +78,7 @@ def plan_block(
         )
     )
     call = _ExampleCall(networks, frames, height, width, min(tokens, config.text.max_tokens))
-    axes = _axes(name, sizes, config.text.max_tokens)
+    axes = _axes(name, sizes, config.text.max_tokens, fused=_is_fused(networks))
     return BlockPlan(
         name=name,
         module=module_of(networks, name),
@@ -106,7 +106,7 @@ class _ExampleCall:
             self.networks.transformer,
             self._latents(config.in_channels),
             torch.full((1,), 900.0, device=self.networks.device),
-            self.networks.text_context(self._noise(1, config.text.max_tokens, config.transformer.text_dim)),
+            self.networks.text_context(self._noise(1, self._text_rows(), config.transformer.text_dim)),
             latent_channels=config.vae.z_dim,
         )
 
@@ -122,6 +122,9 @@ class _ExampleCall:
         ids = torch.randint(self.networks.config.text.vocab_size, (1, self.tokens), dtype=torch.int64)
         return self.networks.text.reader(ids.to(self.networks.device))
 
+    def _text_rows(self) -> int:
+        return self.tokens if _is_fused(self.networks) else self.networks.config.text.max_tokens
+
     def _latents(self, channels: int) -> torch.Tensor:
         return self._noise(1, channels, self.frames, self.height // SPATIAL_FACTOR, self.width // SPATIAL_FACTOR)
 
@@ -129,16 +132,18 @@ class _ExampleCall:
         return torch.randn(shape, device=self.networks.device, dtype=self.networks.dtype)
 
 
-def _axes(name: str, sizes: SizeRange, max_tokens: int) -> Mapping[str, Sequence[Axis | None]]:
+def _axes(name: str, sizes: SizeRange, max_tokens: int, *, fused: bool) -> Mapping[str, Sequence[Axis | None]]:
     """The network's tensor arguments, and which of their axes vary within the sizes."""
     frame = _frame_axis(sizes)
+    tokens = Axis("tokens", MIN_TOKENS, max_tokens)
     if name == "text_encoder":
-        return {"ids": (None, Axis("tokens", MIN_TOKENS, max_tokens))}
+        return {"ids": (None, tokens)}
     if name == "vae_encoder":
         return {"images": (frame, None, _axis("rows", sizes.height, 1), _axis("columns", sizes.width, 1))}
     latent = (_axis("rows", sizes.height, SPATIAL_FACTOR), _axis("columns", sizes.width, SPATIAL_FACTOR))
     if name == "transformer":
-        return {"hidden_states": (None, None, frame, *latent)}
+        text = (None, None, None, tokens, None) if fused else (None, None, None)
+        return {"hidden_states": (None, None, frame, *latent), "encoder_hidden_states": text}
     return {"features": (frame, None, *latent), "raw_latents": (frame, None, *latent)}
 
 
@@ -148,6 +153,11 @@ def _budget(sizes: SizeRange, frames: int, height: int, width: int) -> dict[str,
     varying = {"frames": 1, "rows": SIZE_MULTIPLE, "columns": SIZE_MULTIPLE}
     fixed = {"frames": frames, "rows": height, "columns": width}
     return {axis: fixed[axis] if low == high else varying[axis] for axis, (low, high) in low_high.items()}
+
+
+def _is_fused(networks: Networks) -> bool:
+    """Whether the transformer takes a `TextContext`, which may have any number of rows."""
+    return not isinstance(networks.text_context, nn.Identity)
 
 
 def module_of(networks: Networks, name: str) -> nn.Module:

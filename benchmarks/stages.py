@@ -231,7 +231,7 @@ def _stages(case: Case, machine: Machine, work: dict[str, Work]) -> Iterator[Row
         return torch.randn(shape, device=device, dtype=kind)
 
     yield _row(case, machine, "text", 1, lambda: networks.text.encode_ids(ids), text_work(networks))
-    embeds = networks.text.encode_ids(ids).to(dtype)
+    embeds = networks.embed(PROMPT).to(dtype)
     yield _row(case, machine, "text_context", 1, lambda: networks.text_context(embeds), Work())
     context = networks.text_context(embeds)
     hidden, clock = noise(1, config.in_channels, frames, rows, columns), torch.full((1,), 900.0, device=device)

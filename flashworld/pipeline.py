@@ -139,7 +139,7 @@ class FlashWorldPipeline:
         normalized, normalization = normalize(request.cameras)
         yield Progress("text", 0.0)
         with torch.inference_mode(), clock.stage("text"):
-            embeds = self.networks.text(request.text)
+            embeds = self.networks.embed(request.text)
         yield Progress("denoise", TEXT_FRACTION, 1, STEPS)
         for step in self._steps(request, normalized, embeds, clock):
             if not step.is_last:

@@ -138,7 +138,9 @@ def plan_trial(networks: Networks, block: str, sizes: SizeRange, trial: tuple[in
     if len(trial) == 1:
         return plan_block(networks, block, sizes, tokens=trial[0])
     frames, height, width = trial
-    return plan_block(networks, block, sizes, (frames, height, width))
+    own = trial == trials(networks, block, sizes)[0]
+    tokens = EXAMPLE_TOKENS if own else networks.config.text.max_tokens
+    return plan_block(networks, block, sizes, (frames, height, width), tokens)
 
 
 def _within(sizes: SizeRange, size: tuple[int, int, int]) -> tuple[int, int, int]:

@@ -25,6 +25,8 @@ class Launch(NamedTuple):
     warps: int
 
 
+TEXT_ROWS, TEXTS, TEXT_WARPS = 128, 64, 8
+"""Rows of queries of a program, how many rows of the text it takes at a time, its warps."""
 NORM_QUANTIZE, QUANTIZE, QUANTIZE_GELU = Launch(30, 4), Launch(1, 2), Launch(1, 8)
 
 
@@ -112,6 +114,40 @@ def _norm_rotate(
     tl.store(out + row * WIDTH + i, v, mask=inside)
 
 
+@triton.jit
+def _text_attention(
+    query, context, out, rows, texts, first,
+    ALL: tl.constexpr, WIDTH: tl.constexpr, HEAD: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr, TEXTS: tl.constexpr,
+):  # fmt: skip
+    LOG2E: tl.constexpr = 1.4426950408889634
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    channel = tl.arange(0, BLOCK)
+    inside = channel < HEAD
+    column = tl.program_id(1) * HEAD + channel
+    here = (row < rows)[:, None] & inside[None, :]
+    place = row.to(tl.int64)[:, None] * WIDTH + column[None, :]
+    q = tl.load(query + place, mask=here, other=0.0)
+    largest = tl.full((ROWS,), -float("inf"), tl.float32)
+    total = tl.zeros((ROWS,), tl.float32)
+    mixed = tl.zeros((ROWS, BLOCK), tl.float32)
+    keys = context + first.to(tl.int64) * texts * WIDTH
+    values = keys + texts.to(tl.int64) * WIDTH
+    for start in range(0, texts, TEXTS):
+        text = start + tl.arange(0, TEXTS)
+        there = (text < texts)[:, None] & inside[None, :]
+        at = text[:, None] * WIDTH + column[None, :]
+        k, v = tl.load(keys + at, mask=there, other=0.0), tl.load(values + at, mask=there, other=0.0)
+        logits = tl.dot(q, tl.trans(k)) * (LOG2E / (HEAD**0.5))
+        logits += tl.where(text == texts - 1, tl.log2((ALL + 1 - texts).to(tl.float32)), 0.0)[None, :]
+        logits = tl.where((text < texts)[None, :], logits, -float("inf"))
+        peak = tl.maximum(largest, tl.max(logits, 1))
+        weights, older = tl.exp2(logits - peak[:, None]), tl.exp2(largest - peak)
+        total = total * older + tl.sum(weights, 1)
+        mixed = mixed * older[:, None] + tl.dot(weights.to(v.dtype), v)
+        largest = peak
+    tl.store(out + place, (mixed / total[:, None]).to(out.dtype.element_ty), mask=here)
+
+
 def _padded(width: int) -> int:
     """The next power of two, as Triton's ranges require."""
     return 1 << (width - 1).bit_length()
@@ -164,12 +200,25 @@ def _launch_norm_rotate(
     return out
 
 
-_norm_quantize_op, _quantize_op, _norm_rotate_op = (
+def _launch_text_attention(
+    query: torch.Tensor, context: torch.Tensor, index: int, heads: int, text_rows: int
+) -> torch.Tensor:
+    rows, width = query.shape
+    out, head = query.new_empty((rows, width)), width // heads
+    torch.library.wrap_triton(_text_attention)[((rows + TEXT_ROWS - 1) // TEXT_ROWS, heads)](
+        query, context, out, rows, context.shape[2], 2 * index,
+        ALL=text_rows, WIDTH=width, HEAD=head, BLOCK=max(16, _padded(head)), ROWS=TEXT_ROWS, TEXTS=TEXTS, num_warps=TEXT_WARPS,
+    )  # fmt: skip
+    return out
+
+
+_norm_quantize_op, _quantize_op, _norm_rotate_op, _text_attention_op = (
     torch.library.triton_op(f"flashworld::{name}", function, mutates_args=())
     for name, function in (
         ("norm_quantize", _launch_norm_quantize),
         ("quantize", _launch_quantize),
         ("norm_rotate", _launch_norm_rotate),
+        ("text_attention", _launch_text_attention),
     )
 )
 
@@ -196,3 +245,8 @@ def norm_rotate(
 ) -> torch.Tensor:
     """See `block_ops.norm_rotate`."""
     return _norm_rotate_op(x, start, gain, cos, sin, eps)
+
+
+def text_attention(query: torch.Tensor, context: torch.Tensor, index: int, heads: int, text_rows: int) -> torch.Tensor:
+    """See `block_ops.text_attention`."""
+    return _text_attention_op(query, context, index, heads, text_rows)

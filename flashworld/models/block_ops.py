@@ -16,6 +16,7 @@ try:  # names, not the module: the sources of a compiled graph are located throu
     from flashworld.models.block_kernels import norm_quantize as norm_quantize_kernel
     from flashworld.models.block_kernels import norm_rotate as norm_rotate_kernel
     from flashworld.models.block_kernels import quantize as quantize_kernel
+    from flashworld.models.block_kernels import text_attention as text_attention_kernel
 except ImportError:  # no Triton: macOS, or a torch without CUDA
     HAVE_TRITON = False
 else:
@@ -84,3 +85,24 @@ def norm_rotate(
     even, odd = normed.float().unflatten(1, (-1, cos.shape[1] // 2, 2)).unbind(-1)
     c, s = cos[:, None, 0::2], sin[:, None, 0::2]
     return torch.stack([even * c - odd * s, even * s + odd * c], dim=-1).flatten(1).to(x.dtype)
+
+
+def text_attention(query: torch.Tensor, context: torch.Tensor, index: int, heads: int, text_rows: int) -> torch.Tensor:
+    """Attention to the keys and values of a text whose last row also stands for those that are missing.
+
+    Args:
+        query: (tokens, width)
+        context: Keys and values of every block, contiguous; 2 to `text_rows` text tokens. (blocks, 2, text tokens, width)
+        index: Of the block.
+        heads: Number of heads, each with as many neighbouring columns.
+        text_rows: Rows of a padded text.
+
+    Returns:
+        (tokens, width)
+    """
+    if HAVE_TRITON and kernels_run(query):
+        return text_attention_kernel(query, context, index, heads, text_rows)
+    texts = context[index]
+    every = torch.arange(text_rows, device=query.device).clamp(max=texts.shape[1] - 1)
+    q, k, v = (x.unflatten(-1, (heads, -1)).transpose(0, 1)[None] for x in (query, *texts[:, every].unbind(0)))
+    return F.scaled_dot_product_attention(q, k, v)[0].transpose(0, 1).flatten(1)

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from flashworld.models.block_ops import norm_quantize, norm_rotate, quantize
+from flashworld.models.block_ops import norm_quantize, norm_rotate, quantize, text_attention
 from flashworld.models.fp8 import Fp8Linear
 from flashworld.models.trees import shallow_copy
 
@@ -51,6 +51,7 @@ class EightBitBlock(nn.Module):
         self.scale_shift_table = cast(nn.Parameter, block.scale_shift_table)
         self.eps = float(cast(nn.LayerNorm, block.norm2).eps)
         self.index = index
+        self.text_rows = cast(Any, block.attn2).processor.text_rows
         self.is_last = is_last
 
     def forward(
@@ -102,8 +103,8 @@ class EightBitBlock(nn.Module):
     def _cross_attention(self, q: torch.Tensor, scale: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
         attention = cast(Any, self.attn2)
         query = norm_rotate(_multiply(attention.to_q, q, scale), 0, attention.norm_q.weight, None, attention.norm_q.eps)
-        key, value = context[0, self.index].unbind(0)
-        return _multiply(attention.to_out[0], *quantize(_attend(attention.heads, query, key, value)))
+        mixed = text_attention(query, context[0], self.index, attention.heads, self.text_rows)
+        return _multiply(attention.to_out[0], *quantize(mixed))
 
 
 def _multiply(layer: Any, q: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:  # noqa: ANN401 - an Fp8Linear

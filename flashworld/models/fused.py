@@ -8,7 +8,8 @@ Numerics: as in `transformer.py`. Rotary embedding runs in float32 and is rounde
 Source: arithmetic of diffusers' `WanAttnProcessor` (Apache-2.0). Deviations:
 1. Self-attention multiplies by the stacked weights of q, k and v at once.
 2. Cross-attention receives keys and values that are already projected, for all blocks by one fused projection; the
-   transformer no longer projects the text.
+   transformer no longer projects the text. A text is padded with rows of zeros, whose keys and values are all the same:
+   one of them is enough, see `block_ops.text_attention`.
 3. Attention is `scaled_dot_product_attention` itself, without diffusers' choice of backends.
 """
 
@@ -23,6 +24,7 @@ from einops import rearrange
 from torch import nn
 from torch.nn.functional import rms_norm, scaled_dot_product_attention
 
+from flashworld.models.block_ops import text_attention
 from flashworld.models.eight_bit_block import use_eight_bit_blocks
 from flashworld.models.fp8 import Fp8Mode, quantize_blocks, quantize_linears
 from flashworld.models.networks import Networks
@@ -40,7 +42,7 @@ def fuse_networks(networks: Networks, fp8: Fp8Mode | None = None, *, native: boo
             text's keys and values are quantised only if every output channel has its own scale.
         native: Multiply in FP8 on the device, see `fp8.py`.
     """
-    text_context, transformer = fuse_transformer(networks.transformer)
+    text_context, transformer = fuse_transformer(networks.transformer, networks.config.text.max_tokens)
     if fp8:
         transformer = quantize_blocks(transformer, fp8, native=native)
     if fp8 == "per_row":  # one scale for all blocks' weights would be coarser than one per block
@@ -49,11 +51,12 @@ def fuse_networks(networks: Networks, fp8: Fp8Mode | None = None, *, native: boo
     return replace(networks, transformer=transformer, text_context=text_context)
 
 
-def fuse_transformer(transformer: nn.Module) -> tuple[TextContext, nn.Module]:
+def fuse_transformer(transformer: nn.Module, text_rows: int) -> tuple[TextContext, nn.Module]:
     """Split a transformer into the part that depends only on the text and the rest, with fused projections.
 
     Args:
         transformer: From `build_transformer`, with its weights.
+        text_rows: Rows of a padded text embedding.
 
     Returns:
         Embedding to context, and the transformer that takes a context as `encoder_hidden_states`. Tensors that need
@@ -71,7 +74,7 @@ def fuse_transformer(transformer: nn.Module) -> tuple[TextContext, nn.Module]:
     for index, block in enumerate(fused.blocks):
         block.attn1.to_qkv = stack_linears(*(getattr(block.attn1, name) for name in QKV))
         block.attn1.processor = FusedSelfAttention()
-        block.attn2.processor = ProjectedCrossAttention(index)
+        block.attn2.processor = ProjectedCrossAttention(index, text_rows)
         for attention, gone in ((block.attn1, QKV), (block.attn2, (*KV, "norm_k"))):
             for name in gone:
                 delattr(attention, name)
@@ -112,7 +115,7 @@ class TextContext(nn.Module):
         """Keys and values of every block.
 
         Args:
-            text: Text embedding. (B, tokens, text_dim)
+            text: Text embedding; of the zero rows at its end, one is enough. (B, tokens, text_dim)
 
         Returns:
             (B, blocks, 2, tokens, width)
@@ -146,10 +149,11 @@ class ProjectedCrossAttention:
 
     Args:
         index: Index of the block.
+        text_rows: Rows of a padded text; the last of fewer counts for the missing ones too.
     """
 
-    def __init__(self, index: int) -> None:
-        self.index = index
+    def __init__(self, index: int, text_rows: int) -> None:
+        self.index, self.text_rows = index, text_rows
 
     def __call__(
         self,
@@ -161,8 +165,11 @@ class ProjectedCrossAttention:
     ) -> torch.Tensor:
         """(B, tokens, width) -> (B, tokens, width)"""
         query = attn.norm_q(attn.to_q(hidden_states))
-        key, value = encoder_hidden_states[:, self.index].unbind(1)
-        return attn.to_out[0](attend(*(x.unflatten(-1, (attn.heads, -1)) for x in (query, key, value))))
+        mixed = [
+            text_attention(rows, context, self.index, attn.heads, self.text_rows)
+            for rows, context in zip(query.unbind(), encoder_hidden_states.unbind(), strict=True)
+        ]
+        return attn.to_out[0](torch.stack(mixed))
 
 
 def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> torch.Tensor:

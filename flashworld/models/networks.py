@@ -77,6 +77,14 @@ class Networks:
         }
         return modules if isinstance(self.text_context, nn.Identity) else modules | {"text_context": self.text_context}
 
+    def embed(self, text: str) -> torch.Tensor:
+        """Text embedding for `text_context`: every row for the plain transformer, of rows of zeros only one for the fused.
+
+        Returns:
+            (1, tokens, text_dim)
+        """
+        return self.text(text, padded=isinstance(self.text_context, nn.Identity))
+
     def to(self, device: torch.device | str, dtype: torch.dtype) -> Networks:
         """Cast and move. As with `nn.Module.to`, the networks themselves move; use the returned `Networks`.
 

@@ -69,17 +69,18 @@ class TextConditioner:
         self._recent: OrderedDict[str, torch.Tensor] = OrderedDict()
         self._lock = threading.Lock()
 
-    def __call__(self, text: str) -> torch.Tensor:
+    def __call__(self, text: str, *, padded: bool = True) -> torch.Tensor:
         """Embed a prompt, which may be empty.
 
         Args:
             text: The prompt without the "[Static] " prefix, which is added here.
+            padded: Zero rows up to `max_tokens`; False: one if there is room.
 
         Returns:
-            Embedding on the encoder's device, zero rows after the last token. (1, max_tokens, text_dim)
+            Embedding on the encoder's device, zero rows after the last token. (1, tokens, text_dim)
         """
         if torch.is_grad_enabled():  # a cached tensor must not carry a graph or come from inference mode
-            return self.encode_ids(self.token_ids(text))
+            return self.encode_ids(self.token_ids(text), padded=padded)
         with self._lock:
             found = self._recent.get(text)
             if found is not None:
@@ -90,16 +91,16 @@ class TextConditioner:
                 self._recent[text] = found
                 while len(self._recent) > CACHED_TEXTS:
                     self._recent.popitem(last=False)
-        return self._pad(found)
+        return self._pad(found, padded)
 
     def token_ids(self, text: str) -> list[int]:
         """Ids of "[Static] " + the text to encode, ending in </s>, at most `max_tokens`."""
         read = text if self.read_prompt is None else self.read_prompt(text)
         return self.tokenizer.encode(TEXT_PREFIX + read).ids
 
-    def encode_ids(self, ids: list[int]) -> torch.Tensor:
-        """Embed token ids without padding. (1, max_tokens, text_dim)"""
-        return self._pad(self._encode(ids))
+    def encode_ids(self, ids: list[int], *, padded: bool = True) -> torch.Tensor:
+        """Embed token ids. (1, max_tokens, text_dim), with `padded` False one row more than ids if there is room"""
+        return self._pad(self._encode(ids), padded)
 
     def with_encoder(self, encoder: nn.Module) -> TextConditioner:
         """A copy with another encoder and an empty cache."""
@@ -114,8 +115,9 @@ class TextConditioner:
         device = next(self.encoder.parameters()).device
         return self.reader(torch.tensor([ids], dtype=torch.int64, device=device))
 
-    def _pad(self, embedding: torch.Tensor) -> torch.Tensor:
-        return nn.functional.pad(embedding, (0, 0, 0, self.max_tokens - embedding.shape[1]))
+    def _pad(self, embedding: torch.Tensor, padded: bool) -> torch.Tensor:
+        missing = self.max_tokens - embedding.shape[1]
+        return nn.functional.pad(embedding, (0, 0, 0, missing if padded else min(1, missing)))
 
 
 def build_text_encoder(config: TextConfig, device: torch.device | str = "meta") -> UMT5EncoderModel:

@@ -43,7 +43,7 @@ class Conditioning:
 
     Attributes:
         cameras: N normalised cameras, float32.
-        text_embeds: From `networks.text`. (1, tokens, text_dim)
+        text_embeds: From `networks.embed`. (1, tokens, text_dim)
         height: Image height, a multiple of 32.
         width: Image width, a multiple of 32.
         image: The condition image in [-1, 1], already at height x width, (3, height, width), preferably on the networks'

@@ -57,6 +57,16 @@ def test_norm_rotate(monkeypatch, turns):
     torch.testing.assert_close(found, wanted, rtol=1e-2, atol=1e-2)
 
 
+@pytest.mark.parametrize("texts", [2, 21, 200, 512])
+def test_text_attention(monkeypatch, texts):
+    query, context = (torch.randn(n, WIDTH, device="cuda").bfloat16() for n in (TOKENS, 3 * 2 * texts))
+    context = context.unflatten(0, (3, 2, texts))
+    found, wanted = both(monkeypatch, block_ops.text_attention, query, context, 1, WIDTH // HEAD, 512)
+    exact = block_ops.text_attention(query.float(), context.float(), 1, WIDTH // HEAD, 512)
+    errors = [float((t.float() - exact).norm() / exact.norm()) for t in (found, wanted)]
+    assert errors[0] < 1.1 * errors[1] < 0.01
+
+
 @pytest.mark.parametrize("spread", [1, 2, 4])
 def test_interleave(monkeypatch, spread):
     layout = {"memory_format": torch.channels_last}

@@ -41,22 +41,22 @@ def call(networks, transformer, frames=3):
     hidden = torch.randn(1, config.in_channels, frames, 4, 6, generator=generator).to(torch.bfloat16)
     text = torch.randn(1, 48, config.transformer.text_dim, generator=generator).to(torch.bfloat16)
     with torch.inference_mode():
-        context = fuse_transformer(networks.transformer)[0](text)
+        context = fuse_transformer(networks.transformer, 48)[0](text)
         return transformer(hidden, torch.tensor([750.0]), context, return_dict=False)[0]
 
 
 def test_blocks_match_plain_blocks_with_eight_bit_linears(plain):
-    linears_only = quantize_blocks(fuse_transformer(plain.transformer)[1], "per_row", native=False)
+    linears_only = quantize_blocks(fuse_transformer(plain.transformer, 48)[1], "per_row", native=False)
     fused = fuse_networks(plain, "per_row", native=False).transformer
     assert all(isinstance(block, EightBitBlock) for block in fused.blocks)
-    wanted, exact = call(plain, linears_only), call(plain, fuse_transformer(plain.transformer)[1])
+    wanted, exact = call(plain, linears_only), call(plain, fuse_transformer(plain.transformer, 48)[1])
     # One bfloat16 rounding more or less moves e4m3 numbers; both are as far from the unrounded network.
     assert relative(call(plain, fused), wanted) < 0.02
     assert relative(call(plain, fused), exact) < 1.05 * relative(wanted, exact)
 
 
 def test_names_are_those_of_the_plain_blocks(plain):
-    linears_only = quantize_blocks(fuse_transformer(plain.transformer)[1], "per_row", native=False)
+    linears_only = quantize_blocks(fuse_transformer(plain.transformer, 48)[1], "per_row", native=False)
     fused = fuse_networks(plain, "per_row", native=False).transformer
     assert {n: t.shape for n, t in fused.state_dict().items()} == {
         n: t.shape for n, t in linears_only.state_dict().items()
@@ -135,6 +135,12 @@ near("rotate", block_kernels.norm_rotate(wide, 96, gain.bfloat16(), *turns, 1e-6
      block_ops.norm_rotate(wide, 96, gain.bfloat16(), turns, 1e-6), 0.01)
 near("norm alone", block_kernels.norm_rotate(wide, 192, gain.bfloat16(), None, None, 1e-6),
      block_ops.norm_rotate(wide, 192, gain.bfloat16(), None, 1e-6), 0.01)
+block_kernels.TEXT_ROWS, block_kernels.TEXTS = 16, 16  # several tiles, the last of them not full
+query, context = torch.randn(21, 96), torch.randn(3, 2, 37, 96)
+for texts in (2, 16, 37):
+    part = context[:, :, :texts].contiguous()
+    near("text", block_kernels.text_attention(query, part, 1, 4, 37),
+         block_ops.text_attention(query, part, 1, 4, 37), 1e-5)
 """
     done = subprocess.run(
         [sys.executable, "-c", code],

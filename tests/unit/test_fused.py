@@ -38,6 +38,23 @@ def test_fused_network_equals_the_plain_one(tiny_networks, inputs):
     )
 
 
+@pytest.mark.parametrize("fp8", [None, "per_row"])
+def test_one_row_of_padding_stands_for_all(tiny_config, inputs, fp8):
+    networks = fuse_networks(random_networks(tiny_config, seed=0, dtype=torch.bfloat16), fp8, native=False)
+    padded, short = networks.text("a lake"), networks.embed("a lake")
+    tokens = len(networks.text.token_ids("a lake"))
+    assert padded.shape[1] == tiny_config.text.max_tokens > short.shape[1] == tokens + 1
+    assert torch.equal(padded[:, : tokens + 1], short) and not short[:, -1].any()
+    torch.testing.assert_close(both(networks, (*inputs[:2], short)), both(networks, (*inputs[:2], padded)))
+
+
+def test_text_without_room_for_padding_counts_every_row_once(tiny_networks, inputs):
+    networks, words = fuse_networks(tiny_networks), "a lake " * 40
+    assert torch.equal(networks.embed(words), networks.text(words))
+    expected = both(tiny_networks, (*inputs[:2], tiny_networks.embed(words)))
+    torch.testing.assert_close(both(networks, (*inputs[:2], networks.embed(words))), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_fusing_loses_no_precision_in_bfloat16(tiny_config, tiny_networks, inputs):
     plain = random_networks(tiny_config, seed=0, dtype=torch.bfloat16)
     exact = both(tiny_networks, inputs)
@@ -46,7 +63,7 @@ def test_fusing_loses_no_precision_in_bfloat16(tiny_config, tiny_networks, input
 
 def test_fusing_leaves_the_original_alone_and_shares_what_it_can(tiny_networks):
     before = set(tiny_networks.transformer.state_dict())
-    context, fused = fuse_transformer(tiny_networks.transformer)
+    context, fused = fuse_transformer(tiny_networks.transformer, 48)
     assert set(tiny_networks.transformer.state_dict()) == before
     assert fused.proj_out.weight is tiny_networks.transformer.proj_out.weight
     count = sum(p.numel() for module in (context, fused) for p in module.parameters())
@@ -70,7 +87,7 @@ def test_one_projection_gives_the_keys_and_values_of_every_block(tiny_config, fp
         block.attn2.norm_k.weight.data.uniform_(0.5, 2.0)
         block.attn2.to_v.bias.data.normal_()
     text = torch.randn(2, 7, 32, dtype=torch.bfloat16)
-    context, _ = fuse_transformer(plain)
+    context, _ = fuse_transformer(plain, 48)
     blocks = plain.blocks
     if fp8:
         context = quantize_linears(context, "blocks", fp8, native=False)
@@ -112,10 +129,10 @@ def test_fused_network_exports_with_free_sizes(tiny_config, fp8):
     from torch.export import Dim, export
 
     networks = fuse_networks(random_networks(tiny_config, dtype=torch.bfloat16), fp8, native=False)
-    text = torch.randn(1, 48, 32, dtype=torch.bfloat16)
     names = ("hidden_states", "timestep", "encoder_hidden_states")
 
-    def call(*shape):
+    def call(*shape, texts):
+        text = torch.randn(1, texts, 32, dtype=torch.bfloat16)
         hidden = torch.randn(1, tiny_config.in_channels, *shape, dtype=torch.bfloat16)
         with torch.no_grad():
             context = networks.text_context(text)
@@ -123,15 +140,16 @@ def test_fused_network_exports_with_free_sizes(tiny_config, fp8):
 
     sizes = {2: Dim("frames", min=2, max=32), 3: 2 * Dim("rows", min=2, max=32), 4: 2 * Dim("columns", min=2, max=32)}
     exported = export(
-        networks.transformer, (), call(3, 4, 6),
-        dynamic_shapes=dict.fromkeys((*names, "return_dict")) | {"hidden_states": sizes},
+        networks.transformer, (), call(3, 4, 6, texts=40),
+        dynamic_shapes=dict.fromkeys((*names, "return_dict"))
+        | {"hidden_states": sizes, "encoder_hidden_states": {3: Dim("tokens", min=2, max=48)}},
     )  # fmt: skip
     assert not [name for name in exported.constants if "tensor_constant" in name]
     assert set(exported.graph_signature.parameters) <= set(networks.transformer.state_dict())
-    other = call(5, 6, 4)
-    with torch.inference_mode():
-        torch.testing.assert_close(exported.module()(**other)[0], networks.transformer(**other)[0])
-    export(networks.text_context, (text,))
+    for texts in (2, 48):
+        other = call(5, 6, 4, texts=texts)
+        with torch.inference_mode():
+            torch.testing.assert_close(exported.module()(**other)[0], networks.transformer(**other)[0])
 
 
 def test_fused_network_can_be_trained(tiny_networks, inputs):
