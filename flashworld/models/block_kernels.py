@@ -25,7 +25,7 @@ class Launch(NamedTuple):
     warps: int
 
 
-TEXT_ROWS, TEXTS, TEXT_WARPS = 128, 64, 8
+TEXT_ROWS, TEXTS, TEXT_WARPS = 64, 32, 4
 """Rows of queries of a program, how many rows of the text it takes at a time, its warps."""
 NORM_QUANTIZE, QUANTIZE, QUANTIZE_GELU = Launch(30, 4), Launch(1, 2), Launch(1, 8)
 

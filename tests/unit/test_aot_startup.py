@@ -287,7 +287,7 @@ def test_rearranged_networks_compute_the_same(networks):
             parts = []
             for name in BLOCKS:
                 torch.manual_seed(0)
-                result = plan_block(n, name, SMALL).example()
+                result = plan_block(n, name, SMALL, tokens=n.config.text.max_tokens).example()
                 parts += list(result) if isinstance(result, tuple) else [result]
             results.append(torch.cat([p.flatten() for p in parts]))
     torch.testing.assert_close(results[0], results[1], rtol=1e-3, atol=1e-4)
