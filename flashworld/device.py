@@ -69,5 +69,5 @@ def free_gpu_bytes(device: torch.device) -> int:
     """What this process can still allocate on a GPU: free memory and its own unused reserve, within its limit if it has one."""
     free, total = torch.cuda.mem_get_info(device)
     used, reserved = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
-    limit = int(total * torch.cuda.get_per_process_memory_fraction(device))
+    limit = int(total * torch.cuda.get_per_process_memory_fraction(torch.device(device).index))
     return min(free + reserved - used, limit - used)
