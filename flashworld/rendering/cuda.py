@@ -9,22 +9,20 @@ one Gaussian's 1/255.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 
 from flashworld.gaussians import Gaussians
 from flashworld.kernels.program import kernels_on
-from flashworld.rendering.splats import MAX_SH_DEGREE, Renderer, camera_table
+from flashworld.rendering.splats import BATCHES_AT_ONCE, MAX_SH_DEGREE, Renderer, camera_table
 from flashworld.rendering.views import Rendering, Views
 from flashworld.rendering.with_gsplat import filled, load_gsplat, rasterize, sent, without_broken_gaussians
 
-MAX_PROJECTIONS = 8 * 4_055_040
-"""Views x Gaussians in one call: batches of 8 for a full-size scene, which keep the GPU busy within a few GiB."""
+MAX_PROJECTIONS = 16 * 4_055_040
+"""Views x Gaussians in progress: batches of 8 for a full-size scene, which keep the GPU busy, in 3.6 GiB."""
 MAX_VIEWS = 32
 """Maximum views in one call, even for small scenes: more are not faster."""
-Draw = Callable[[slice], Rendering]
-"""Renders a slice of the views."""
 
 
 def render(scene: Gaussians, views: Views, *, want_depth: bool) -> Rendering:
@@ -33,8 +31,7 @@ def render(scene: Gaussians, views: Views, *, want_depth: bool) -> Rendering:
     Raises:
         DependencyError: neither the custom kernels nor gsplat's are available.
     """
-    draw = _drawer(scene, views, want_depth)
-    parts = [draw(batch) for batch in _batches(len(scene), len(views))]
+    parts = list(_draw(scene, views, want_depth))
     if len(parts) == 1:
         return parts[0]
     depths = [part.depth for part in parts if part.depth is not None]
@@ -52,27 +49,30 @@ def stream(scene: Gaussians, views: Views, *, want_depth: bool) -> Iterator[Rend
         DependencyError: as `render`.
     """
     with torch.no_grad():
-        draw = _drawer(scene, views, want_depth)
+        parts = _draw(scene, views, want_depth)
 
     def batches() -> Iterator[Rendering]:
-        for batch in _batches(len(scene), len(views)):
+        while True:
             with torch.no_grad():  # not across the yield: it would leak into the caller
-                part = draw(batch)
+                part = next(parts, None)
+            if part is None:
+                return
             yield part
 
     return batches()
 
 
-def _drawer(scene: Gaussians, views: Views, want_depth: bool) -> Draw:
-    """The function that draws this scene."""
+def _draw(scene: Gaussians, views: Views, want_depth: bool) -> Iterator[Rendering]:
+    """The views in order, in batches."""
+    device = scene.means.device
     if len(scene) == 0:
-        return lambda batch: _nothing(views, batch, scene.means.device, want_depth)
-    program = None if _wants_gradients(scene) or scene.sh_degree > MAX_SH_DEGREE else kernels_on(scene.means.device)
+        return (_nothing(views, batch, device, want_depth) for batch in _batches(0, len(views), 1))
+    program = None if _wants_gradients(scene) or scene.sh_degree > MAX_SH_DEGREE else kernels_on(device)
     if program is None:
         gsplat, whole = load_gsplat(), without_broken_gaussians(scene)
-        return lambda batch: rasterize(gsplat, whole, views, batch, want_depth)
-    renderer = Renderer(program, _plain(scene), views, sent(camera_table(views), scene.means.device))
-    return lambda batch: renderer.render(batch, want_depth=want_depth)
+        return (rasterize(gsplat, whole, views, batch, want_depth) for batch in _batches(len(scene), len(views), 1))
+    renderer = Renderer(program, _plain(scene), views, sent(camera_table(views), device))
+    return renderer.render(_batches(len(scene), len(views), BATCHES_AT_ONCE), want_depth=want_depth)
 
 
 def _wants_gradients(scene: Gaussians) -> bool:
@@ -93,7 +93,7 @@ def _nothing(views: Views, batch: slice, device: torch.device, want_depth: bool)
     return Rendering(filled(views.background, alpha), alpha, torch.zeros_like(alpha) if want_depth else None)
 
 
-def _batches(gaussians: int, views: int) -> list[slice]:
-    """Views to render together, in order."""
-    size = max(1, min(MAX_VIEWS, MAX_PROJECTIONS // max(1, gaussians)))
+def _batches(gaussians: int, views: int, at_once: int) -> list[slice]:
+    """Views to render together, in order, if so many batches are in progress at a time."""
+    size = max(1, min(MAX_VIEWS, MAX_PROJECTIONS // at_once // max(1, gaussians)))
     return [slice(start, min(start + size, views)) for start in range(0, views, size)]

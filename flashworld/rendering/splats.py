@@ -10,6 +10,8 @@ Numerics: float32, fast math. Splats are drawn in the order of their float32 dep
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +34,7 @@ and what lies behind an opaque tile is neither listed nor sorted."""
 MAX_SH_DEGREE = 3
 MAX_BATCH_VIEWS = 32
 """Cameras that the projection kernel keeps in shared memory."""
+BATCHES_AT_ONCE = 2
 MAX_HITS = 2**27
 """(Splat, tile) pairs listed at a time, over several views: 1.6 GB. A single view may have more."""
 CAMERA_NUMBERS = 19
@@ -74,8 +77,15 @@ class Renderer:
         self.cameras = cameras
         self.tiles_x, self.tiles_y = -(-views.width // TILE), -(-views.height // TILE)
 
-    def render(self, batch: slice, *, want_depth: bool) -> Rendering:
-        """Some of the views, at most `MAX_BATCH_VIEWS`."""
+    def render(self, batches: Iterable[slice], *, want_depth: bool) -> Iterator[Rendering]:
+        """Batches of at most `MAX_BATCH_VIEWS` views each, in order.
+
+        The sizes of a batch's lists are read back while the GPU works on another batch: `BATCHES_AT_ONCE` are in memory.
+        """
+        return take_turns((self._batch(batch, want_depth) for batch in batches), BATCHES_AT_ONCE)
+
+    def _batch(self, batch: slice, want_depth: bool) -> Generator[None, None, Rendering]:
+        """Render a batch, pausing wherever sizes have to come from the GPU."""
         cameras = self.cameras[batch]
         shape = (len(cameras), self.views.height, self.views.width)
         rgb, alpha = self._new(torch.float32, *shape, 3), self._new(torch.float32, *shape)
@@ -84,7 +94,9 @@ class Renderer:
         finished: torch.Tensor | None = None
         for slab in SLABS:
             hits, totals = self._count(projected, slab, finished)
-            counts = totals.tolist()  # synchronises: the size of the lists is not known earlier
+            sizes = OnHost(totals)
+            yield
+            counts = sizes.read()
             first = finished is None
             if finished is None:
                 finished = self._new(torch.uint8, len(cameras), self.tiles_y * self.tiles_x)
@@ -195,6 +207,40 @@ class Renderer:
             self.views.width, self.views.height, int(first), bounds[0], bounds[1], values, projected.splats, projected.colors,
             rgb, alpha, depth, finished[group],
         )  # fmt: skip
+
+
+class OnHost:
+    """Numbers on their way from the device to the host; later work on the device does not delay them."""
+
+    def __init__(self, numbers: torch.Tensor) -> None:
+        self._numbers = numbers.to("cpu", non_blocking=True)
+        self._arrived = torch.cuda.Event() if numbers.is_cuda else None
+        if self._arrived:
+            self._arrived.record()
+
+    def read(self) -> list[int]:
+        """The numbers, once they have arrived."""
+        if self._arrived:
+            self._arrived.synchronize()
+        return self._numbers.tolist()
+
+
+def take_turns(jobs: Iterable[Generator[None, None, Rendering]], at_once: int) -> Iterator[Rendering]:
+    """Results in the order of the jobs, each of which pauses equally often; at most `at_once` are in progress."""
+    waiting, running = iter(jobs), deque[Generator[None, None, Rendering]]()
+    while True:
+        while len(running) < at_once and (job := next(waiting, None)) is not None:
+            running.append(job)
+            next(job)
+        if not running:
+            return
+        job = running.popleft()
+        try:
+            next(job)
+        except StopIteration as end:
+            yield end.value
+        else:
+            running.append(job)
 
 
 def slab_chunks(n: int, slab: tuple[int, int]) -> int:

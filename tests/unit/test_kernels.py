@@ -5,18 +5,21 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.resources import files
 
 import pytest
 import torch
 
 from benchmarks.scenes import room_cameras, room_scene
+from flashworld.cameras import Cameras
 from flashworld.errors import DependencyError
 from flashworld.gaussians import Gaussians
 from flashworld.kernels import program as programs
 from flashworld.kernels.compilation import KERNELS, compiled
 from flashworld.kernels.program import prepare
+from flashworld.limits import MAX_RENDER_SIDE_PX
 from flashworld.rendering import cuda, render, splats
-from flashworld.rendering.splats import KEY_BITS, Renderer, camera_table, groups
+from flashworld.rendering.splats import BATCHES_AT_ONCE, KEY_BITS, TILE, Renderer, camera_table, groups, take_turns
 from flashworld.rendering.views import build_views
 from tests.reference_raster import psnr_db
 from tests.unit.kernels_on_cpu import CpuProgram, have_compiler
@@ -31,16 +34,22 @@ def program(tmp_path_factory):
     return CpuProgram(tmp_path_factory.mktemp("kernels"))
 
 
+class OneBatch(Renderer):
+    def drawn(self, batch, *, want_depth):
+        (found,) = self.render([batch], want_depth=want_depth)
+        return found
+
+
 def renderer(program, scene, cameras, background=(1.0, 1.0, 1.0), height=HEIGHT, width=WIDTH):
     views = build_views(cameras, height, width, background, 0.01, 1000.0)
-    return Renderer(program, scene, views, camera_table(views))
+    return OneBatch(program, scene, views, camera_table(views))
 
 
 @needs_compiler
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
 def test_kernels_agree_with_the_cpu_renderer(program, degree):
     scene, cameras = room_scene(3000, seed=degree, sh_degree=degree), room_cameras(2, HEIGHT, WIDTH)
-    found = renderer(program, scene, cameras, (0.2, 0.5, 1.0)).render(slice(0, 2), want_depth=True)
+    found = renderer(program, scene, cameras, (0.2, 0.5, 1.0)).drawn(slice(0, 2), want_depth=True)
     wanted = render(scene, cameras, HEIGHT, WIDTH, background=(0.2, 0.5, 1.0), want_depth=True)
     for name in ("rgb", "alpha", "depth"):
         peak = max(1.0, float(getattr(wanted, name).max()))
@@ -50,10 +59,10 @@ def test_kernels_agree_with_the_cpu_renderer(program, degree):
 @needs_compiler
 def test_a_batch_equals_its_views_rendered_alone(program, monkeypatch):
     scene, cameras = room_scene(2000), room_cameras(3, HEIGHT, WIDTH)
-    whole = renderer(program, scene, cameras).render(slice(0, 3), want_depth=False)
+    whole = renderer(program, scene, cameras).drawn(slice(0, 3), want_depth=False)
     monkeypatch.setattr(splats, "MAX_HITS", 1)  # every view in its own group
-    apart = renderer(program, scene, cameras).render(slice(0, 3), want_depth=False)
-    alone = renderer(program, scene, cameras).render(slice(1, 2), want_depth=False)
+    apart = renderer(program, scene, cameras).drawn(slice(0, 3), want_depth=False)
+    alone = renderer(program, scene, cameras).drawn(slice(1, 2), want_depth=False)
     assert torch.equal(whole.rgb, apart.rgb)
     assert torch.equal(whole.rgb[1:2], alone.rgb)
     assert whole.depth is None
@@ -71,14 +80,49 @@ def test_gaussians_behind_opaque_tiles_are_not_listed_and_the_result_is_unchange
         draw(self, projected, slab, hits, totals, group, count, *rest, **options)
 
     monkeypatch.setattr(Renderer, "_draw", counted)
-    slabs = renderer(program, solid, cameras).render(slice(0, 2), want_depth=True)
+    slabs = renderer(program, solid, cameras).drawn(slice(0, 2), want_depth=True)
     in_slabs = sum(listed)
     listed.clear()
     monkeypatch.setattr(splats, "SLABS", ((0, 256),))
-    whole = renderer(program, solid, cameras).render(slice(0, 2), want_depth=True)
+    whole = renderer(program, solid, cameras).drawn(slice(0, 2), want_depth=True)
     assert in_slabs < 0.8 * sum(listed)
     for name in ("rgb", "alpha", "depth"):
         assert torch.equal(getattr(slabs, name), getattr(whole, name))
+
+
+@needs_compiler
+def test_views_that_become_opaque_in_different_slabs_are_drawn_as_if_alone(program, monkeypatch):
+    """The first view is covered by its nearest splats, the second looks past the side of the room, the third at empty space."""
+    room, cameras = room_scene(6000, seed=3), room_cameras(3, HEIGHT, WIDTH)
+    solid = replace(room, scales=4 * room.scales, opacities=room.opacities.clamp(min=0.9))
+    facing = Cameras(cameras.quats_wxyz[:1].expand(3, 4), cameras.positions[:1] + torch.tensor([[0.0, 0, 0], [7, 0, 0], [50, 0, 0]]),
+                     cameras.intrinsics)  # fmt: skip
+    found = renderer(program, solid, facing).drawn(slice(0, 3), want_depth=True)
+    monkeypatch.setattr(splats, "SLABS", ((0, 256),))
+    wanted = renderer(program, solid, facing).drawn(slice(0, 3), want_depth=True)
+    covered = (found.alpha > 0.9).float().mean((1, 2))
+    assert covered[0] > 0.99 and 0.05 < covered[1] < 0.95 and covered[2] < 0.05
+    for name in ("rgb", "alpha", "depth"):
+        assert torch.equal(getattr(found, name), getattr(wanted, name))
+
+
+def test_tile_rows_of_the_largest_picture_fit():
+    text = (files("flashworld.kernels") / "source/tiles.cu").read_text()
+    assert f"MAX_TILE_ROWS = {MAX_RENDER_SIDE_PX // TILE};" in text
+
+
+def test_two_jobs_at_a_time_take_turns_and_results_stay_in_order():
+    log = []
+
+    def job(name):
+        for part in range(2):
+            log.append(f"{name}{part}")
+            yield
+        log.append(f"{name}2")
+        return name
+
+    assert list(take_turns((job(name) for name in "abc"), 2)) == list("abc")
+    assert log == "a0 b0 a1 b1 a2 c0 b2 c1 c2".split()
 
 
 @needs_compiler
@@ -92,15 +136,15 @@ def test_non_finite_and_transparent_gaussians_are_left_out(program):
     bad.sh[4::10, 3, 1] = torch.nan
     bad.opacities[5::10] = 0.003
     kept = torch.arange(2000) % 10 > 5
-    found = renderer(program, bad, cameras).render(slice(0, 1), want_depth=False)
-    assert torch.equal(found.rgb, renderer(program, scene[kept], cameras).render(slice(0, 1), want_depth=False).rgb)
+    found = renderer(program, bad, cameras).drawn(slice(0, 1), want_depth=False)
+    assert torch.equal(found.rgb, renderer(program, scene[kept], cameras).drawn(slice(0, 1), want_depth=False).rgb)
 
 
 @needs_compiler
 def test_a_scene_out_of_view_leaves_the_background(program):
     scene, cameras = room_scene(50), room_cameras(2, HEIGHT, WIDTH)
     behind = replace(scene, means=scene.means + torch.tensor([0.0, 0.0, 100.0]))
-    found = renderer(program, behind, cameras, (0.25, 0.5, 0.75)).render(slice(0, 2), want_depth=True)
+    found = renderer(program, behind, cameras, (0.25, 0.5, 0.75)).drawn(slice(0, 2), want_depth=True)
     assert torch.equal(found.rgb, torch.tensor([0.25, 0.5, 0.75]).expand(2, HEIGHT, WIDTH, 3))
     assert not found.alpha.any()
     assert not found.depth.any()
@@ -143,10 +187,10 @@ def test_the_renderer_draws_with_the_kernels_in_batches(program, monkeypatch):
     scene, cameras = room_scene(2000), room_cameras(3, HEIGHT, WIDTH)
     views = build_views(cameras, HEIGHT, WIDTH, (1.0, 1.0, 1.0), 0.01, 1000.0)
     monkeypatch.setattr(cuda, "kernels_on", lambda device: program)
-    monkeypatch.setattr(cuda, "MAX_PROJECTIONS", 2 * len(scene))
+    monkeypatch.setattr(cuda, "MAX_PROJECTIONS", 2 * BATCHES_AT_ONCE * len(scene))
     flat = Gaussians.from_vectors(scene.to_vectors())  # strided
     found = cuda.render(flat, views, want_depth=True)
-    whole = renderer(program, scene, cameras).render(slice(0, 3), want_depth=True)
+    whole = renderer(program, scene, cameras).drawn(slice(0, 3), want_depth=True)
     for name in ("rgb", "alpha", "depth"):
         assert torch.equal(getattr(found, name), getattr(whole, name))
     streamed = list(cuda.stream(scene, views, want_depth=False))

@@ -423,11 +423,11 @@ def test_colours_for_gsplat_use_its_basis_from_the_camera_centre(scene, evaluate
     torch.testing.assert_close(with_gsplat.colors_from(gsplat, scene, center), wanted, rtol=1e-4, atol=1e-5)
 
 
-@given(gaussians=st.integers(0, 20_000_000), views=st.integers(1, 400))
+@given(gaussians=st.integers(0, 20_000_000), views=st.integers(1, 400), at_once=st.integers(1, 3))
 @settings(max_examples=50, deadline=None)
-def test_gpu_batches_cover_all_views_within_the_memory_bound(gaussians, views):
-    batches = cuda._batches(gaussians, views)
+def test_gpu_batches_cover_all_views_within_the_memory_bound(gaussians, views, at_once):
+    batches = cuda._batches(gaussians, views, at_once)
     assert [i for batch in batches for i in range(views)[batch]] == list(range(views))
     sizes = [batch.stop - batch.start for batch in batches]
-    assert all(size == 1 or size * gaussians <= cuda.MAX_PROJECTIONS for size in sizes)
+    assert all(size == 1 or at_once * size * gaussians <= cuda.MAX_PROJECTIONS for size in sizes)
     assert max(sizes) <= cuda.MAX_VIEWS <= MAX_BATCH_VIEWS

@@ -1,34 +1,64 @@
 // Lists of splats by tile, nearest first: written in order of depth, then sorted by tile, stably.
 
+constexpr int MAX_TILE_ROWS = 512;  // of a picture of 8192 pixels, the most that is rendered
 constexpr u32 PARTS = 256;  // a view's order is drawn in slabs, given in parts of PARTS
 
 __device__ __forceinline__ u32 slab_bound(u32 length, u32 part) { return (u32)((u64)length * part / PARTS); }
 
-// How many tiles that are not finished a splat meets; finished: a byte a tile of this view, null before the first slab.
-__device__ __forceinline__ u32 open_tiles(const Splat& splat, const unsigned char* finished, int tiles_x, int tiles_y) {
+// What is left to draw of a view after a slab: the tiles that are not finished.
+struct OpenTiles {
+    const unsigned char* finished;  // a byte a tile
+    int tiles_x, tiles_y;
+    u16 (*ends)[2];  // of each row of tiles: the first that is not finished, the last + 1; equal where all are
+};
+
+// By all threads of a block; whether any tile is left.
+__device__ __forceinline__ bool find_open_tiles(const OpenTiles& open) {
+    bool any = false;
+    for (int y = threadIdx.x; y < open.tiles_y; y += blockDim.x) {
+        const unsigned char* line = open.finished + y * open.tiles_x;
+        int first = 0, last = open.tiles_x;
+        while (first < last && line[first]) first++;
+        while (last > first && line[last - 1]) last--;
+        open.ends[y][0] = (u16)first, open.ends[y][1] = (u16)last;
+        any = any || first < last;
+    }
+    return __syncthreads_count(any) > 0;
+}
+
+__device__ __forceinline__ u32 count_open_tiles(const Splat& splat, const OpenTiles& open) {
     int top, bottom, left, right;
     u32 count = 0;
-    tile_rows(splat, tiles_y, top, bottom);
+    tile_rows(splat, open.tiles_y, top, bottom);
     for (int y = top; y < bottom; y++) {
-        tile_columns(splat, y, tiles_x, left, right);
-        for (int x = left; x < right; x++) count += !finished[y * tiles_x + x];
+        const int first = open.ends[y][0], last = open.ends[y][1];
+        if (first == last) continue;
+        tile_columns(splat, y, open.tiles_x, left, right);
+        for (int x = max(left, first); x < min(right, last); x++) count += !open.finished[y * open.tiles_x + x];
     }
     return count;
 }
 
-// hits: tiles met by the splats of each chunk of a slab. [row][chunk] With finished tiles `tiles` is counted anew.
+// hits: tiles met by the splats of each chunk of a slab. [row][chunk] After the first slab `tiles` is counted anew, unless the
+// view has no open tiles; finished: a byte a tile of each view, null before the first slab.
 __global__ void __launch_bounds__(SORT_THREADS) count_hits(
     u32 n, const u32* __restrict__ lengths, u32 from, u32 to, const u32* __restrict__ order, const Splat* __restrict__ splats,
     const unsigned char* __restrict__ finished, int tiles_x, int tiles_y, u32* __restrict__ tiles, u32* __restrict__ hits,
     u32 chunks) {
     __shared__ u32 sums[SORT_WARPS];
+    __shared__ u16 ends[MAX_TILE_ROWS][2];
     const u32 row = blockIdx.y, start = slab_bound(lengths[row], from), length = slab_bound(lengths[row], to);
+    const OpenTiles open = {finished ? finished + (u64)row * tiles_x * tiles_y : finished, tiles_x, tiles_y, ends};
+    if (start + blockIdx.x * CHUNK >= length || (finished && !find_open_tiles(open))) {
+        if (threadIdx.x == 0) hits[row * chunks + blockIdx.x] = 0;
+        return;
+    }
     u32 mine = 0, total;
     for (int i = 0; i < SORT_ITEMS; i++) {
         const u32 at = start + blockIdx.x * CHUNK + i * SORT_THREADS + threadIdx.x;
         if (at >= length) continue;
         const u32 id = order[(u64)row * n + at];
-        if (finished) tiles[id] = open_tiles(splats[id], finished + (u64)row * tiles_x * tiles_y, tiles_x, tiles_y);
+        if (finished) tiles[id] = count_open_tiles(splats[id], open);
         mine += tiles[id];
     }
     block_scan(mine, sums, total);
@@ -58,7 +88,7 @@ __global__ void __launch_bounds__(SORT_THREADS) list_hits(
     int tiles_y, Key* __restrict__ keys, u32* __restrict__ values) {
     __shared__ u32 sums[SORT_WARPS];
     const u32 row = first + blockIdx.y, start = slab_bound(lengths[row], from), length = slab_bound(lengths[row], to);
-    if (start + blockIdx.x * CHUNK >= length) return;
+    if (start + blockIdx.x * CHUNK >= length || totals[row] == 0) return;
     if (finished) finished += (u64)row * tiles_x * tiles_y;
     u64 base = hits[row * chunks + blockIdx.x];
     for (u32 r = first; r < row; r++) base += totals[r];
