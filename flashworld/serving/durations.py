@@ -40,8 +40,14 @@ OUTLIER_FACTOR = 3.0
 """A call that took this many times the median, or less than its inverse, is an outlier (a debugger, a slow disk)."""
 ENOUGH_RATIOS = 3
 """With fewer observations, more is reserved than for a known shape."""
-MARGIN = 1.3
-"""Ratio of granted to expected seconds for a known shape where nothing straggles: calls vary by 8 %, and three deviations are 24 %."""
+SPREAD = 0.08
+"""Relative standard deviation of calls of one kind before many have been observed."""
+SPREAD_WEIGHT = 2
+"""Observations that `SPREAD` counts for."""
+DEVIATIONS = 3.7
+"""Standard deviations from expected to granted seconds for a known shape."""
+LEAST_MARGIN = 0.1
+"""Granted over expected seconds, minus 1, however little calls vary."""
 STRAGGLER_MULTIPLE = 1.9
 """Granted over expected seconds with which even a call 1.5 times as long as expected completes: 1.5 x three deviations of 8 %."""
 NEW_SHAPE_MARGIN = 1.8
@@ -51,6 +57,8 @@ NEW_GPU_MARGIN = 3.5
 ABORTED_BACKOFF = 1.6
 """Factor on the request for each consecutive call of a kind that was cut short."""
 MAX_ABORTED = 3
+NORMAL = 1.4826
+"""Standard deviation over the median absolute deviation, of a normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +165,8 @@ class DurationModel:
     def _reserve(self, own: int, alike: int) -> float:
         """Granted over expected seconds, by the number of observations."""
         if own >= ENOUGH_RATIOS:
-            return min(STRAGGLER_MULTIPLE, MARGIN * self.factor)
+            margin = 1 + max(LEAST_MARGIN, DEVIATIONS * spread(o.ratios for o in self._observed.values()))
+            return min(STRAGGLER_MULTIPLE, margin * self.factor)
         return max(NEW_SHAPE_MARGIN, self.factor) if alike else NEW_GPU_MARGIN
 
     def _write(self) -> None:
@@ -193,6 +202,24 @@ def weighted_median(ratios: Iterable[float]) -> float:
         if total >= half:
             return ratio
     return rough
+
+
+def spread(kinds: Iterable[list[float]]) -> float:
+    """Relative standard deviation of the newest ratios about the median of their kind, by the median deviation: stragglers do
+    not raise it.
+
+    Args:
+        kinds: Ratios of each kind of call, oldest first.
+    """
+    deviations: list[float] = []
+    for ratios in kinds:
+        newest = ratios[-HALF_LIFE:]
+        if len(newest) < ENOUGH_RATIOS:
+            continue
+        middle, small = statistics.median(newest), math.sqrt(len(newest) / (len(newest) - 1))
+        deviations += [small * abs(math.log(ratio / middle)) for ratio in newest]
+    observed = NORMAL * statistics.median(deviations) if deviations else 0.0
+    return (len(deviations) * observed + SPREAD_WEIGHT * SPREAD) / (len(deviations) + SPREAD_WEIGHT)
 
 
 def write_atomically(path: Path, text: str) -> None:

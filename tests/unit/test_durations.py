@@ -17,7 +17,7 @@ import pytest
 from benchmarks.durations import DEFAULT, H200, HALF_RTX_PRO_6000, simulate
 from flashworld.limits import ANONYMOUS_GPU_SECONDS
 from flashworld.serving.costs import H200_COSTS, Work
-from flashworld.serving.durations import FILE_NAME, DurationModel, weighted_median
+from flashworld.serving.durations import FILE_NAME, SPREAD, DurationModel, spread, weighted_median
 from flashworld.serving.workers import WorkerWatch, startup_seconds
 
 
@@ -45,6 +45,26 @@ def test_ten_calls_of_one_kind_are_enough():
         used = HALF_RTX_PRO_6000.costs.total(DEFAULT) * math.exp(dice.gauss(0, 0.08))
         model.record(DEFAULT, used)
     assert model.estimate_seconds(DEFAULT) <= 1.5 * HALF_RTX_PRO_6000.costs.total(DEFAULT)
+
+
+def test_steady_calls_are_reserved_with_a_smaller_margin():
+    """2 s for calls of 1.7 s that vary by 2.5 %; 3 s if they vary by 8 %."""
+    asked = []
+    for scatter in (0.025, 0.08):
+        model, dice = DurationModel("GPU"), random.Random(1)
+        for _ in range(12):
+            model.record(DEFAULT, 1.7 * math.exp(dice.gauss(0, scatter)))
+        asked.append(model.estimate_seconds(DEFAULT))
+    assert asked == [2, 3]
+
+
+def test_spread_is_estimated_from_all_kinds_and_not_raised_by_stragglers():
+    dice = random.Random(2)
+    kinds = [[scale * math.exp(dice.gauss(0, 0.04)) for _ in range(16)] for scale in range(1, 17)]
+    assert spread(kinds) == pytest.approx(0.04, rel=0.25)
+    straggling = [[*ratios[:-2], 1.5 * ratios[-2], 2 * ratios[-1]] for ratios in kinds]
+    assert spread(straggling) < 1.4 * spread(kinds)
+    assert spread([]) == spread([[1.0, 2.0]]) == SPREAD
 
 
 def test_first_estimate_covers_a_gpu_three_times_slower():
