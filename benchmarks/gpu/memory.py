@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
@@ -16,6 +18,8 @@ MODES = ("none", "text", "text,transformer", "text,vae,transformer")
 CONTEXT_GIB = 0.6
 """GPU memory besides tensors: the CUDA context and the libraries' code."""
 REFUSED = "does not fit"
+MESSAGE = 300
+"""Characters of an out-of-memory message that are kept: what was asked for and what was free."""
 
 
 def offload(run: Run) -> dict[str, object]:
@@ -59,7 +63,8 @@ def within(run: Run, scene: Callable[[], None], fraction: float) -> dict[str, ob
     try:
         return {"warm_s": run.timed(scene), "peak_gib": run.peak_gib()}
     except torch.OutOfMemoryError as error:
-        return {REFUSED: str(error).split(". ")[0]}
+        own = [frame for frame in traceback.extract_tb(error.__traceback__) if "flashworld" in frame.filename]
+        return {REFUSED: str(error)[:MESSAGE], "in": f"{Path(own[-1].filename).name}, {own[-1].name}" if own else ""}
 
 
 def offloaded(run: Run, mode: str) -> FlashWorldPipeline:
