@@ -16,6 +16,7 @@ from typing import get_args
 import torch
 
 from flashworld.cameras import Cameras, normalize
+from flashworld.config import SPATIAL_FACTOR
 from flashworld.device import free_gpu_bytes
 from flashworld.errors import Cancelled, InputError
 from flashworld.gaussians import Gaussians
@@ -24,7 +25,17 @@ from flashworld.models.networks import Networks
 from flashworld.models.offload import CPU_FRAMES_PER_CHUNK, Offload, frames_that_fit, keep_on_cpu
 from flashworld.progress import Progress
 from flashworld.result import SceneResult
-from flashworld.sampling import STEPS, Conditioning, Renderer, SeededNoise, StepResult, sample
+from flashworld.sampling import (
+    STEPS,
+    Conditioning,
+    NoiseAhead,
+    NoiseSource,
+    Renderer,
+    SeededNoise,
+    StepResult,
+    noise_shapes,
+    sample,
+)
 from flashworld.types import Frame, Images
 
 TEXT_FRACTION = 0.06
@@ -135,13 +146,13 @@ class FlashWorldPipeline:
 
     def stages(self, request: GenerationRequest) -> Iterator[Progress | SceneResult]:
         """Yield `Progress` as each stage and step begins, and the `SceneResult` last; stop iterating to cancel."""
-        clock = StageClock(self.networks.device)
+        clock, noise = StageClock(self.networks.device), self._noise(request)
         normalized, normalization = normalize(request.cameras)
         yield Progress("text", 0.0)
         with torch.inference_mode(), clock.stage("text"):
             embeds = self.networks.embed(request.text)
         yield Progress("denoise", TEXT_FRACTION, 1, STEPS)
-        for step in self._steps(request, normalized, embeds, clock):
+        for step in self._steps(request, normalized, embeds, noise, clock):
             if not step.is_last:
                 done = step.step + 1
                 shown = small_picture(step.images, request.image_index)
@@ -163,8 +174,22 @@ class FlashWorldPipeline:
             return CPU_FRAMES_PER_CHUNK
         return frames_that_fit(len(request.cameras), request.height * request.width, free_gpu_bytes(device))
 
+    def _noise(self, request: GenerationRequest) -> NoiseSource:
+        """The numbers of a request's seed; for a GPU generated ahead."""
+        generator = torch.Generator().manual_seed(request.seed)
+        if self.networks.device.type == "cpu":
+            return SeededNoise(generator)
+        rows, columns = request.height // SPATIAL_FACTOR, request.width // SPATIAL_FACTOR
+        latents = (1, self.networks.config.vae.z_dim, len(request.cameras), rows, columns)
+        return NoiseAhead(generator, noise_shapes(latents, has_image=request.picture is not None), pinned=True)
+
     def _steps(
-        self, request: GenerationRequest, cameras: Cameras, embeds: torch.Tensor, clock: StageClock
+        self,
+        request: GenerationRequest,
+        cameras: Cameras,
+        embeds: torch.Tensor,
+        noise: NoiseSource,
+        clock: StageClock,
     ) -> Iterator[StepResult]:
         """`sample`, with inference mode on only while it runs: a generator may be closed in another thread."""
         steps = sample(
@@ -177,7 +202,7 @@ class FlashWorldPipeline:
                 to_image(request.picture, self.networks.device),
                 request.image_index,
             ),
-            SeededNoise(torch.Generator().manual_seed(request.seed)),
+            noise,
             self._render,
             frames_per_chunk=self.frames_per_chunk or self._chunk(request),
             during=clock.stage,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flashworld.sampling.latents import encode, from_video, latent_statistics, sample_posterior, to_video
 from flashworld.sampling.loop import Conditioning, Renderer, StepResult, TimedPart, sample
-from flashworld.sampling.noise import NoiseSource, SeededNoise
+from flashworld.sampling.noise import NoiseAhead, NoiseSource, SeededNoise, noise_shapes
 from flashworld.sampling.schedule import STEP_INDICES, STEP_SIGMAS, STEP_TIMESTEPS, STEPS, renoise
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "STEP_SIGMAS",
     "STEP_TIMESTEPS",
     "Conditioning",
+    "NoiseAhead",
     "NoiseSource",
     "Renderer",
     "SeededNoise",
@@ -21,6 +22,7 @@ __all__ = [
     "encode",
     "from_video",
     "latent_statistics",
+    "noise_shapes",
     "renoise",
     "sample",
     "sample_posterior",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import torch
 
+from flashworld.sampling.schedule import STEPS
 from flashworld.types import Latents
 
 
@@ -36,7 +40,7 @@ class NoiseSource(Protocol):
 class SeededNoise:
     """Noise from one generator, in the order of the loop's calls.
 
-    With a CPU generator one seed gives one scene on every device; the numbers are generated while the device is busy.
+    With a CPU generator one seed gives one scene on every device.
 
     Args:
         generator: Advances with every call.
@@ -63,5 +67,41 @@ class SeededNoise:
 
     def _draw(self, shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
         crosses = device.type == "cuda" and self.generator.device.type == "cpu"
-        noise = torch.randn(shape, generator=self.generator, device=self.generator.device, pin_memory=crosses)
+        return self._generate(shape, pinned=crosses).to(device, non_blocking=True)
+
+    def _generate(self, shape: tuple[int, ...], *, pinned: bool) -> torch.Tensor:
+        return torch.randn(shape, generator=self.generator, device=self.generator.device, pin_memory=pinned)
+
+
+class NoiseAhead(SeededNoise):
+    """The same numbers, generated from the start in another thread: a GPU would wait 10 ms for each array of a full-size scene.
+
+    Args:
+        generator: On the CPU; belongs to this object from now on.
+        shapes: Of all calls, in order, see `noise_shapes`.
+        pinned: Whether the numbers are for a GPU.
+    """
+
+    def __init__(self, generator: torch.Generator, shapes: Iterable[tuple[int, ...]], *, pinned: bool) -> None:
+        super().__init__(generator)
+        thread = ThreadPoolExecutor(1, thread_name_prefix="noise")
+        self._coming = deque(thread.submit(self._generate, shape, pinned=pinned) for shape in shapes)
+        thread.shutdown(wait=False)
+
+    def _draw(self, shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
+        noise = self._coming.popleft().result()
+        if noise.shape != shape:
+            raise ValueError(f"noise was generated for {tuple(noise.shape)}, the loop asks for {shape}")
         return noise.to(device, non_blocking=True)
+
+
+def noise_shapes(latents: tuple[int, ...], *, has_image: bool) -> list[tuple[int, ...]]:
+    """The shapes of the loop's calls, see `NoiseSource`.
+
+    Args:
+        latents: (1, C, T, h, w)
+        has_image: Whether there is a condition image.
+    """
+    one, channels, frames, *pixels = latents
+    rendered = (frames, channels, *pixels)
+    return [*([(one, channels, *pixels)] if has_image else []), latents, *[rendered, latents] * (STEPS - 1)]

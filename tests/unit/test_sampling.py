@@ -18,8 +18,10 @@ from flashworld.sampling import (
     STEP_TIMESTEPS,
     STEPS,
     Conditioning,
+    NoiseAhead,
     SeededNoise,
     from_video,
+    noise_shapes,
     sample,
     to_video,
 )
@@ -75,6 +77,27 @@ def test_noise_is_drawn_in_the_documented_order(tiny_networks, path):
             conditioning = Conditioning(path, tiny_networks.text(""), HEIGHT, WIDTH, image)
             list(sample(tiny_networks, conditioning, noise, flat_renderer))
         assert asked == [*first, latent, *[frames, latent] * 3]
+
+
+@pytest.mark.parametrize("image", [None, torch.zeros(3, HEIGHT, WIDTH)], ids=["words", "picture"])
+def test_numbers_generated_ahead_are_those_of_the_seed(tiny_networks, path, image):
+    latents = (1, 48, FRAMES, 4, 6)
+    shapes = noise_shapes(latents, has_image=image is not None)
+    scenes = []
+    for noise in (
+        SeededNoise(torch.Generator().manual_seed(2)),
+        NoiseAhead(torch.Generator().manual_seed(2), shapes, pinned=False),
+    ):
+        with torch.inference_mode():
+            conditioning = Conditioning(path, tiny_networks.text(""), HEIGHT, WIDTH, image)
+            scenes.append(list(sample(tiny_networks, conditioning, noise, flat_renderer))[-1].scene)
+    assert torch.equal(*(scene.to_vectors() for scene in scenes))
+
+
+def test_numbers_generated_ahead_for_another_size_are_refused():
+    noise = NoiseAhead(torch.Generator(), [(2, 3)], pinned=False)
+    with pytest.raises(ValueError, match=r"\(2, 3\), the loop asks for \(3, 2\)"):
+        noise.initial((3, 2), torch.device("cpu"))
 
 
 def test_next_noise_is_drawn_before_the_loop_waits_for_the_device(tiny_networks, path):
