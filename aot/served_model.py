@@ -150,6 +150,9 @@ class Model:
         if self._options.gpus_per_scene > 1:  # collectives stand between the products; graphs hold one GPU's alone
             self.note = f"running eagerly, {self._options.gpus_per_scene} GPUs a scene"
             return
+        if self.source == "nano":  # float32, as on the CPU, for the same pictures
+            self.note = "the small built-in model, without compiled graphs"
+            return
         if os.environ.get("FLASHWORLD_AOT") == "off" or self._options.offload:
             self.note = f"running eagerly{self.room}"
             return

@@ -60,9 +60,9 @@ def _cuda_version(number: str) -> str:
     return f"{int(number) // 1000}.{int(number) % 1000 // 10}" if number.isdigit() else number
 
 
-def network_dtype(device: torch.device) -> torch.dtype:
-    """The networks' dtype: bfloat16 on CUDA, float32 on the CPU."""
-    return torch.bfloat16 if device.type == "cuda" else torch.float32
+def network_dtype(device: torch.device, source: str | Path = "full") -> torch.dtype:
+    """The networks' dtype: bfloat16 on CUDA; float32 on the CPU, and for nano, which is small, everywhere."""
+    return torch.bfloat16 if device.type == "cuda" and source != NANO else torch.float32
 
 
 def free_gpu_bytes(device: torch.device) -> int:

@@ -103,7 +103,7 @@ class FlashWorldPipeline:
         if wanted - set(get_args(Offload)):
             raise InputError(f"offload must be among {', '.join(get_args(Offload))}, got {sorted(wanted)}")
         device = choose_device(device, source)
-        dtype = network_dtype(device)
+        dtype = network_dtype(device, source)
         loaded = load_networks(
             source, device="cpu" if wanted else device, dtype=dtype, wan=wan, on_progress=on_progress
         )
