@@ -25,6 +25,7 @@ class Launch(NamedTuple):
     warps: int
 
 
+LOG2E = tl.constexpr(1.4426950408889634)
 TEXT_ROWS, TEXTS, TEXT_WARPS = 64, 32, 4
 """Rows of queries of a program, how many rows of the text it takes at a time, its warps."""
 NORM_QUANTIZE, QUANTIZE, QUANTIZE_GELU = Launch(30, 4), Launch(1, 2), Launch(1, 8)
@@ -119,7 +120,6 @@ def _text_attention(
     query, context, out, rows, texts, first,
     ALL: tl.constexpr, WIDTH: tl.constexpr, HEAD: tl.constexpr, BLOCK: tl.constexpr, ROWS: tl.constexpr, TEXTS: tl.constexpr,
 ):  # fmt: skip
-    LOG2E: tl.constexpr = 1.4426950408889634
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     channel = tl.arange(0, BLOCK)
     inside = channel < HEAD
