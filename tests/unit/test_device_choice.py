@@ -99,7 +99,7 @@ def test_small_gpu_gets_only_what_fits(monkeypatch, tiny_config):
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda: (5 * GIB, 16 * GIB))
     monkeypatch.setattr("aot.keys.device_is_emulated", lambda _device: False)
     model = object.__new__(Model)
-    model.config, model.room, model._options = tiny_config, "", ModelOptions("full")
+    model.source, model.config, model.room, model._options = "full", tiny_config, "", ModelOptions("full")
     model._fit()
     assert model._options.offload == ("text", "vae", "transformer")
     model._compile()
