@@ -106,10 +106,18 @@ def test_compiled_networks_are_fused_and_in_the_precision_of_the_gpu(monkeypatch
     monkeypatch.setattr("aot.startup.prepare", lambda networks, *_a, **_k: (SimpleNamespace(active=True, it=networks),))
     monkeypatch.delenv("FLASHWORLD_AOT", raising=False)
     model = object.__new__(Model)
-    model._options, model._text_int8, model.room = ModelOptions(), True, ""
+    model._options, model._text_int8, model.room, model.source = ModelOptions(), True, "", "full"
     model._gpu = lambda **_: lambda function: function
     model._pipeline, model._error = SimpleNamespace(networks=Networks("full")), None
     model._compile()
     assert model._pipeline.networks.name == "rearranged full"
     assert (asked[0].fused, asked[0].sub_pixel, asked[0].fp8, asked[0].text_int8) == (True, True, "tensor", True)
     assert model.compiled and model.note == "compiled graphs active"
+
+
+def test_nano_is_not_compiled_on_a_gpu():
+    """It runs in float32 there, as on a CPU."""
+    model = object.__new__(Model)
+    model._options, model.source = ModelOptions("nano"), "nano"
+    model._compile()
+    assert model.note == "the small built-in model, without compiled graphs"
