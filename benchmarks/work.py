@@ -1,7 +1,7 @@
 """Minimum arithmetic and memory traffic of each stage, by counting.
 
 Operations are counted by PyTorch on networks without memory ("meta"), from the plain networks: fusing does not change
-them; sub-pixel convolutions in the decoder lower them, so the floor of the sub-pixel decoder also holds for the plain one.
+them, and one row of the text's padding is enough; sub-pixel convolutions in the decoder lower them, so the floor of the sub-pixel decoder also holds for the plain one.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from flashworld.models.transformer import materialize_rope, velocity_and_feature
 
 ATTENTION_OPS = ("attention", "bmm")
 """On the meta device PyTorch expands attention into batched matrix products, which nothing else in these networks uses."""
+
+TEXT_ROWS = 32
+"""Text tokens that the DiT attends to: a sentence, and one of padding."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ def network_work(config: ModelConfig, frames: int, height: int, width: int, *, e
     dit = count(
         lambda: velocity_and_features(
             networks.transformer, meta(1, config.in_channels, frames, rows, columns), meta(1),
-            meta(1, config.text.max_tokens, config.transformer.text_dim), latent_channels=config.vae.z_dim,
+            meta(1, min(TEXT_ROWS, config.text.max_tokens), config.transformer.text_dim),
+            latent_channels=config.vae.z_dim,
         )
     )  # fmt: skip
     decoder = count(

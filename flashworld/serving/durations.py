@@ -205,8 +205,8 @@ def weighted_median(ratios: Iterable[float]) -> float:
 
 
 def spread(kinds: Iterable[list[float]]) -> float:
-    """Relative standard deviation of the newest ratios about the median of their kind, by the median deviation: stragglers do
-    not raise it.
+    """Relative standard deviation of the newest ratios about the median of their kind, by the median deviation, which
+    stragglers raise little.
 
     Args:
         kinds: Ratios of each kind of call, oldest first.
