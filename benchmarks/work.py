@@ -1,7 +1,8 @@
 """Minimum arithmetic and memory traffic of each stage, by counting.
 
 Operations are counted by PyTorch on networks without memory ("meta"), from the plain networks: fusing does not change
-them, and one row of the text's padding is enough; sub-pixel convolutions in the decoder lower them, so the floor of the sub-pixel decoder also holds for the plain one.
+them, and one row of the text's padding is enough; sub-pixel convolutions in the decoder lower them, so the floor of the
+sub-pixel decoder also holds for the plain one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from flashworld.models.transformer import materialize_rope, velocity_and_feature
 
 ATTENTION_OPS = ("attention", "bmm")
 """On the meta device PyTorch expands attention into batched matrix products, which nothing else in these networks uses."""
-
 TEXT_ROWS = 32
 """Text tokens that the DiT attends to: a sentence, and one of padding."""
 
