@@ -14,7 +14,7 @@ SHORT_FRAMES, LONG_FRAMES = {4: 0.7, 5: 0.3}, {8: 0.7, 6: 0.15, 12: 0.15}
 LONG_SHARE = 0.3
 """Share of word steps that use long paths, as at inference."""
 LATENT_FRAMES = 4
-STEP_SHARES = (0.34, 0.18, 0.18, 0.30)
+STEP_SHARES = (0.30, 0.14, 0.14, 0.42)
 """Relative frequency with which each of the four sampling steps is trained; the last one produces the result."""
 FIRST_STEP_ONLY = 0.15
 """Share of an initial run that trains only the first sampling step: it needs no unrolling, and others depend on it."""
@@ -26,7 +26,7 @@ AUTOENCODER_RATES = {"vae_encoder": 1.2e-3, "gaussian_decoder": 1.2e-3}
 GENERATOR_RATES = {"text_encoder": 1.2e-3, "transformer": 8e-4, "gaussian_decoder": 5e-4, "vae_encoder": 4e-4}
 WARM_UP_STEPS = 80
 WEIGHTS = {
-    "depth": 0.4, "holes": 0.2, "opacity": 0.003, "size": 0.01, "latent": 0.05, "clean": 0.05, "kl": 5e-4, "input": 1.0, "edges": 0.5,
+    "depth": 0.4, "holes": 0.2, "opacity": 0.003, "size": 0.01, "latent": 0.05, "clean": 0.05, "kl": 5e-4, "input": 2.0, "edges": 0.5,
 }  # fmt: skip
 LOG_EVERY = 25
 SAVE_SECONDS, LOOK_SECONDS = 150.0, 75.0
