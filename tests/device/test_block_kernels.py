@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from flashworld.models import block_ops, sub_pixel
+from flashworld.models import block_ops, int8, sub_pixel
 from flashworld.models.residual_blocks import NORM_EPS, add_norm_silu_kernel
 from flashworld.models.triton_use import kernels_start
 
@@ -65,6 +65,23 @@ def test_text_attention(monkeypatch, texts):
     exact = block_ops.text_attention(query.float(), context.float(), 1, WIDTH // HEAD, 512)
     errors = [float((t.float() - exact).norm() / exact.norm()) for t in (found, wanted)]
     assert errors[0] < 1.1 * errors[1] < 0.01
+
+
+@pytest.mark.parametrize("tokens", [1, 21, 200])
+@pytest.mark.parametrize(("outputs", "inputs"), [(4096, 4096), (10240, 4096), (4096, 10240)])
+def test_int8_linear(monkeypatch, outputs, inputs, tokens):
+    x, bias = torch.randn(1, tokens, inputs, device="cuda").bfloat16(), torch.randn(outputs, device="cuda").bfloat16()
+    weight = torch.randint(-127, 128, (outputs, inputs), device="cuda", dtype=torch.int8)
+    scale = torch.rand(outputs, device="cuda") / 127
+    assert kernels_start(x.device)
+    for added in (None, bias):
+        found = int8.int8_linear(x, weight, scale, added)
+        monkeypatch.setattr(int8, "kernels_run", lambda x: False)
+        wanted = int8.int8_linear(x, weight, scale, added)
+        monkeypatch.undo()
+        exact = x.double() @ weight.double().T * scale.double() + (0 if added is None else added.double())
+        errors = [float((t.double() - exact).norm() / exact.norm()) for t in (found, wanted)]
+        assert errors[0] < 1.01 * errors[1] < 0.01
 
 
 @pytest.mark.parametrize("spread", [1, 2, 4])

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,6 +12,7 @@ from flashworld.models.eight_bit_block import EightBitBlock
 from flashworld.models.fp8 import quantize_blocks, quantize_input
 from flashworld.models.fused import fuse_networks, fuse_transformer, rotate
 from flashworld.models.networks import random_networks
+from tests.unit.triton_interpreter import run_interpreted
 
 
 @pytest.fixture
@@ -107,20 +104,10 @@ def test_graph_keys_include_the_kernels(plain):
 
 
 def test_kernels_compute_what_the_operations_compute():
-    """Under Triton's interpreter, which must be chosen before Triton is imported, and which truncates where a GPU rounds."""
+    """Under Triton's interpreter, which truncates where a GPU rounds."""
     pytest.importorskip("triton")
     code = """
-import torch
-torch.library.wrap_triton = lambda kernel: kernel
-torch.library.triton_op = lambda name, function, mutates_args: function
-from triton.runtime import interpreter
-patch = interpreter._patch_lang_tensor
-def patch_tensor(tensor, scope):  # the interpreter's own __index__ needs NumPy < 2.4, which converted arrays of one element
-    patch(tensor, scope)
-    tensor.__index__ = lambda self: self.handle.data.item()
-interpreter._patch_lang_tensor = patch_tensor
 from flashworld.models import block_kernels, block_ops
-torch.manual_seed(0)
 x, y = torch.randn(2, 5, 96).bfloat16()
 wide, gain, offset, gate = torch.randn(5, 288).bfloat16(), *torch.randn(3, 96)
 angles = torch.randn(5, 12).repeat_interleave(2, 1)
@@ -148,11 +135,4 @@ for texts in (2, 16, 37):
     near("text", block_kernels.text_attention(query, part, 1, 4, 37),
          block_ops.text_attention(query, part, 1, 4, 37), 1e-5)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"TRITON_INTERPRET": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_interpreted(code)

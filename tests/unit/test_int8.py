@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
 from torch import nn
 
+from aot.blocks import plan_block
+from aot.compile import capture, export
+from aot.keys import module_sources
+from aot.shapes import EVERY_SIZE, call_spec
 from aot.variants import Variant
 from flashworld.config import FULL
+from flashworld.models import int8
 from flashworld.models.int8 import Int8Linear, shrink_text_encoder
 from flashworld.models.networks import build_networks, cast_weights, random_networks
+from tests.unit.triton_interpreter import run_interpreted
 
 COLD_BYTES = 13e9
 """What a new ZeroGPU worker should have to move at the most."""
@@ -75,3 +82,52 @@ def test_cold_worker_of_the_full_model_moves_at_most_13_gigabytes():
         tensors = {id(t): t for m in variant.modules.values() for t in m.state_dict(keep_vars=True).values()}
         sizes[text_int8] = sum(t.numel() * t.element_size() for t in tensors.values())
     assert sizes[True] <= COLD_BYTES < sizes[False]
+
+
+def test_graph_key_includes_the_kernel(tiny_networks):
+    pytest.importorskip("triton")
+    names = {path.name for path in module_sources(shrink_text_encoder(tiny_networks).text.reader)}
+    assert {"int8.py", "int8_kernels.py", "triton_use.py"} <= names
+
+
+def test_shrunken_text_encoder_exports_for_any_number_of_tokens(tiny_config):
+    small = shrink_text_encoder(random_networks(tiny_config, seed=0, dtype=torch.bfloat16))
+    plan = plan_block(small, "text_encoder", EVERY_SIZE)
+    arguments = capture(plan.module, plan.example)
+    exported = export(plan.module, arguments, call_spec(arguments, plan.axes)).module()
+    with torch.inference_mode():
+        for tokens in (2, 7):
+            ids = torch.arange(tokens)[None]
+            torch.testing.assert_close(exported(ids=ids), plan.module(ids))
+
+
+def test_the_kernel_computes_what_torch_does():
+    """Under Triton's interpreter; widths that are smaller than a tile, a tile, and several with and without a rest."""
+    pytest.importorskip("triton")
+    run_interpreted("""
+from flashworld.models import int8, int8_kernels
+int8_kernels.INT8_ROWS, int8_kernels.INT8_CHANNELS, int8_kernels.INT8_INPUTS, int8_kernels.INT8_WARPS = 16, 16, 64, 2
+for rows in (1, 21):
+    for outputs, inputs in ((16, 64), (37, 45), (50, 128), (5, 203)):
+        x, scale, bias = torch.randn(rows, inputs), torch.rand(outputs) / 127, torch.randn(outputs)
+        weight = torch.randint(-127, 128, (outputs, inputs), dtype=torch.int8)
+        for added in (None, bias):
+            found = int8_kernels.int8_linear(x, weight, scale, added)
+            torch.testing.assert_close(found, int8.int8_linear(x, weight, scale, added), rtol=1e-5, atol=1e-5)
+""")
+
+
+@pytest.mark.parametrize("shape", [(48,), (5, 48), (2, 3, 48), (0, 48)])
+def test_the_kernel_is_given_rows(monkeypatch, shape):
+    """The path of a GPU, on this machine."""
+    layer, x = Int8Linear(nn.Linear(48, 24)), torch.randn(shape)
+
+    def kernel(rows, weight, scale, bias):
+        assert rows.ndim == 2
+        assert rows.is_contiguous()
+        return rows @ (weight * scale[:, None]).T + bias
+
+    wanted = layer(x)
+    monkeypatch.setattr(int8, "kernels_run", lambda x: True)
+    monkeypatch.setattr(int8, "int8_linear_kernel", kernel)
+    torch.testing.assert_close(layer(x), wanted)

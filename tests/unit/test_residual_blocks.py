@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -17,6 +13,7 @@ from flashworld.models.networks import random_networks
 from flashworld.models.padded import PaddedConv, pad_convolutions
 from flashworld.models.residual_blocks import NORM_EPS, ResidualBlock, through
 from flashworld.models.sub_pixel import use_sub_pixel_upsampling
+from tests.unit.triton_interpreter import run_interpreted
 
 
 def in_torch(x, bias, shortcut, gamma, eps):
@@ -85,16 +82,12 @@ def test_graph_keys_include_the_kernel(tiny_config):
 
 
 def test_the_kernel_computes_what_torch_does():
-    """Under Triton's interpreter, which must be chosen before Triton is imported."""
+    """Under Triton's interpreter."""
     pytest.importorskip("triton")
     code = f"""
-import torch
-torch.library.wrap_triton = lambda kernel: kernel
-torch.library.triton_op = lambda name, function, mutates_args: function
 from flashworld.models import pixel_norm_kernels
 from tests.unit.test_residual_blocks import in_torch
 pixel_norm_kernels.VALUES_PER_WARP = 16  # several tiles, the last of them not full
-torch.manual_seed(0)
 layout = {{"memory_format": torch.channels_last}}
 for channels, stride in ((16, 16), (10, 12), (13, 13), (5, 5)):  # a tail of none, 2, 5 of 8, 1
     x, shortcut = torch.randn(2, stride, 3, 5).contiguous(**layout), torch.randn(2, channels, 3, 5).contiguous(**layout)
@@ -105,6 +98,4 @@ for channels, stride in ((16, 16), (10, 12), (13, 13), (5, 5)):  # a tail of non
             torch.testing.assert_close(a, b)
         assert all(t.ndim == 1 or t.is_contiguous(**layout) for t in found)
 """
-    environment = os.environ | {"TRITON_INTERPRET": "1"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_interpreted(code)

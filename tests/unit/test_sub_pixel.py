@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,6 +10,7 @@ from hypothesis import strategies as st
 from flashworld.models.networks import random_networks
 from flashworld.models.sub_pixel import SubPixelUpsample2x, use_sub_pixel_upsampling
 from flashworld.models.vae_blocks import Upsample2x, spread_channels
+from tests.unit.triton_interpreter import run_interpreted
 
 
 def relative(actual, expected):
@@ -30,24 +27,18 @@ def test_sub_pixel_upsampling_equals_the_plain_one_plus_the_shortcut_at_every_pi
 
 
 def test_the_kernel_interleaves_as_torch_does():
-    """Under Triton's interpreter, which must be chosen before Triton is imported."""
+    """Under Triton's interpreter."""
     pytest.importorskip("triton")
     code = """
-import torch
-torch.library.wrap_triton = lambda kernel: kernel
-torch.library.triton_op = lambda name, function, mutates_args: function
 from flashworld.models import sub_pixel, sub_pixel_kernels
 sub_pixel_kernels.CHANNELS_AT_ONCE = 4  # more than one block of channels
-torch.manual_seed(0)
 for spread in (1, 2, 4):
     squares, shortcut, bias = torch.randn(2, 24, 4, 6), torch.randn(2, 6 * spread, 3, 5), torch.randn(24)
     found = sub_pixel_kernels.interleave(squares, bias, shortcut, *sub_pixel.SPREAD[spread])
     torch.testing.assert_close(found, sub_pixel.interleave(squares, bias, shortcut))
     assert found.is_contiguous(memory_format=torch.channels_last)
 """
-    environment = os.environ | {"TRITON_INTERPRET": "1"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_interpreted(code)
 
 
 def test_sub_pixel_upsampling_loses_no_precision_in_bfloat16_and_leaves_the_original_alone(tiny_config, tiny_networks):
