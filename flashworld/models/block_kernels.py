@@ -26,9 +26,12 @@ class Launch(NamedTuple):
 
 
 LOG2E = tl.constexpr(1.4426950408889634)
+GELU_LINEAR = tl.constexpr(-2 * 1.4426950408889634 * 0.7978845608028654)
+GELU_CUBIC = tl.constexpr(-2 * 1.4426950408889634 * 0.7978845608028654 * 0.044715)
+"""-2 u / ln 2 = GELU_LINEAR v + GELU_CUBIC v^3."""
 TEXT_ROWS, TEXTS, TEXT_WARPS = 64, 32, 4
 """Rows of queries of a program, how many rows of the text it takes at a time, its warps."""
-NORM_QUANTIZE, QUANTIZE, QUANTIZE_GELU = Launch(30, 4), Launch(1, 2), Launch(1, 8)
+NORM_QUANTIZE, QUANTIZE, QUANTIZE_GELU = Launch(30, 4), Launch(1, 2), Launch(1, 4)
 
 
 @triton.jit
@@ -62,16 +65,14 @@ def _norm_quantize(
             v = total.to(tl.float32)
         centred = tl.where(inside, v - tl.sum(v, 0) / WIDTH, 0.0)
         v = centred * tl.rsqrt(tl.sum(centred * centred, 0) / WIDTH + EPS)
-        v = v * gains + offsets
-        _quantize_row(v.to(tl.bfloat16).to(tl.float32), q + place, here, scale + row, row < rows)
+        _quantize_row(v * gains + offsets, q + place, here, scale + row, row < rows)
         place += WIDTH
 
 
 @triton.jit
 def _quantize_row(v, q, here, scale, row_exists):
     amax = tl.maximum(tl.max(tl.abs(v), 0), 1e-12)
-    v = tl.minimum(tl.maximum(v * (448.0 / amax), -448.0), 448.0)
-    tl.store(q, v.to(tl.float8e4nv), mask=here)
+    tl.store(q, (v * (448.0 / amax)).to(tl.float8e4nv), mask=here)  # the conversion saturates
     tl.store(scale, amax / 448.0, mask=row_exists)
 
 
@@ -88,9 +89,9 @@ def _quantize(x, q, scale, rows, WIDTH: tl.constexpr, BLOCK: tl.constexpr, GELU:
         here, there = there, inside & (row + 1 < rows)
         v = following.to(tl.float32)
         following = tl.load(x + place + WIDTH, mask=there, other=0.0)
-        if GELU:  # v / 2 (1 + tanh u), written with one exponential
-            u = 0.7978845608028654 * (v + 0.044715 * v * v * v)
-            v = (v / (1.0 + tl.exp(-2.0 * u))).to(tl.bfloat16).to(tl.float32)
+        if GELU:  # v / 2 (1 + tanh u) = v / (1 + exp(-2 u)), with one exponential to base 2 and no division
+            root = tl.rsqrt(1.0 + tl.exp2(v * (GELU_LINEAR + GELU_CUBIC * v * v)))
+            v = v * root * root
         _quantize_row(v, q + place, here, scale + row, row < rows)
         place += WIDTH
 

@@ -1,7 +1,8 @@
 """The operations of an eight-bit transformer block between its matrix multiplications, each a single pass over memory.
 
 Each is written twice: here in torch, and as a Triton kernel in `block_kernels.py` for CUDA tensors. Both round at the
-same points: the residual stream and the results of norm and GELU to bfloat16, then to e4m3 with one scale per token.
+same points: the residual stream, queries, keys and the results of attention to bfloat16; whatever enters a matrix multiplication
+to e4m3 with one scale per token, the results of norm and GELU directly from float32.
 """
 
 from __future__ import annotations
@@ -50,14 +51,14 @@ def norm_quantize(
     if y is not None:
         x = (x.float() + (y.float() if gate is None else y.float() * gate)).to(x.dtype)
     normed = F.layer_norm(x.float(), x.shape[1:], None, None, eps) * gain + offset
-    return x, *quantize_input(normed.to(x.dtype), "per_row")
+    return x, *quantize_input(normed, "per_row")
 
 
 def quantize(x: torch.Tensor, *, gelu: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
     """Round bfloat16 (tokens, width), optionally after GELU, to e4m3 and inverse scales (tokens, 1)."""
     if HAVE_TRITON and kernels_run(x):
         return quantize_kernel(x.contiguous(), gelu)
-    return quantize_input(F.gelu(x, approximate="tanh") if gelu else x, "per_row")
+    return quantize_input(F.gelu(x.float(), approximate="tanh") if gelu else x, "per_row")
 
 
 def norm_rotate(

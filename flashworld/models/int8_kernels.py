@@ -17,7 +17,7 @@ import torch
 import triton
 import triton.language as tl
 
-INT8_ROWS, INT8_CHANNELS, INT8_INPUTS, INT8_WARPS, INT8_STAGES = 32, 32, 256, 8, 6
+INT8_ROWS, INT8_CHANNELS, INT8_INPUTS, INT8_WARPS, INT8_STAGES = 32, 32, 256, 4, 5
 """Rows of x and output channels of a program; inputs that it takes at a time, at least 32 for each of its warps; its warps; one
 more than the tiles in shared memory."""
 
