@@ -37,7 +37,9 @@ from flashworld.rendering import iter_frames, render
 
 MODELS = {"full": FULL, "nano": NANO, "tiny": TINY}
 GIB = 2**30
-PROMPT = "a wooden dock on a calm lake at dawn, mist over the water"
+PROMPT = "a wooden dock at dawn"
+"""With its prefix 31 tokens, one for each byte, of the tokenizer that comes with random weights: about as many as the real one
+makes of a sentence of twenty words."""
 
 
 @dataclass(frozen=True)

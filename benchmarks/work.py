@@ -22,7 +22,7 @@ from flashworld.models.transformer import materialize_rope, velocity_and_feature
 ATTENTION_OPS = ("attention", "bmm")
 """On the meta device PyTorch expands attention into batched matrix products, which nothing else in these networks uses."""
 TEXT_ROWS = 32
-"""Text tokens that the DiT attends to: a sentence, and one of padding."""
+"""Text tokens that the DiT attends to: those of `stages.PROMPT`, and one of padding."""
 
 
 @dataclass(frozen=True)

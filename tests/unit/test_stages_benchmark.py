@@ -6,7 +6,9 @@ import pytest
 
 from benchmarks import stages
 from benchmarks.machine import Machine
-from benchmarks.work import Work, network_work, render_work
+from benchmarks.work import TEXT_ROWS, Work, network_work, render_work
+from flashworld.config import FULL, TEXT_PREFIX
+from flashworld.models.text_encoder import tiny_tokenizer
 from flashworld.nano.sizes import TINY
 
 MACHINE = Machine("test", "0", matmul=100.0, fp8=200.0, attention=50.0, memory=10.0, to_host=5.0)
@@ -25,6 +27,11 @@ def test_work_scales_with_frames_as_in_the_networks():
         assert large[name].products == pytest.approx(2 * small[name].products)
     assert large["transformer"].attention > 2 * small["transformer"].attention  # attention is quadratic in tokens
     assert render_work(100, 4, 8, 8).memory == 2 * render_work(100, 2, 8, 8).memory
+
+
+def test_the_prompt_has_as_many_tokens_as_the_floor_counts():
+    ids = tiny_tokenizer(FULL.text.vocab_size).encode(TEXT_PREFIX + stages.PROMPT).ids
+    assert len(ids) + 1 == TEXT_ROWS
 
 
 def test_table_and_json_name_every_stage(tmp_path, capsys):
