@@ -42,6 +42,8 @@ SCENE = "scene"
 OTHER = "other"
 WARM_UP = 2
 TIMED = 3
+GAPS = 20
+"""The longest single gaps that are reported."""
 GPU_WORK = ("kernel", "gpu_memcpy", "gpu_memset")
 LAUNCHES = ("cuda_runtime", "cuda_driver")
 
@@ -145,12 +147,18 @@ def summary(pieces: Sequence[Piece], top: int) -> dict[str, Any]:
     for piece in pieces:
         by_kernel[piece.stage][piece.name].append((piece.end - piece.start) / 1e3)
     gaps: dict[tuple[str, str], list[float]] = defaultdict(list)
-    reached, before = pieces[0].end, pieces[0].stage
+    single: list[dict[str, Any]] = []
+    reached, before = pieces[0].end, pieces[0]
     for piece in pieces[1:]:
         if piece.start > reached:
-            gaps[before, piece.stage].append((piece.start - reached) / 1e3)
+            milliseconds = (piece.start - reached) / 1e3
+            gaps[before.stage, piece.stage].append(milliseconds)
+            single.append({
+                "ms": milliseconds, "at_ms": (reached - pieces[0].start) / 1e3,
+                "after": f"{before.stage}: {before.name}", "before": f"{piece.stage}: {piece.name}",
+            })  # fmt: skip
         if piece.end > reached:
-            reached, before = piece.end, piece.stage
+            reached, before = piece.end, piece
     idle = sum(sum(found) for found in gaps.values())
     return {
         "device_ms": (reached - pieces[0].start) / 1e3,
@@ -172,6 +180,7 @@ def summary(pieces: Sequence[Piece], top: int) -> dict[str, Any]:
             for (first, second), times in sorted(gaps.items(), key=lambda item: -sum(item[1]))
             if first != second
         ],
+        "longest_gaps": sorted(single, key=lambda gap: -gap["ms"])[:GAPS],
     }
 
 
@@ -190,6 +199,9 @@ def as_text(report: Mapping[str, Any]) -> str:
     lines += ["", f"{'idle from':18}{'to':18}{'ms':>10}{'gaps':>7}{'longest ms':>12}"]
     for gap in report["gaps_between_stages"]:
         lines.append(f"{gap['from']:18}{gap['to']:18}{gap['ms']:10.2f}{gap['gaps']:7}{gap['longest_ms']:12.2f}")
+    lines += ["", f"{'longest idle ms':16}{'at ms':>10}  after, before"]
+    for gap in report["longest_gaps"]:
+        lines.append(f"{gap['ms']:16.2f}{gap['at_ms']:10.1f}  {gap['after'][:60]}, {gap['before'][:60]}")
     for stage, row in stages.items():
         lines += ["", f"{stage}: {row['ms']:.2f} ms"]
         lines += [f"{k['ms']:10.3f} ms{k['calls']:7}  {k['name'][:150]}" for k in row["kernels"]]

@@ -51,6 +51,9 @@ def test_idle_time_is_named_after_the_adjacent_stages():
     assert [(g["from"], g["to"], g["ms"]) for g in found["gaps_between_stages"]] == [
         ("other", "render", 4.0), ("gaussian_decoder", "geometry", 0.5),
     ]  # fmt: skip
+    assert [(g["ms"], g["at_ms"], g["after"], g["before"]) for g in found["longest_gaps"]] == [
+        (4.0, 4.0, "other: sum", "render: splat"), (0.5, 2.0, "gaussian_decoder: conv", "geometry: exp"),
+    ]  # fmt: skip
     assert found["stages"]["render"]["kernels"] == [{"name": "splat", "ms": pytest.approx(4.0), "calls": 2}]
     assert list(found["stages"]) == ["render", "gaussian_decoder", "other", "geometry"]
 
