@@ -28,6 +28,7 @@ THREADS = 256
 RASTER_THREADS = 128
 PARTS = 256
 DIGIT_BITS = 9
+DIGITS = 2**DIGIT_BITS
 KEY_BITS, COARSE_BITS = 27, 5
 """Bits of a depth key, for three passes of the sort, and see `exact_keys`."""
 SLABS = ((0, 32), (32, 96), (96, 256))
@@ -153,10 +154,7 @@ class Renderer:
         """
         rows, n = keys.shape
         chunks = -(-n // CHUNK)
-        counts, totals = (
-            self._new(torch.int32, rows, 2**DIGIT_BITS, chunks),
-            self._new(torch.int32, rows, 2**DIGIT_BITS),
-        )
+        counts, totals = self._new(torch.int32, rows, DIGITS, chunks), self._new(torch.int32, rows, DIGITS)
         spare_keys, spare_values = torch.empty_like(keys), self._new(torch.int32, rows, n)
         kind = "u16" if keys.dtype == torch.int16 else "u32"
         for shift in range(0, bits, DIGIT_BITS):
@@ -164,7 +162,7 @@ class Renderer:
             known = None if first else lengths
             form = f"{kind}, {str(first).lower()}"
             self._launch(f"count_digits<{form}>", (chunks, rows, 1), THREADS, n, known, shift, keys, counts, chunks)
-            self._launch("sum_digits", (2**DIGIT_BITS, rows, 1), THREADS, n, known, counts, chunks, totals)
+            self._launch("sum_digits", (DIGITS, rows, 1), THREADS, n, known, counts, chunks, totals)
             self._launch(
                 f"move_by_digit<{form}>", (chunks, rows, 1), THREADS, n, known, shift, keys, values, counts, chunks, totals,
                 spare_keys if want_keys or not last else None, spare_values, lengths if first else None,
