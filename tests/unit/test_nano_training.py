@@ -58,6 +58,7 @@ def one_easy_problem(monkeypatch):
     monkeypatch.setattr(settings, "PICTURE_FRAMES", {3: 1.0})
     monkeypatch.setattr(settings, "PICTURE_CONDITIONS", {"image": 1.0, "both": 0.0})
     monkeypatch.setattr(settings, "STEP_SHARES", (0.6, 0.4, 0.0, 0.0))
+    monkeypatch.setitem(settings.WEIGHTS, "input", 1.0)  # as much as the other views, whose loss is looked at
     monkeypatch.setattr(settings, "WARM_UP_STEPS", 4)
     monkeypatch.setattr(train.Trainer, "refresh", lambda *_: None)
     small = dataclasses.replace(settings.TINY_SETTINGS, worlds=4, pool=1, frames_per_step=3, views_per_step=3)
