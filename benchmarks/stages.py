@@ -38,8 +38,8 @@ from flashworld.rendering import iter_frames, render
 MODELS = {"full": FULL, "nano": NANO, "tiny": TINY}
 GIB = 2**30
 PROMPT = "a wooden dock at dawn"
-"""With its prefix 31 tokens, one for each byte, of the tokenizer that comes with random weights: about as many as the real one
-makes of a sentence of twenty words."""
+"""With its prefix 31 tokens, one for each byte, of the tokenizer that comes with random weights. The real one, which has whole
+words, makes as many of a longer sentence; how many words that is was not counted."""
 
 
 @dataclass(frozen=True)
