@@ -95,16 +95,18 @@ def test_two_processes_make_the_same_scene_as_one(split, single, rounded_otherwi
         assert float((first - second).abs().median() / size) <= 1e-4, name
 
 
-def test_cancelling_leaves_the_two_processes_in_step(split, single):
+def test_cancelling_leaves_the_two_processes_in_step(split):
+    """Compared with the two processes' own scene from before: against a single process, rounding alone can differ by more."""
+    request = a_request(seed=5)
+    before = split(request).scene.means
     for stages in (1, 2, 4):
         stopped = split.stages(a_request())
         for _ in range(stages):
             next(stopped)
         stopped.close()
-    last = list(split.stages(a_request(seed=5)))[-1]
+    last = list(split.stages(request))[-1]
     assert isinstance(last, SceneResult) and not split.broken
-    one = single(a_request(seed=5)).scene.means
-    assert torch.allclose(last.scene.means, one, rtol=0, atol=1e-3 * float(one.abs().max()))
+    assert torch.allclose(last.scene.means, before, rtol=0, atol=SMALLEST_BOUND * float(before.abs().max()))
 
 
 def test_a_dead_follower_breaks_the_pipeline_with_one_sentence(split):
