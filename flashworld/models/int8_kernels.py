@@ -3,33 +3,52 @@
 `int8.py` has the same in torch and selects one of the two. As a registered torch operator, the kernel can be exported; a
 compiled graph then contains it, so running it needs no Triton.
 
-With few rows of x, most of the time should be spent on reading the weights. A program computes some output channels of some
-rows and advances along the inputs, while the next tiles are copied to shared memory. Each warp takes other inputs of a tile, so
-that no weight is converted twice, and the warps' sums are added at the end: the first dimension of a tile is the warp. The
-weights are the left operand of the product, because that one has 16 rows per instruction, and x has few rows.
+The first rows of x and the others are two kernels. With few rows, most of the time should be spent on reading the weights: a
+program computes some output channels of the first rows and advances along the inputs, while the next tiles are copied to shared
+memory. Each warp takes other inputs of a tile, so that no weight is converted twice, and the warps' sums are added at the end: the
+first dimension of a tile is the warp. The other rows are multiplied in larger tiles, because every tile of rows converts the
+weights again; the second kernel is not launched where there are none, so that a short text does not wait for it. In both, the
+weights are the left operand of the product: that one has at least 16 rows per instruction, and x may have fewer.
 
 Numerics: sums of products in float32; scale and bias are applied in float32, and the result is rounded once.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import triton
 import triton.language as tl
 
-INT8_ROWS, INT8_CHANNELS, INT8_INPUTS, INT8_WARPS, INT8_STAGES = 32, 32, 256, 4, 5
-"""Rows of x and output channels of a program; inputs that it takes at a time, at least 32 for each of its warps; its warps; one
-more than the tiles in shared memory."""
+
+class Tiles(NamedTuple):
+    """How a kernel is launched."""
+
+    rows: int
+    """Of x, per program."""
+    channels: int
+    """Output channels per program."""
+    inputs: int
+    """At a time; for the first rows, at least 32 for each warp."""
+    warps: int
+    stages: int
+    """One more than the tiles in shared memory."""
+
+
+FIRST = Tiles(rows=32, channels=32, inputs=256, warps=4, stages=5)
+OTHERS = Tiles(rows=128, channels=64, inputs=64, warps=4, stages=4)
+"""No fewer rows than `FIRST`, so that the number of their tiles is not negative."""
 
 
 @triton.jit
-def _int8_linear(
+def _first_rows(
     x, weight, scale, bias, out, rows,
     WIDTH: tl.constexpr, OUTPUTS: tl.constexpr, BIASED: tl.constexpr,
     ROWS: tl.constexpr, CHANNELS: tl.constexpr, INPUTS: tl.constexpr, WARPS: tl.constexpr,
 ):  # fmt: skip
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)  # neighbouring programs read the same weights
-    channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
+    row = tl.arange(0, ROWS)
+    channel = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
     row_exists, channel_exists = row < rows, channel < OUTPUTS
     warp, i = tl.arange(0, WARPS)[:, None, None], tl.arange(0, INPUTS // WARPS)[None, None, :]
     i += warp * (INPUTS // WARPS)
@@ -47,11 +66,48 @@ def _int8_linear(
         w = tl.load(weight_place, mask=channel_exists[None, :, None] & inside, other=0)
         v = tl.load(x_place, mask=row_exists[None, :, None] & inside, other=0.0)
         parts = tl.dot(w.to(v.dtype), tl.trans(v, 0, 2, 1), parts)
-    total = tl.sum(parts, 0) * tl.load(scale + channel, mask=channel_exists, other=0.0)[:, None]
+    _store(tl.sum(parts, 0), scale, bias, out, row, rows, channel, OUTPUTS, BIASED)
+
+
+@triton.jit
+def _other_rows(
+    x, weight, scale, bias, out, rows,
+    WIDTH: tl.constexpr, OUTPUTS: tl.constexpr, BIASED: tl.constexpr,
+    BEGIN: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr, INPUTS: tl.constexpr,
+):  # fmt: skip
+    row = BEGIN + tl.program_id(0) * ROWS + tl.arange(0, ROWS)  # neighbouring programs read the same weights
+    channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
+    row_exists, channel_exists = row < rows, channel < OUTPUTS
+    i = tl.arange(0, INPUTS)
+    x_place = x + row.to(tl.int64)[None, :] * WIDTH + i[:, None]
+    weight_place = weight + channel.to(tl.int64)[:, None] * WIDTH + i[None, :]
+    total = tl.zeros((CHANNELS, ROWS), tl.float32)
+    for _ in range(WIDTH // INPUTS):
+        w = tl.load(weight_place, mask=channel_exists[:, None], other=0)
+        v = tl.load(x_place, mask=row_exists[None, :], other=0.0)
+        total = tl.dot(w.to(v.dtype), v, total)
+        weight_place += INPUTS
+        x_place += INPUTS
+    if WIDTH % INPUTS > 0:
+        inside = i < WIDTH % INPUTS
+        w = tl.load(weight_place, mask=channel_exists[:, None] & inside[None, :], other=0)
+        v = tl.load(x_place, mask=row_exists[None, :] & inside[:, None], other=0.0)
+        total = tl.dot(w.to(v.dtype), v, total)
+    _store(total, scale, bias, out, row, rows, channel, OUTPUTS, BIASED)
+
+
+@triton.jit
+def _store(total, scale, bias, out, row, rows, channel, OUTPUTS: tl.constexpr, BIASED: tl.constexpr):
+    row_exists, channel_exists = row < rows, channel < OUTPUTS
+    total *= tl.load(scale + channel, mask=channel_exists, other=0.0)[:, None]
     if BIASED:
         total += tl.load(bias + channel, mask=channel_exists, other=0.0).to(tl.float32)[:, None]
     place = out + row.to(tl.int64)[None, :] * OUTPUTS + channel[:, None]
     tl.store(place, total.to(out.dtype.element_ty), mask=row_exists[None, :] & channel_exists[:, None])
+
+
+def _ceil_div(count: int, size: int) -> int:
+    return (count + size - 1) // size
 
 
 def _launch_int8_linear(
@@ -60,11 +116,18 @@ def _launch_int8_linear(
     rows, width = x.shape
     outputs = weight.shape[0]
     out = x.new_empty((rows, outputs))
-    grid = ((rows + INT8_ROWS - 1) // INT8_ROWS, (outputs + INT8_CHANNELS - 1) // INT8_CHANNELS)
-    torch.library.wrap_triton(_int8_linear)[grid](
-        x, weight, scale, scale if bias is None else bias, out, rows,
-        WIDTH=width, OUTPUTS=outputs, BIASED=bias is not None,
-        ROWS=INT8_ROWS, CHANNELS=INT8_CHANNELS, INPUTS=INT8_INPUTS, WARPS=INT8_WARPS, num_warps=INT8_WARPS, num_stages=INT8_STAGES,
+    tensors = (x, weight, scale, scale if bias is None else bias, out, rows)
+    torch.library.wrap_triton(_first_rows)[(_ceil_div(outputs, FIRST.channels),)](
+        *tensors, WIDTH=width, OUTPUTS=outputs, BIASED=bias is not None,
+        ROWS=FIRST.rows, CHANNELS=FIRST.channels, INPUTS=FIRST.inputs, WARPS=FIRST.warps,
+        num_warps=FIRST.warps, num_stages=FIRST.stages,
+    )  # fmt: skip
+    # Without other rows the grid is empty, and nothing is launched. No `if`: in a graph the number of rows is a symbol.
+    others = _ceil_div(rows - FIRST.rows, OTHERS.rows)
+    torch.library.wrap_triton(_other_rows)[(others, _ceil_div(outputs, OTHERS.channels))](
+        *tensors, WIDTH=width, OUTPUTS=outputs, BIASED=bias is not None,
+        BEGIN=FIRST.rows, ROWS=OTHERS.rows, CHANNELS=OTHERS.channels, INPUTS=OTHERS.inputs,
+        num_warps=OTHERS.warps, num_stages=OTHERS.stages,
     )  # fmt: skip
     return out
 

@@ -102,12 +102,13 @@ def test_shrunken_text_encoder_exports_for_any_number_of_tokens(tiny_config):
 
 
 def test_the_kernel_computes_what_torch_does():
-    """Under Triton's interpreter; widths that are smaller than a tile, a tile, and several with and without a rest."""
+    """Under Triton's interpreter; rows and widths that are less than a tile, a tile, and several with and without a rest."""
     pytest.importorskip("triton")
     run_interpreted("""
 from flashworld.models import int8, int8_kernels
-int8_kernels.INT8_ROWS, int8_kernels.INT8_CHANNELS, int8_kernels.INT8_INPUTS, int8_kernels.INT8_WARPS = 16, 16, 64, 2
-for rows in (1, 21):
+int8_kernels.FIRST = int8_kernels.Tiles(rows=16, channels=16, inputs=64, warps=2, stages=2)
+int8_kernels.OTHERS = int8_kernels.Tiles(rows=32, channels=32, inputs=32, warps=1, stages=2)
+for rows in (1, 16, 17, 48, 75):
     for outputs, inputs in ((16, 64), (37, 45), (50, 128), (5, 203)):
         x, scale, bias = torch.randn(rows, inputs), torch.rand(outputs) / 127, torch.randn(outputs)
         weight = torch.randint(-127, 128, (outputs, inputs), dtype=torch.int8)
