@@ -96,18 +96,20 @@ class Renderer:
         projected = self._project(cameras)
         finished: torch.Tensor | None = None
         for slab in SLABS:
-            hits, totals = self._count(projected, slab, finished)
+            counts, hits, totals = self._count(projected, slab, finished)
             sizes = OnHost(totals)
             yield
-            counts = sizes.read()
+            pairs = sizes.read()
             first = finished is None
             if finished is None:
                 finished = self._new(torch.uint8, len(cameras), self.tiles_y * self.tiles_x)
-            if not (first or any(counts)):
+            if not (first or any(pairs)):
                 continue
-            for group in groups(counts, MAX_HITS):
+            for group in groups(pairs, MAX_HITS):
                 parts = [None if t is None else t[group] for t in (rgb, alpha, depth)]
-                self._draw(projected, slab, hits, totals, group, sum(counts[group]), parts, finished, first=first)
+                self._draw(
+                    projected, slab, counts, hits, totals, group, sum(pairs[group]), parts, finished, first=first
+                )
         self._launch(
             "finish", (-(-alpha.numel() // THREADS), 1, 1), THREADS, alpha.numel(), *self.views.background, rgb, alpha
         )
@@ -174,21 +176,26 @@ class Renderer:
 
     def _count(
         self, projected: Projected, slab: tuple[int, int], finished: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Unfinished tiles that the splats of a slab touch: number before each chunk, (V, chunks), and in total, (V,) int64."""
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Unfinished tiles that the splats of a slab touch.
+
+        Returns:
+            Of each splat, nearest first, (V, chunks * CHUNK); before each chunk, (V, chunks); in total, (V,) int64.
+        """
         views, n = projected.tiles.shape
         chunks = slab_chunks(n, slab)
+        counts = self._new(torch.int32, views, chunks * CHUNK)
         hits, totals = self._new(torch.int32, views, chunks), self._new(torch.int64, views)
         self._launch(
             "count_hits", (chunks, views, 1), THREADS, n, projected.lengths, *slab, projected.order, projected.splats,
-            finished, self.tiles_x, self.tiles_y, projected.tiles, hits, chunks,
+            finished, self.tiles_x, self.tiles_y, projected.tiles, counts, hits, chunks,
         )  # fmt: skip
         self._launch("sum_hits", (views, 1, 1), THREADS, hits, chunks, totals)
-        return hits, totals
+        return counts, hits, totals
 
     def _draw(
-        self, projected: Projected, slab: tuple[int, int], hits: torch.Tensor, totals: torch.Tensor, group: slice, count: int,
-        parts: list[torch.Tensor | None], finished: torch.Tensor, *, first: bool,
+        self, projected: Projected, slab: tuple[int, int], counts: torch.Tensor, hits: torch.Tensor, totals: torch.Tensor,
+        group: slice, count: int, parts: list[torch.Tensor | None], finished: torch.Tensor, *, first: bool,
     ) -> None:  # fmt: skip
         """List the slab's splats of some views by tile and blend them onto `parts`: rgb, alpha, depth."""
         views, n, chunks = group.stop - group.start, projected.tiles.shape[1], hits.shape[1]
@@ -197,7 +204,7 @@ class Renderer:
         keys, values = self._new(key_type, 1, count), self._new(torch.int32, 1, count)
         self._launch(
             f"list_hits<{kind}>", (chunks, views, 1), THREADS, n, group.start, projected.lengths, *slab, projected.order,
-            projected.splats, None if first else finished, projected.tiles, hits, chunks, totals, self.tiles_x, self.tiles_y,
+            projected.splats, None if first else finished, counts, hits, chunks, totals, self.tiles_x, self.tiles_y,
             keys, values,
         )  # fmt: skip
         if count:

@@ -86,9 +86,9 @@ def test_gaussians_behind_opaque_tiles_are_not_listed_and_the_result_is_unchange
     listed: list[int] = []
     draw = Renderer._draw
 
-    def counted(self, projected, slab, hits, totals, group, count, *rest, **options):
+    def counted(self, projected, slab, counts, hits, totals, group, count, *rest, **options):
         listed.append(count)
-        draw(self, projected, slab, hits, totals, group, count, *rest, **options)
+        draw(self, projected, slab, counts, hits, totals, group, count, *rest, **options)
 
     monkeypatch.setattr(Renderer, "_draw", counted)
     slabs = renderer(program, solid, cameras).drawn(slice(0, 2), want_depth=True)

@@ -39,12 +39,13 @@ __device__ __forceinline__ u32 count_open_tiles(const Splat& splat, const OpenTi
     return count;
 }
 
-// hits: tiles met by the splats of each chunk of a slab. [row][chunk] After the first slab `tiles` is counted anew, unless the
-// view has no open tiles; finished: a byte a tile of each view, null before the first slab.
+// tiles: of each splat, all that it meets; counts: those among them that are open, of each splat of the slab, nearest first, so
+// that they are written and read in the order of the threads. [row][chunk][entry] hits: their sum. [row][chunk]
+// finished: a byte a tile of each view, null before the first slab. Without open tiles `counts` is not written.
 __global__ void __launch_bounds__(SORT_THREADS) count_hits(
     u32 n, const u32* __restrict__ lengths, u32 from, u32 to, const u32* __restrict__ order, const Splat* __restrict__ splats,
-    const unsigned char* __restrict__ finished, int tiles_x, int tiles_y, u32* __restrict__ tiles, u32* __restrict__ hits,
-    u32 chunks) {
+    const unsigned char* __restrict__ finished, int tiles_x, int tiles_y, const u32* __restrict__ tiles,
+    u32* __restrict__ counts, u32* __restrict__ hits, u32 chunks) {
     __shared__ u32 sums[SORT_WARPS];
     __shared__ u16 ends[MAX_TILE_ROWS][2];
     const u32 row = blockIdx.y, start = slab_bound(lengths[row], from), length = slab_bound(lengths[row], to);
@@ -55,11 +56,12 @@ __global__ void __launch_bounds__(SORT_THREADS) count_hits(
     }
     u32 mine = 0, total;
     for (int i = 0; i < SORT_ITEMS; i++) {
-        const u32 at = start + blockIdx.x * CHUNK + i * SORT_THREADS + threadIdx.x;
-        if (at >= length) continue;
-        const u32 id = order[(u64)row * n + at];
-        if (finished) tiles[id] = count_open_tiles(splats[id], open);
-        mine += tiles[id];
+        const u32 entry = blockIdx.x * CHUNK + i * SORT_THREADS + threadIdx.x;
+        if (start + entry >= length) continue;
+        const u32 id = order[(u64)row * n + start + entry];
+        const u32 count = finished ? count_open_tiles(splats[id], open) : tiles[id];
+        counts[(u64)row * chunks * CHUNK + entry] = count;
+        mine += count;
     }
     block_scan(mine, sums, total);
     if (threadIdx.x == 0) hits[row * chunks + blockIdx.x] = total;
@@ -84,8 +86,9 @@ __global__ void __launch_bounds__(SORT_THREADS) sum_hits(u32* __restrict__ hits,
 template <class Key>
 __global__ void __launch_bounds__(SORT_THREADS) list_hits(
     u32 n, u32 first, const u32* __restrict__ lengths, u32 from, u32 to, const u32* __restrict__ order,
-    const Splat* __restrict__ splats, const unsigned char* __restrict__ finished, const u32* __restrict__ tiles, const u32* __restrict__ hits, u32 chunks, const u64* __restrict__ totals, int tiles_x,
-    int tiles_y, Key* __restrict__ keys, u32* __restrict__ values) {
+    const Splat* __restrict__ splats, const unsigned char* __restrict__ finished, const u32* __restrict__ counts,
+    const u32* __restrict__ hits, u32 chunks, const u64* __restrict__ totals, int tiles_x, int tiles_y, Key* __restrict__ keys,
+    u32* __restrict__ values) {
     __shared__ u32 sums[SORT_WARPS];
     const u32 row = first + blockIdx.y, start = slab_bound(lengths[row], from), length = slab_bound(lengths[row], to);
     if (start + blockIdx.x * CHUNK >= length || totals[row] == 0) return;
@@ -93,11 +96,12 @@ __global__ void __launch_bounds__(SORT_THREADS) list_hits(
     u64 base = hits[row * chunks + blockIdx.x];
     for (u32 r = first; r < row; r++) base += totals[r];
     for (int i = 0; i < SORT_ITEMS; i++) {
-        const u32 at = start + blockIdx.x * CHUNK + i * SORT_THREADS + threadIdx.x;
-        const u32 id = at < length ? order[(u64)row * n + at] : 0, count = at < length ? tiles[id] : 0;
+        const u32 entry = blockIdx.x * CHUNK + i * SORT_THREADS + threadIdx.x;
+        const u32 count = start + entry < length ? counts[(u64)row * chunks * CHUNK + entry] : 0;
         u32 total;
         u64 place = base + block_scan(count, sums, total) - count;
         if (count) {
+            const u32 id = order[(u64)row * n + start + entry];
             const Splat splat = splats[id];
             int top, bottom, left, right;
             tile_rows(splat, tiles_y, top, bottom);
