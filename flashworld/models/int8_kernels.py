@@ -37,7 +37,7 @@ class Tiles(NamedTuple):
 
 
 FIRST = Tiles(rows=32, channels=32, inputs=256, warps=4, stages=5)
-OTHERS = Tiles(rows=128, channels=64, inputs=64, warps=4, stages=4)
+OTHERS = Tiles(rows=64, channels=64, inputs=64, warps=4, stages=6)
 """No fewer rows than `FIRST`, so that the number of their tiles is not negative."""
 
 
