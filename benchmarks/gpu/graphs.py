@@ -1,15 +1,10 @@
-"""Parts that compile and verify graphs, all by `python -m aot`, so that a crashing compiler affects only its own graph.
-
-Two sequences of graphs are compiled in parallel: the transformer takes longer than all others together, and more would
-not fit into the GPU's memory.
-"""
+"""Parts that compile and verify graphs, all by `python -m aot`, as an app does at its start."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +16,7 @@ from aot.startup import find
 from benchmarks.gpu.run import Run
 from flashworld.errors import CompiledBlockError
 
-LONGEST = "transformer"
+EIGHT_BIT = "transformer"
 
 
 def compile_missing(run: Run) -> dict[str, object]:
@@ -34,14 +29,14 @@ def compile_missing(run: Run) -> dict[str, object]:
         except CompiledBlockError:
             continue
     run.drop()
-    return compile_in_lanes(run, [name for name in run.blocks if name not in found], (), found)
+    return compile_together(run, [name for name in run.blocks if name not in found], (), found)
 
 
 def static_graphs(run: Run) -> dict[str, object]:
     """Graphs for one size against those for every size, at that size."""
     networks = [name for name in run.blocks if name != "text_encoder"]  # its graph does not depend on the size
     shapes = "x".join(map(str, (run.config.frames, *run.size)))
-    found = compile_in_lanes(run, networks, ("--shapes", shapes), {})
+    found = compile_together(run, networks, ("--shapes", shapes), {})
     if not networks or "error" in found:
         return found
     rows = {
@@ -56,10 +51,10 @@ def static_graphs(run: Run) -> dict[str, object]:
 
 def bfloat16_graph(run: Run) -> dict[str, object]:
     """The transformer compiled without FP8."""
-    if LONGEST not in run.blocks:
+    if EIGHT_BIT not in run.blocks:
         return {}
-    found = compile_in_lanes(run, [LONGEST], ("--fp8", "none"), {})
-    return found if "error" in found else found | {"rows": verified(run, [LONGEST], ("--fp8", "none"))}
+    found = compile_together(run, [EIGHT_BIT], ("--fp8", "none"), {})
+    return found if "error" in found else found | {"rows": verified(run, [EIGHT_BIT], ("--fp8", "none"))}
 
 
 def verify(run: Run) -> dict[str, object]:
@@ -67,31 +62,18 @@ def verify(run: Run) -> dict[str, object]:
     return {"rows": verified(run, run.blocks, ())}
 
 
-def compile_in_lanes(
+def compile_together(
     run: Run, networks: Sequence[str], options: Sequence[str], found: dict[str, Any]
 ) -> dict[str, object]:
-    """Compile networks, the transformer in parallel with the others, and record each when it is ready."""
-    start, failed = time.perf_counter(), {}
-
-    def lane(names: Sequence[str]) -> None:
-        for name in names:
-            begun = time.perf_counter()
-            done = aot(run, "compile", [name], options)
-            if done.returncode:
-                failed[name] = f"exit {done.returncode}: {done.stderr[-800:]}"
-            else:
-                row = json.loads(done.stdout)["compiled"][0]
-                found[name] = described(row, "compiled") | {"process_s": time.perf_counter() - begun}
-            run.keep(networks=found)
-
-    lanes = [[name for name in networks if name == LONGEST], [name for name in networks if name != LONGEST]]
-    threads = [threading.Thread(target=lane, args=(names,)) for names in lanes if names]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    """Compile and verify networks by one command, as the app does at its start, and add a row for each to those found."""
+    if not networks:
+        return {"networks": found}
+    start = time.perf_counter()
+    done = aot(run, "compile", networks, options)
     result: dict[str, object] = {"networks": found, "wall_s": time.perf_counter() - start}
-    return result | ({"error": f"not compiled: {failed}"} if failed else {})
+    for row in first_json(done.stdout).get("compiled", []):
+        found[row["slug"].split("-")[0]] = described(row, "compiled")
+    return result | ({"error": f"not compiled: exit {done.returncode}: {done.stderr[-800:]}"} if done.returncode else {})
 
 
 def described(row: dict[str, Any], state: str) -> dict[str, Any]:
@@ -109,11 +91,16 @@ def verified(run: Run, networks: Sequence[str], options: Sequence[str]) -> list[
         CompiledBlockError: a graph is missing or wrong.
     """
     done = aot(run, "verify", networks, options)
-    rows = json.JSONDecoder().raw_decode(done.stdout)[0].get("rows", []) if done.stdout.startswith("{") else []
+    rows = first_json(done.stdout).get("rows", [])
     if done.returncode:
         run.keep(rows=rows)
         raise CompiledBlockError(f"verify: exit {done.returncode}: {done.stderr[-800:]}")
     return rows
+
+
+def first_json(printed: str) -> dict[str, Any]:
+    """The object that a command printed first: a second one, after its result, is an error."""
+    return json.JSONDecoder().raw_decode(printed)[0] if printed.startswith("{") else {}
 
 
 def aot(run: Run, command: str, networks: Sequence[str], options: Sequence[str]) -> subprocess.CompletedProcess[str]:
