@@ -5,8 +5,7 @@ only where it is visible; splats are sorted by depth before they are duplicated 
 instead of by 47 bits of both together; a splat is listed for the tiles that its ellipse touches rather than its bounding box, and
 not for tiles that nearer splats have made opaque. Gaussians with NaN or infinity are skipped. There are no gradients.
 
-Numerics: float32, fast math. Splats are drawn in the order of their float32 depths; beyond 16 octaves from the near plane, depths
-are told apart to a relative 4e-6 (see `exact_keys`). Those that are not are drawn in the order of the Gaussians.
+Numerics: float32, fast math. Splats are drawn in the order of their float32 depths; equal depths in the order of the Gaussians.
 """
 
 from __future__ import annotations
@@ -27,10 +26,8 @@ CHUNK = 4096
 THREADS = 256
 RASTER_THREADS = 128
 PARTS = 256
-DIGIT_BITS = 9
-DIGITS = 2**DIGIT_BITS
-KEY_BITS, COARSE_BITS = 27, 5
-"""Bits of a depth key, for three passes of the sort, and see `exact_keys`."""
+DIGITS = 256
+KEY_BITS = 32
 SLABS = ((0, 32), (32, 96), (96, 256))
 """Slabs of a view's splats in 256ths, nearest first, that are listed and drawn together: most tiles are opaque after the first,
 and what lies behind an opaque tile is neither listed nor sorted."""
@@ -130,7 +127,7 @@ class Renderer:
         self._launch(
             f"project<{scene.sh_degree}>", (-(-n // THREADS), 1, 1), THREADS, n, count,
             scene.means, scene.quats_wxyz, scene.scales, scene.opacities, scene.sh, cameras, views.width, views.height,
-            views.near, views.far, exact_keys(views.near, views.far), splats, colors, keys, tiles,
+            views.near, views.far, splats, colors, keys, tiles,
         )  # fmt: skip
         lengths = self._new(torch.int32, count)
         _, order = self._sort(keys, None, KEY_BITS, lengths=lengths, want_keys=False)
@@ -159,8 +156,8 @@ class Renderer:
         counts, totals = self._new(torch.int32, rows, DIGITS, chunks), self._new(torch.int32, rows, DIGITS)
         spare_keys, spare_values = torch.empty_like(keys), self._new(torch.int32, rows, n)
         kind = "u16" if keys.dtype == torch.int16 else "u32"
-        for shift in range(0, bits, DIGIT_BITS):
-            first, last = values is None, shift + DIGIT_BITS >= bits
+        for shift in range(0, bits, 8):
+            first, last = values is None, shift + 8 >= bits
             known = None if first else lengths
             form = f"{kind}, {str(first).lower()}"
             self._launch(f"count_digits<{form}>", (chunks, rows, 1), THREADS, n, known, shift, keys, counts, chunks)
@@ -263,17 +260,6 @@ def camera_table(views: Views) -> torch.Tensor:
     lens = torch.stack([views.K_px[:, 0, 0], views.K_px[:, 1, 1], views.K_px[:, 0, 2], views.K_px[:, 1, 2]], dim=1)
     table = torch.cat([views.w2c[:, :3, :3].flatten(1), views.w2c[:, :3, 3], views.centers, lens], dim=1)
     return table.float()
-
-
-def exact_keys(near: float, far: float) -> int:
-    """Number of depths from near on, as float32 numbers, that have a key each; beyond, 2^COARSE_BITS share one.
-
-    Depths are positive, so they sort like their bits, of which 2^23 values make an octave; `KEY_BITS` hold 16 octaves. The
-    default range is 16.6 octaves, and all but the last 0.6 have exact keys.
-    """
-    first, last = torch.tensor([near, far], dtype=torch.float32).view(torch.int32).tolist()
-    most, together = 2**KEY_BITS - 2, 2**COARSE_BITS
-    return min(most, (most * together - (last - first)) // (together - 1))
 
 
 def groups(counts: list[int], limit: int) -> list[slice]:

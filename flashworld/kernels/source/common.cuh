@@ -11,9 +11,7 @@ constexpr float MIN_ALPHA = 1.0f / 255.0f;
 constexpr float MAX_ALPHA = 0.999f;
 constexpr float MIN_TRANSMITTANCE = 1e-4f;
 constexpr float LARGEST = 3.0e38f;
-constexpr int KEY_BITS = 27;
-constexpr int COARSE_BITS = 5;
-constexpr u32 HIDDEN = (1u << KEY_BITS) - 1;  // depth key of what a view does not see
+constexpr u32 HIDDEN = 0xFFFFFFFFu;  // depth key of what a view does not see
 
 struct Camera {
     float rotation[9], translation[3];  // world to camera, OpenCV axes

@@ -124,19 +124,12 @@ __device__ __forceinline__ void shade(const float* sh, const float* mean, const 
     }
 }
 
-// Positive floats sort like their bits, so a key counts bit patterns from that of near on: one by one up to `exact` (see
-// exact_keys in rendering/splats.py), then 2^COARSE_BITS of them together. Depths of one key keep the order of their indices.
-__device__ __forceinline__ u32 depth_key(float depth, float near, u32 exact) {
-    const u32 steps = __float_as_uint(depth) - __float_as_uint(near);
-    return steps <= exact ? steps : min(exact + ((steps - exact) >> COARSE_BITS), HIDDEN - 1);
-}
-
 // Writes a depth key and a number of tiles for every Gaussian and view, splats and colours only where there are tiles.
 template <int DEGREE>
 __global__ void __launch_bounds__(256) project(
     int n, int views, const float* __restrict__ means, const float* __restrict__ quats, const float* __restrict__ scales,
     const float* __restrict__ opacities, const float* __restrict__ sh, const Camera* __restrict__ cameras, int width, int height,
-    float near, float far, u32 exact, Splat* __restrict__ splats, float* __restrict__ colors, u32* __restrict__ keys,
+    float near, float far, Splat* __restrict__ splats, float* __restrict__ colors, u32* __restrict__ keys,
     u32* __restrict__ tiles) {
     constexpr int VALUES = 3 * (DEGREE + 1) * (DEGREE + 1);
     __shared__ Camera cached[32];
@@ -181,6 +174,6 @@ __global__ void __launch_bounds__(256) project(
             }
         }
         tiles[at] = count;
-        keys[at] = count ? depth_key(splat.depth, near, exact) : HIDDEN;
+        keys[at] = count ? __float_as_uint(splat.depth) : HIDDEN;
     }
 }

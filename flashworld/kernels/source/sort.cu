@@ -1,9 +1,8 @@
-// Stable radix sort, nine bits a pass: count digits chunk by chunk, sum up, move. Rows (views) are sorted side by side.
+// Stable radix sort, eight bits a pass: count digits chunk by chunk, sum up, move. Rows (views) are sorted side by side.
 //
 // The first pass over depth keys takes positions as values and leaves HIDDEN ones out; `lengths` then says how many
 // each row has left. Later passes, and sorts of other keys, are given values.
-constexpr int DIGIT_BITS = 9, DIGITS = 1 << DIGIT_BITS;
-constexpr int SORT_THREADS = 256, SORT_WARPS = SORT_THREADS / 32, SORT_ITEMS = 16, OWN_DIGITS = DIGITS / SORT_THREADS;
+constexpr int DIGITS = 256, SORT_THREADS = 256, SORT_WARPS = SORT_THREADS / 32, SORT_ITEMS = 16;
 constexpr u32 CHUNK = SORT_THREADS * SORT_ITEMS;
 
 template <class Key>
@@ -18,7 +17,7 @@ __global__ void __launch_bounds__(SORT_THREADS) count_digits(
     __shared__ u32 histogram[DIGITS];
     const u32 row = blockIdx.y, length = FIRST || !lengths ? n : lengths[row], start = blockIdx.x * CHUNK;
     if (start >= length) return;
-    for (int d = threadIdx.x; d < DIGITS; d += SORT_THREADS) histogram[d] = 0;
+    histogram[threadIdx.x] = 0;
     __syncthreads();
     for (int i = 0; i < SORT_ITEMS; i++) {
         const u32 at = start + i * SORT_THREADS + threadIdx.x;
@@ -28,7 +27,7 @@ __global__ void __launch_bounds__(SORT_THREADS) count_digits(
         }
     }
     __syncthreads();
-    for (int d = threadIdx.x; d < DIGITS; d += SORT_THREADS) counts[((u64)row * DIGITS + d) * chunks + blockIdx.x] = histogram[d];
+    counts[((u64)row * DIGITS + threadIdx.x) * chunks + blockIdx.x] = histogram[threadIdx.x];
 }
 
 // One block a row and digit: counts become what chunks before hold; totals: [row][digit]
@@ -48,25 +47,13 @@ __global__ void __launch_bounds__(SORT_THREADS) sum_digits(
     if (threadIdx.x == 0) totals[row * DIGITS + blockIdx.x] = carry;
 }
 
-// From the number of keys of each digit, those of the digits before; a thread has OWN_DIGITS neighbouring ones.
-__device__ __forceinline__ void scan_digits(u32 (&numbers)[OWN_DIGITS], u32* sums, u32& total) {
-    u32 mine = 0;
-    for (int d = 0; d < OWN_DIGITS; d++) mine += numbers[d];
-    u32 before = block_scan(mine, sums, total) - mine;
-    for (int d = 0; d < OWN_DIGITS; d++) {
-        const u32 number = numbers[d];
-        numbers[d] = before;
-        before += number;
-    }
-}
-
 // keys_out may be null after the last pass, lengths_out is written by the first.
 template <class Key, bool FIRST>
 __global__ void __launch_bounds__(SORT_THREADS) move_by_digit(
     u32 n, const u32* __restrict__ lengths, int shift, const Key* __restrict__ keys, const u32* __restrict__ values,
     const u32* __restrict__ counts, u32 chunks, const u32* __restrict__ totals, Key* __restrict__ keys_out,
     u32* __restrict__ values_out, u32* __restrict__ lengths_out) {
-    __shared__ u16 seen[SORT_WARPS][DIGITS];  // keys of a digit in each warp, then in the warps before
+    __shared__ u32 seen[SORT_WARPS][DIGITS];  // keys of a digit in each warp, then in the warps before
     __shared__ u32 local_start[DIGITS], global_start[DIGITS], sums[SORT_WARPS];
     __shared__ Key staged_keys[CHUNK];
     __shared__ u32 staged_values[CHUNK];
@@ -74,15 +61,11 @@ __global__ void __launch_bounds__(SORT_THREADS) move_by_digit(
     const u32 row = blockIdx.y, length = FIRST || !lengths ? n : lengths[row], start = blockIdx.x * CHUNK;
     if (start >= length && !(FIRST && blockIdx.x == 0)) return;
     keys += (u64)row * n;
-    u32 held, numbers[OWN_DIGITS];
-    const u32 own = t * OWN_DIGITS;
-    for (int d = 0; d < OWN_DIGITS; d++) numbers[d] = totals[row * DIGITS + own + d];
-    scan_digits(numbers, sums, held);
-    for (int d = 0; d < OWN_DIGITS; d++) {
-        global_start[own + d] = numbers[d] + counts[((u64)row * DIGITS + own + d) * chunks + blockIdx.x];
-    }
+    u32 held;
+    const u32 total = totals[row * DIGITS + t];
+    global_start[t] = block_scan(total, sums, held) - total + counts[((u64)row * DIGITS + t) * chunks + blockIdx.x];
     if (FIRST && blockIdx.x == 0 && t == 0) lengths_out[row] = held;
-    for (int i = t; i < SORT_WARPS * DIGITS; i += SORT_THREADS) seen[i / DIGITS][i % DIGITS] = 0;
+    for (int w = 0; w < SORT_WARPS; w++) seen[w][t] = 0;
     __syncthreads();
 
     // Rank of every key among those of its digit in its warp; a warp has SORT_ITEMS x 32 keys in a row.
@@ -94,7 +77,7 @@ __global__ void __launch_bounds__(SORT_THREADS) move_by_digit(
         key[i] = there ? keys[at] : (Key)0;
         const u32 digit = digit_of(key[i], shift);
         u32 same = __ballot_sync(0xffffffffu, there);
-        for (int bit = 0; bit < DIGIT_BITS; bit++) {
+        for (int bit = 0; bit < 8; bit++) {
             const u32 with_bit = __ballot_sync(0xffffffffu, (digit >> bit) & 1);
             same &= (digit >> bit) & 1 ? with_bit : ~with_bit;
         }
@@ -104,18 +87,14 @@ __global__ void __launch_bounds__(SORT_THREADS) move_by_digit(
         __syncwarp();
     }
     __syncthreads();
-    for (int d = 0; d < OWN_DIGITS; d++) {
-        u32 in_block = 0;
-        for (int w = 0; w < SORT_WARPS; w++) {
-            const u32 count = seen[w][own + d];
-            seen[w][own + d] = (u16)in_block;
-            in_block += count;
-        }
-        numbers[d] = in_block;
+    u32 in_block = 0;
+    for (int w = 0; w < SORT_WARPS; w++) {
+        const u32 count = seen[w][t];
+        seen[w][t] = in_block;
+        in_block += count;
     }
     u32 all;
-    scan_digits(numbers, sums, all);
-    for (int d = 0; d < OWN_DIGITS; d++) local_start[own + d] = numbers[d];
+    local_start[t] = block_scan(in_block, sums, all) - in_block;
     __syncthreads();
 
     for (int i = 0; i < SORT_ITEMS; i++) {
