@@ -3,12 +3,11 @@
 `int8.py` has the same in torch and selects one of the two. As a registered torch operator, the kernel can be exported; a
 compiled graph then contains it, so running it needs no Triton.
 
-The first rows of x and the others are two kernels. With few rows, most of the time should be spent on reading the weights: a
-program computes some output channels of the first rows and advances along the inputs, while the next tiles are copied to shared
-memory. Each warp takes other inputs of a tile, so that no weight is converted twice, and the warps' sums are added at the end: the
-first dimension of a tile is the warp. The other rows are multiplied in larger tiles, because every tile of rows converts the
-weights again; the second kernel is not launched where there are none, so that a short text does not wait for it. In both, the
-weights are the left operand of the product: that one has at least 16 rows per instruction, and x may have fewer.
+There are two kernels, for few rows of x and for many. With few, most of the time should be spent on reading the weights: a program
+computes some output channels of all rows and advances along the inputs, while the next tiles are copied to shared memory. Each
+warp takes other inputs of a tile, so that no weight is converted twice, and the warps' sums are added at the end: the first
+dimension of a tile is the warp. Many rows are multiplied in larger tiles, because every tile of rows converts the weights again.
+In both, the weights are the left operand of the product: that one has at least 16 rows per instruction, and x may have fewer.
 
 Numerics: sums of products in float32; scale and bias are applied in float32, and the result is rounded once.
 """
@@ -30,25 +29,25 @@ class Tiles(NamedTuple):
     channels: int
     """Output channels per program."""
     inputs: int
-    """At a time; for the first rows, at least 32 for each warp."""
+    """At a time; for few rows, at least 32 for each warp."""
     warps: int
     stages: int
     """One more than the tiles in shared memory."""
 
 
-FIRST = Tiles(rows=32, channels=32, inputs=256, warps=4, stages=5)
-OTHERS = Tiles(rows=64, channels=64, inputs=64, warps=4, stages=6)
-"""No fewer rows than `FIRST`, so that the number of their tiles is not negative."""
+FEW = Tiles(rows=32, channels=32, inputs=256, warps=4, stages=5)
+"""For at most as many rows as a program takes."""
+MANY = Tiles(rows=64, channels=64, inputs=64, warps=4, stages=6)
 
 
 @triton.jit
-def _first_rows(
+def _few_rows(
     x, weight, scale, bias, out, rows,
     WIDTH: tl.constexpr, OUTPUTS: tl.constexpr, BIASED: tl.constexpr,
     ROWS: tl.constexpr, CHANNELS: tl.constexpr, INPUTS: tl.constexpr, WARPS: tl.constexpr,
 ):  # fmt: skip
     row = tl.arange(0, ROWS)
-    channel = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
+    channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     row_exists, channel_exists = row < rows, channel < OUTPUTS
     warp, i = tl.arange(0, WARPS)[:, None, None], tl.arange(0, INPUTS // WARPS)[None, None, :]
     i += warp * (INPUTS // WARPS)
@@ -70,12 +69,12 @@ def _first_rows(
 
 
 @triton.jit
-def _other_rows(
+def _many_rows(
     x, weight, scale, bias, out, rows,
     WIDTH: tl.constexpr, OUTPUTS: tl.constexpr, BIASED: tl.constexpr,
-    BEGIN: tl.constexpr, ROWS: tl.constexpr, CHANNELS: tl.constexpr, INPUTS: tl.constexpr,
+    ROWS: tl.constexpr, CHANNELS: tl.constexpr, INPUTS: tl.constexpr,
 ):  # fmt: skip
-    row = BEGIN + tl.program_id(0) * ROWS + tl.arange(0, ROWS)  # neighbouring programs read the same weights
+    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)  # neighbouring programs read the same weights
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     row_exists, channel_exists = row < rows, channel < OUTPUTS
     i = tl.arange(0, INPUTS)
@@ -117,17 +116,17 @@ def _launch_int8_linear(
     outputs = weight.shape[0]
     out = x.new_empty((rows, outputs))
     tensors = (x, weight, scale, scale if bias is None else bias, out, rows)
-    torch.library.wrap_triton(_first_rows)[(_ceil_div(outputs, FIRST.channels),)](
+    # One of the grids is empty, and its kernel is not launched. No `if`: in a graph the number of rows is a symbol.
+    many = torch.sym_min(1, (rows - 1) // FEW.rows)
+    torch.library.wrap_triton(_few_rows)[(1 - many, _ceil_div(outputs, FEW.channels))](
         *tensors, WIDTH=width, OUTPUTS=outputs, BIASED=bias is not None,
-        ROWS=FIRST.rows, CHANNELS=FIRST.channels, INPUTS=FIRST.inputs, WARPS=FIRST.warps,
-        num_warps=FIRST.warps, num_stages=FIRST.stages,
+        ROWS=FEW.rows, CHANNELS=FEW.channels, INPUTS=FEW.inputs, WARPS=FEW.warps,
+        num_warps=FEW.warps, num_stages=FEW.stages,
     )  # fmt: skip
-    # Without other rows the grid is empty, and nothing is launched. No `if`: in a graph the number of rows is a symbol.
-    others = _ceil_div(rows - FIRST.rows, OTHERS.rows)
-    torch.library.wrap_triton(_other_rows)[(others, _ceil_div(outputs, OTHERS.channels))](
+    torch.library.wrap_triton(_many_rows)[(many * _ceil_div(rows, MANY.rows), _ceil_div(outputs, MANY.channels))](
         *tensors, WIDTH=width, OUTPUTS=outputs, BIASED=bias is not None,
-        BEGIN=FIRST.rows, ROWS=OTHERS.rows, CHANNELS=OTHERS.channels, INPUTS=OTHERS.inputs,
-        num_warps=OTHERS.warps, num_stages=OTHERS.stages,
+        ROWS=MANY.rows, CHANNELS=MANY.channels, INPUTS=MANY.inputs,
+        num_warps=MANY.warps, num_stages=MANY.stages,
     )  # fmt: skip
     return out
 
