@@ -39,13 +39,13 @@ HALF_LIFE = 16
 OUTLIER_FACTOR = 3.0
 """A call that took this many times the median, or less than its inverse, is an outlier (a debugger, a slow disk)."""
 ENOUGH_RATIOS = 3
-"""With fewer observations, more is reserved than for a known shape."""
+"""With fewer observations, a kind of call says nothing about how much calls vary."""
 SPREAD = 0.08
 """Relative standard deviation of calls of one kind before many have been observed."""
 SPREAD_WEIGHT = 2
 """Observations that `SPREAD` counts for."""
 DEVIATIONS = 3.7
-"""Standard deviations from expected to granted seconds for a known shape."""
+"""Standard deviations from expected to granted seconds; the expectation's own, from few observations, is included."""
 LEAST_MARGIN = 0.1
 """Granted over expected seconds, minus 1, however little calls vary."""
 STRAGGLER_MULTIPLE = 1.9
@@ -164,9 +164,9 @@ class DurationModel:
 
     def _reserve(self, own: int, alike: int) -> float:
         """Granted over expected seconds, by the number of observations."""
-        if own >= ENOUGH_RATIOS:
-            margin = 1 + max(LEAST_MARGIN, DEVIATIONS * spread(o.ratios for o in self._observed.values()))
-            return min(STRAGGLER_MULTIPLE, margin * self.factor)
+        if own:
+            deviation = spread(o.ratios for o in self._observed.values()) * math.sqrt(1 + 1 / own)
+            return min(STRAGGLER_MULTIPLE, (1 + max(LEAST_MARGIN, DEVIATIONS * deviation)) * self.factor)
         return max(NEW_SHAPE_MARGIN, self.factor) if alike else NEW_GPU_MARGIN
 
     def _write(self) -> None:
