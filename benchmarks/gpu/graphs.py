@@ -73,7 +73,9 @@ def compile_together(
     result: dict[str, object] = {"networks": found, "wall_s": time.perf_counter() - start}
     for row in first_json(done.stdout).get("compiled", []):
         found[row["slug"].split("-")[0]] = described(row, "compiled")
-    return result | ({"error": f"not compiled: exit {done.returncode}: {done.stderr[-800:]}"} if done.returncode else {})
+    if done.returncode or not found.keys() >= set(networks):
+        result["error"] = f"not compiled: exit {done.returncode}: {done.stderr[-800:]}"
+    return result
 
 
 def described(row: dict[str, Any], state: str) -> dict[str, Any]:

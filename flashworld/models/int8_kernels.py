@@ -1,13 +1,13 @@
-"""Multiplication by int8 weights as a Triton kernel: weights are read as int8 and converted to the dtype of x in registers.
+"""Multiplication by int8 weights as Triton kernels: weights are read as int8 and converted to the dtype of x in registers.
 
-`int8.py` has the same in torch and selects one of the two. As a registered torch operator, the kernel can be exported; a
-compiled graph then contains it, so running it needs no Triton.
+`int8.py` has the same in torch and selects one of the two. As a registered torch operator, it can be exported; a compiled graph
+then contains the kernels, so running it needs no Triton.
 
 There are two kernels, for few rows of x and for many. With few, most of the time should be spent on reading the weights: a program
 computes some output channels of all rows and advances along the inputs, while the next tiles are copied to shared memory. Each
 warp takes other inputs of a tile, so that no weight is converted twice, and the warps' sums are added at the end: the first
 dimension of a tile is the warp. Many rows are multiplied in larger tiles, because every tile of rows converts the weights again.
-In both, the weights are the left operand of the product: that one has at least 16 rows per instruction, and x may have fewer.
+In both, the weights are the left operand of the product: that one has at least 16 rows per instruction, and a short text has fewer.
 
 Numerics: sums of products in float32; scale and bias are applied in float32, and the result is rounded once.
 """
@@ -36,8 +36,9 @@ class Tiles(NamedTuple):
 
 
 FEW = Tiles(rows=32, channels=32, inputs=256, warps=4, stages=5)
-"""For at most as many rows as a program takes."""
+"""For up to `FEW.rows` rows, all in one program."""
 MANY = Tiles(rows=64, channels=64, inputs=64, warps=4, stages=6)
+"""For more rows."""
 
 
 @triton.jit
@@ -117,7 +118,7 @@ def _launch_int8_linear(
     out = x.new_empty((rows, outputs))
     tensors = (x, weight, scale, scale if bias is None else bias, out, rows)
     # One of the grids is empty, and its kernel is not launched. No `if`: in a graph the number of rows is a symbol.
-    many = torch.sym_min(1, (rows - 1) // FEW.rows)
+    many = torch.sym_min(1, rows // (FEW.rows + 1))
     torch.library.wrap_triton(_few_rows)[(1 - many, _ceil_div(outputs, FEW.channels))](
         *tensors, WIDTH=width, OUTPUTS=outputs, BIASED=bias is not None,
         ROWS=FEW.rows, CHANNELS=FEW.channels, INPUTS=FEW.inputs, WARPS=FEW.warps,

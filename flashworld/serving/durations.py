@@ -39,13 +39,13 @@ HALF_LIFE = 16
 OUTLIER_FACTOR = 3.0
 """A call that took this many times the median, or less than its inverse, is an outlier (a debugger, a slow disk)."""
 ENOUGH_RATIOS = 3
-"""With fewer observations, a kind of call says nothing about how much calls vary."""
+"""With fewer observations, a kind of call is left out of the spread."""
 SPREAD = 0.08
 """Relative standard deviation of calls of one kind before many have been observed."""
 SPREAD_WEIGHT = 2
 """Observations that `SPREAD` counts for."""
 DEVIATIONS = 3.7
-"""Standard deviations from expected to granted seconds; the expectation's own, from few observations, is included."""
+"""Standard deviations between expected and granted seconds, the uncertainty of an expectation from few observations included."""
 LEAST_MARGIN = 0.1
 """Granted over expected seconds, minus 1, however little calls vary."""
 STRAGGLER_MULTIPLE = 1.9

@@ -67,7 +67,7 @@ def test_text_attention(monkeypatch, texts):
     assert errors[0] < 1.1 * errors[1] < 0.01
 
 
-@pytest.mark.parametrize("tokens", [1, 21, 200])
+@pytest.mark.parametrize("tokens", [1, 21, 32, 33, 64, 200])
 @pytest.mark.parametrize(("outputs", "inputs"), [(4096, 4096), (10240, 4096), (4096, 10240)])
 def test_int8_linear(monkeypatch, outputs, inputs, tokens):
     x, bias = torch.randn(1, tokens, inputs, device="cuda").bfloat16(), torch.randn(outputs, device="cuda").bfloat16()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 
 import pytest
 import torch
@@ -164,19 +165,15 @@ def test_missing_graphs_are_an_error_not_eager_figures(run):
         scene.scene(run)
 
 
-def test_graphs_are_compiled_in_two_lanes_and_failures_are_reported(run, monkeypatch):
-    class Done:
-        def __init__(self, names, ok):
-            self.returncode, self.stderr = (0, "") if ok else (-11, "Segmentation fault")
-            self.stdout = json.dumps({"compiled": [{"slug": names[0], "mb": 1.0, "seconds": {"compile": 1}}]})
-
-    order = []
-    monkeypatch.setattr(
-        graphs,
-        "aot",
-        lambda _run, _command, names, _options: order.append(names[0]) or Done(names, names[0] != "text_encoder"),
-    )
-    found = graphs.compile_in_lanes(run, ["transformer", "gaussian_decoder", "text_encoder"], (), {})
-    assert set(order) == {"transformer", "gaussian_decoder", "text_encoder"}
-    assert found["networks"].keys() == {"transformer", "gaussian_decoder"}
-    assert "exit -11" in found["error"]
+@pytest.mark.parametrize("code", [0, 1])
+def test_graphs_are_compiled_by_one_command_and_failures_are_reported(run, monkeypatch, code):
+    rows = [{"slug": f"{name}-torch2", "mb": 1.0, "seconds": {"compile": 1}} for name in ("transformer", "vae_encoder")]
+    printed = json.dumps({"compiled": rows}) + "\n" + json.dumps({"error": "text_encoder: crashed"})
+    done, asked = subprocess.CompletedProcess([], code, printed, "text_encoder: crashed with SIGSEGV"), []
+    monkeypatch.setattr(graphs, "aot", lambda _run, _command, names, _options: asked.append(names) or done)
+    names = ["transformer", "vae_encoder", "text_encoder"]
+    found = graphs.compile_together(run, names, (), {})
+    assert asked == [names]
+    assert found["networks"].keys() == {"transformer", "vae_encoder"}
+    assert f"exit {code}" in found["error"]
+    assert "SIGSEGV" in found["error"]

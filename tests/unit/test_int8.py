@@ -108,7 +108,7 @@ def test_the_kernel_computes_what_torch_does():
 from flashworld.models import int8, int8_kernels
 int8_kernels.FEW = int8_kernels.Tiles(rows=16, channels=16, inputs=64, warps=2, stages=2)
 int8_kernels.MANY = int8_kernels.Tiles(rows=32, channels=32, inputs=32, warps=1, stages=2)
-for rows in (1, 16, 17, 32, 75):
+for rows in (1, 16, 17, 32, 64, 75):
     for outputs, inputs in ((16, 64), (37, 45), (50, 128), (5, 203)):
         x, scale, bias = torch.randn(rows, inputs), torch.rand(outputs) / 127, torch.randn(outputs)
         weight = torch.randint(-127, 128, (outputs, inputs), dtype=torch.int8)
