@@ -166,7 +166,10 @@ def compiling(parts: Parts) -> list[str]:
     if "wall_s" in parts["compile"] and any(
         row.get("state") == "compiled" for row in parts["compile"]["networks"].values()
     ):
-        lines += ["", f"Compiling and verifying all that were missing, by one command: {seconds(parts['compile']['wall_s'])}."]
+        lines += [
+            "",
+            f"Compiling and verifying all that were missing, by one command: {seconds(parts['compile']['wall_s'])}.",
+        ]
     return [*lines, "", stamp(parts, ("compile",))]
 
 
