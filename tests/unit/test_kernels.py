@@ -20,7 +20,7 @@ from flashworld.kernels.program import prepare
 from flashworld.limits import MAX_RENDER_SIDE_PX
 from flashworld.rendering import cuda, render, splats
 from flashworld.rendering.splats import BATCHES_AT_ONCE, KEY_BITS, TILE, Renderer, camera_table, groups, take_turns
-from flashworld.rendering.views import build_views
+from flashworld.rendering.views import FAR, NEAR, build_views
 from tests.reference_raster import psnr_db
 from tests.unit.kernels_on_cpu import CpuProgram, have_compiler
 
@@ -180,6 +180,27 @@ def test_rows_are_sorted_separately_and_hidden_keys_dropped(program):
     for row in range(3):
         wanted = torch.sort(keys[row].long() & 0xFFFFFFFF, stable=True).indices[: lengths[row]] + row * 9000
         assert torch.equal(order[row, : lengths[row]].long(), wanted)
+
+
+@needs_compiler
+@pytest.mark.parametrize("depth", [0.011, 1.7, 990.0])
+def test_neighbouring_depths_are_in_order_and_equal_ones_in_that_of_the_gaussians(program, depth):
+    steps = torch.tensor([3, 1, 0, 1, 2, 0], dtype=torch.int32)
+    depths = (torch.tensor(depth).view(torch.int32) + steps).view(torch.float32)
+    ones, facing = torch.ones(len(depths)), torch.tensor([1.0, 0, 0, 0])
+    means = depths[:, None] * torch.tensor([0.0, 0, -1])
+    scene = Gaussians(
+        means,
+        facing.repeat(len(depths), 1),
+        1e-3 * depths[:, None].repeat(1, 3),
+        0.9 * ones,
+        torch.zeros(len(depths), 1, 3),
+    )
+    camera = Cameras(facing[None], torch.zeros(1, 3), torch.tensor([[1.0, 1.0, 0.5, 0.5]]))
+    views = build_views(camera, HEIGHT, WIDTH, (1.0, 1.0, 1.0), NEAR, FAR)
+    renderer = Renderer(program, scene, views, camera_table(views))
+    projected = renderer._project(renderer.cameras)
+    assert projected.order[0, : projected.lengths[0]].tolist() == [2, 5, 1, 3, 4, 0]
 
 
 @needs_compiler
