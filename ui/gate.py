@@ -7,6 +7,7 @@ immediately, bypassing the queue. Each of these lets anyone use this machine's n
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse
 
 from flashworld.limits import MAX_JSON_BYTES
-from ui.gradio_compat import UNKNOWN_FUNCTION, download_with
+from ui.gradio_compat import UNKNOWN_FUNCTION, download_with, remember_sessions
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,7 +34,10 @@ PAGES = {"/", "/config", "/gradio_api/info"}
 """Compressed here because Gradio does not: 303 kB become 50. Never files (large) or streams (must not be buffered)."""
 NO_LINKS = "picture: send the file itself, links are not fetched"
 SESSIONS = 256
-"""Gradio keeps a copy of the page's configuration for each visitor, over 120 kB, by default 10,000 of them."""
+"""Gradio keeps a copy of the page's configuration for each visitor, over 120 kB, by default 10,000 of them, and a message
+queue, by default 2,000 of them."""
+NO_STATISTICS = {"GRADIO_ANALYTICS_MAX_EVENTS": "1", "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**9)}
+"""After each request Gradio builds a data frame of the last 10,000, for a page of statistics that is disabled here."""
 
 
 class Gate:
@@ -100,6 +104,19 @@ async def _too_large(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _refuse_link(url: str, cache_dir: str) -> str:
     raise gr.Error(NO_LINKS, title="Please change this", print_exception=False)
+
+
+def limited_queue(page: gr.Blocks, max_size: int) -> None:
+    """Give the page a queue that nobody bypasses and that keeps no more of past requests than it needs.
+
+    Args:
+        page: The page.
+        max_size: Requests that can wait.
+    """
+    for name, value in NO_STATISTICS.items():
+        os.environ.setdefault(name, value)
+    page.queue(max_size=max_size, default_concurrency_limit=8, api_open=False)
+    remember_sessions(page._queue, SESSIONS)
 
 
 def gate_options() -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ui.contract import Result, Service
 from ui.events.generate import connect_generate
 from ui.events.path import connect_path, first_view
 from ui.examples import EXAMPLES_DIR, opening_result
-from ui.gate import gate_options
+from ui.gate import gate_options, limited_queue
 from ui.parts.about import build_about, header_html
 from ui.parts.examples import build_examples, connect_examples
 from ui.parts.inputs import build_inputs
@@ -68,7 +68,7 @@ def build_page(service: Service, *, sessions: Sessions | None = None, opening: R
         connect_publish(publish, result, sessions)
         connect_api(service, sessions)
         _connect_visits(page, sessions)
-    page.queue(max_size=service.queue_size, default_concurrency_limit=8, api_open=False)  # nobody bypasses it
+    limited_queue(page, service.queue_size)
     return page
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 import torch
-from gradio.queueing import Event
+from gradio.queueing import Event, Queue
 from gradio.route_utils import get_fn
 from torch._C._aoti import AOTIModelPackageLoader
 from torch._inductor.package import load_package
@@ -22,7 +22,7 @@ from aot import spaces_compat, torch_compat
 from flashworld.models import torch_compat as models_torch_compat
 from flashworld.rendering import gsplat_compat
 from ui import gradio_compat
-from ui.gate import gate_options
+from ui.gate import gate_options, limited_queue
 
 READ_FROM = re.compile(r"Read from (\S+) ([\d.]+)\.$", re.MULTILINE)
 LINE = "a-line"
@@ -132,3 +132,46 @@ def test_gradio_keeps_queued_requests_in_order():
     waiting.current_concurrency = 1
     assert [gradio_compat.people_ahead(queue, LINE, name) for name in ("first", "second", "away")] == [1, 2, None]
     assert gradio_compat.people_ahead(queue, "no such line", "first") is None
+
+
+def test_gradio_keeps_few_past_sessions_and_all_that_wait():
+    queue, event = queue_of_two_sessions()
+    kept = queue.pending_messages_per_session
+    for session in ("done", "waits", "newer", "newest"):
+        kept[session] = asyncio.Queue()
+        queue.pending_event_ids_session[session] = {event._id} if session == "waits" else set()
+    assert list(kept) == ["waits", "newest"]
+    assert list(queue.pending_event_ids_session) == ["waits", "newest"]
+    queue.event_ids_to_events.clear()
+    kept["newest of all"] = asyncio.Queue()
+    assert list(kept) == ["newest", "newest of all"]
+
+
+def test_gradio_keeps_more_sessions_than_its_limit_while_all_wait():
+    queue, event = queue_of_two_sessions()
+    for session in "abc":
+        queue.pending_event_ids_session[session] = {event._id}
+        queue.pending_messages_per_session[session] = asyncio.Queue()
+    assert list(queue.pending_messages_per_session) == ["a", "b", "c"]
+
+
+def queue_of_two_sessions() -> tuple[Queue, Event]:
+    """A queue that remembers two sessions, and a request that is waiting in it."""
+    with gr.Blocks() as page:
+        gr.Button().click(lambda: None)
+    (function,) = page.fns.values()
+    gradio_compat.remember_sessions(page._queue, 2)
+    event = Event("waits", function, None, None)
+    page._queue.event_ids_to_events[event._id] = event
+    return page._queue, event
+
+
+def test_gradio_keeps_no_statistics_of_requests():
+    with gr.Blocks() as page:
+        gr.Button().click(lambda: None)
+    limited_queue(page, max_size=60)
+    queue = page._queue
+    assert (queue.max_size, queue.ANALYTICS_MAX_EVENTS, page.api_open) == (60, 1, False)
+    queue.events_recorded = 10**6
+    record = {"function": "f", "status": "success", "process_time": 1.0}
+    assert queue.compute_analytics_summary([record]) == {"functions": {}}
