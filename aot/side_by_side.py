@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import os
 import pickle
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from aot.compiler import Compiler
 from aot.shapes import SizeRange
 from aot.verification.standins import Recipe
 from aot.verification.verdict import Job
+from flashworld.device import usable_cores
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +41,7 @@ POLL_SECONDS = 0.2
 
 def fits(recipe: Recipe, wanted: Sequence[Wanted]) -> bool:
     """Whether there are cores and GPU memory for one process per graph, and more than one graph."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if len(wanted) < 2 or cores < CORES_EACH * len(wanted):
+    if len(wanted) < 2 or usable_cores() < CORES_EACH * len(wanted):
         return False
     if recipe.device != "cuda":
         return True
@@ -64,7 +63,7 @@ def compile_side_by_side(
     """
     packages: dict[Wanted, CompiledPackage] = {}
     failures: dict[Wanted, str] = {}
-    threads = max(1, (os.cpu_count() or 1) // len(wanted))
+    threads = max(1, usable_cores() // len(wanted))
     deadline = time.monotonic() + seconds
     with tempfile.TemporaryDirectory(prefix="flashworld-compile-") as root:
         started = {one: _start(Path(root, str(i)), recipe, one, compiler, threads) for i, one in enumerate(wanted)}

@@ -1,7 +1,8 @@
-"""The default model and device: the only place that queries CUDA."""
+"""The default model and device, and the processor cores: the only place that queries CUDA."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
@@ -71,3 +72,10 @@ def free_gpu_bytes(device: torch.device) -> int:
     used, reserved = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
     limit = int(total * torch.cuda.get_per_process_memory_fraction(torch.device(device).index))
     return min(free + reserved - used, limit - used)
+
+
+def usable_cores() -> int:
+    """Number of processor cores that this process may use, at least 1: fewer than the machine has if it is bound to some."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

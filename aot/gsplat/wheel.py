@@ -28,6 +28,7 @@ import torch
 from aot.artifacts import Artifact, ArtifactStore
 from aot.gsplat.cuda_toolkit import Toolkit, find_toolkit
 from aot.keys import WheelKey, python_tag
+from flashworld.device import usable_cores
 from flashworld.errors import CompiledBlockError, DependencyError
 
 logger = logging.getLogger(__name__)
@@ -153,7 +154,7 @@ def build_environment(toolkit: Toolkit, archs: str, scratch: Path, jobs: int | N
         **os.environ,
         **toolkit.environment(scratch),
         "TORCH_CUDA_ARCH_LIST": archs,
-        "MAX_JOBS": str(jobs or os.cpu_count() or 1),
+        "MAX_JOBS": str(jobs or usable_cores()),
         "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")])),
     }
 

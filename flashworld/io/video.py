@@ -23,6 +23,7 @@ import numpy as np
 
 from flashworld import limits
 from flashworld.checks import echo, file_name
+from flashworld.device import usable_cores
 from flashworld.errors import DependencyError, VideoError, WriteError
 from flashworld.io.atomic import cannot_write, replacing, temporary_beside
 from flashworld.types import Frame
@@ -117,7 +118,7 @@ def _command(shape: tuple[int, int], rate: Fraction, quality: Quality, name: str
     except (ImportError, RuntimeError) as error:
         raise DependencyError(f"writing video needs an encoder: pip install imageio-ffmpeg ({error})") from error
     height, width = (side + side % 2 for side in shape)
-    threads = min(MAX_ENCODER_THREADS, os.cpu_count() or 1)
+    threads = min(MAX_ENCODER_THREADS, usable_cores())
     # fmt: off
     return [
         executable, "-hide_banner", "-nostdin", "-loglevel", "error", "-y",

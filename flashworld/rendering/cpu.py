@@ -9,7 +9,6 @@ Numerics: see `cpu_kernels`.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import torch
 
+from flashworld.device import usable_cores
 from flashworld.errors import DependencyError, InputError
 from flashworld.gaussians import Gaussians
 from flashworld.rendering.views import Rendering, Views
@@ -122,6 +122,6 @@ def _as_array(tensor: torch.Tensor) -> np.ndarray:
 def _worker_count(gaussians: int, workers: int | None) -> int:
     """Threads to use: the number requested or the cores of this process, within the memory limit."""
     if workers is None:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = usable_cores()
         workers = min(cores, MAX_WORK_BYTES // max(1, gaussians * _WORK_BYTES_PER_GAUSSIAN))
     return max(1, workers)

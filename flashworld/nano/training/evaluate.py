@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import platform
 import sys
 import tempfile
@@ -30,6 +29,7 @@ import torch
 from PIL import Image
 
 from flashworld import __version__
+from flashworld.device import usable_cores
 from flashworld.errors import DependencyError
 from flashworld.inputs import VideoSettings, build_request
 from flashworld.nano.training import photos
@@ -193,7 +193,7 @@ def versions() -> dict[str, object]:
         "torch": torch.__version__,
         "numpy": np.__version__,
         "machine": platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpus": usable_cores(),
         "threads": torch.get_num_threads(),
     }
 

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from flashworld.device import usable_cores
 from flashworld.nano.sizes import NANO, TINY
 from flashworld.nano.training import photos, settings
 from flashworld.nano.training.batches import SEEDS_TRAINING, Batch, ViewPool, WorldBank, build_bank, token_rows
@@ -140,9 +141,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--fill-seconds", type=float, default=settings.FILL_SECONDS, help="seconds for filling each pool at the start"
     )
-    parser.add_argument(
-        "--workers", type=int, default=max(1, (os.cpu_count() or 2) - 2), help="processes that build worlds"
-    )
+    parser.add_argument("--workers", type=int, default=max(1, usable_cores() - 2), help="processes that build worlds")
     parser.add_argument("--no-compile", action="store_true", help="run the ray caster uncompiled")
     parser.add_argument(
         "--profile", action="store_true", help="write profile.txt, a kernel profile of three steps of each kind"
