@@ -25,7 +25,7 @@ from aot.artifacts import CONSTANTS_NAME, PACKAGE_NAME, Artifact, ArtifactStore
 from aot.blocks import BlockPlan
 from aot.compiler import Compiler, choose_compiler
 from aot.keys import ArtifactKey, constants_of, device_arch, layout_of, precision_of, source_hash
-from aot.shapes import CallSpec, call_spec
+from aot.shapes import CallSpec, SizeRange, call_spec
 from flashworld.errors import CompiledBlockError
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,9 @@ FUSED_INDUCTOR: Mapping[str, Any] = {"coordinate_descent_tuning": True}
 INDUCTOR_CONFIGS: Mapping[str, Mapping[str, Any]] = {
     "default": DEFAULT_INDUCTOR, "fused": FUSED_INDUCTOR, "tuned": TUNED_INDUCTOR,
 }  # fmt: skip
+LAYOUTS_KEPT: Mapping[str, Any] = {"layout_optimization": False, "comprehensive_padding": False}
+"""With fixed shapes, inductor by default changes the memory layout of tensors between operators, after the project's own
+kernels have been traced for the layouts of the eager network. With dynamic shapes it never does."""
 
 ATTENTION_BACKENDS: Mapping[str, tuple[SDPBackend, ...]] = {
     "auto": (),
@@ -77,9 +80,13 @@ class CompileOptions:
         backends = list(ATTENTION_BACKENDS[self.attention])
         return sdpa_kernel(backends, set_priority=True) if backends else nullcontext()
 
-    def as_text(self) -> list[str]:
+    def inductor_settings(self, sizes: SizeRange) -> dict[str, Any]:
+        """Inductor's settings for a graph of these sizes."""
+        return {**INDUCTOR_CONFIGS[self.inductor], **({} if sizes.varies else LAYOUTS_KEPT)}
+
+    def as_text(self, sizes: SizeRange) -> list[str]:
         """The settings themselves, not their names, for the key's hash."""
-        inductor = sorted(INDUCTOR_CONFIGS[self.inductor].items())
+        inductor = sorted(self.inductor_settings(sizes).items())
         return [f"inductor {inductor}", f"attention {[b.name for b in ATTENTION_BACKENDS[self.attention]]}"]
 
 
@@ -115,7 +122,7 @@ def key_for(plan: BlockPlan, options: CompileOptions = CompileOptions()) -> Arti
         arch=device_arch(device),
         precision=precision_of(plan.module),
         shapes=plan.sizes.label,
-        source=source_hash(plan.module, [*options.as_text(), f"limit {plan.sizes.max_pixels}"]),
+        source=source_hash(plan.module, [*options.as_text(plan.sizes), f"limit {plan.sizes.max_pixels}"]),
     )
 
 
@@ -140,7 +147,7 @@ def compile_plan(
     with options.attention_context():
         exported = export(plan.module, arguments, spec)
         exported_at = time.perf_counter()
-        compiled = compile_exported(exported, {**INDUCTOR_CONFIGS[options.inductor], **compiler.inductor})
+        compiled = compile_exported(exported, {**options.inductor_settings(plan.sizes), **compiler.inductor})
     finished = time.perf_counter()
     package = compiled.archive_file.getvalue()
     constants, extras = split_constants(compiled.weights.constants_map, constants_of(plan.module))
@@ -149,7 +156,7 @@ def compile_plan(
         "constants": constants,
         "extras": sorted(extras),
         "batch_argument": plan.batch_argument,
-        "options": options.as_text(),
+        "options": options.as_text(plan.sizes),
         "compiler": str(compiler),
         "attention": attention_ops(package),
         "seconds": {"export": round(exported_at - started, 2), "compile": round(finished - exported_at, 2)},

@@ -50,6 +50,11 @@ class SizeRange:
         return cls((frames, frames), (height, height), (width, width))
 
     @property
+    def varies(self) -> bool:
+        """Whether it has more than one size."""
+        return any(low < high for low, high in (self.frames, self.height, self.width))
+
+    @property
     def label(self) -> str:
         """Short text for keys and logs, e.g. "f24_h480_w704"."""
         sides = (("f", self.frames), ("h", self.height), ("w", self.width))
