@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gradio import processing_utils
 from gradio.route_utils import FnIndexInferError
 from gradio.utils import LRUCache
 
 if TYPE_CHECKING:
+    from asyncio import Queue as AsyncQueue
+
     from gradio.queueing import Queue
+    from gradio.server_messages import EventMessage
 
 Download = Callable[[str, str], Awaitable[str]]
 """Maps a URL and a folder to the path of the downloaded file."""
@@ -45,32 +48,36 @@ def people_ahead(queue: Queue, line: str, visitor: str) -> int | None:
 
 
 def remember_sessions(queue: Queue, sessions: int) -> None:
-    """Keep the message queues of at most this many idle sessions, by default 2,000 sessions of any kind.
+    """Keep the message queues of this many sessions, and of those in which a request waits, runs or was not answered yet.
 
-    A message queue takes 3 kB in five blocks, which keep the pages around them from being returned to the system.
+    Gradio keeps 2,000, whether they are needed or not. A message queue takes 3 kB in five blocks, which keep the pages
+    around them from being returned to the system.
     """
     queue.pending_messages_per_session = _MessageQueues(queue, sessions)
 
 
-class _MessageQueues(LRUCache):
-    """Message queues by session; beyond `max_size`, those of idle sessions are removed, oldest first.
-
-    A session is idle if none of its requests is waiting or running. Gradio itself removes the oldest, even of a
-    visitor whose request is still waiting.
+class _MessageQueues(LRUCache[str, "AsyncQueue[EventMessage]"]):
+    """Message queues by session. Beyond `sessions` the oldest that is done is removed; beyond Gradio's own limit, the oldest
+    without a waiting or running request. Gradio itself removes the oldest, even if its visitor is waiting.
     """
 
-    def __init__(self, queue: Queue, max_size: int) -> None:
-        super().__init__(max_size)
-        self._queue = queue
+    def __init__(self, queue: Queue, sessions: int) -> None:
+        super().__init__(queue.pending_messages_per_session.max_size)
+        self._queue, self._sessions = queue, sessions
 
-    def __setitem__(self, session: str, messages: Any) -> None:
-        if session not in self and len(self) >= self.max_size:
-            oldest = next((other for other in self if self._idle(other)), None)
-            if oldest is not None:
-                del self[oldest]
-                self._queue.pending_event_ids_session.pop(oldest, None)
+    def __setitem__(self, session: str, messages: AsyncQueue[EventMessage]) -> None:
+        if session not in self and len(self) >= self._sessions:
+            self._remove_one()
         OrderedDict.__setitem__(self, session, messages)
 
-    def _idle(self, session: str) -> bool:
-        requests = self._queue.pending_event_ids_session.get(session, ())
-        return not any(request in self._queue.event_ids_to_events for request in requests)
+    def _remove_one(self) -> None:
+        """Remove a session, and the ids that Gradio keeps of requests whose visitors have left while they ran."""
+        ids = self._queue.pending_event_ids_session
+        busy = {event.session_hash for event in self._queue.event_ids_to_events.values()}
+        for left in [session for session in ids if session not in self and session not in busy]:
+            del ids[left]
+        idle = [session for session in self if session not in busy]
+        done = [session for session in idle if self[session].empty() and not ids.get(session)]
+        for oldest in done[:1] or (idle[:1] if len(self) >= self.max_size else ()):
+            del self[oldest]
+            ids.pop(oldest, None)

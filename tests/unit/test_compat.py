@@ -7,6 +7,7 @@ import asyncio
 import importlib.util
 import inspect
 import re
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from aot import spaces_compat, torch_compat
 from flashworld.models import torch_compat as models_torch_compat
 from flashworld.rendering import gsplat_compat
 from ui import gradio_compat
-from ui.gate import gate_options, limited_queue
+from ui.gate import NO_STATISTICS, gate_options, limited_queue
 
 READ_FROM = re.compile(r"Read from (\S+) ([\d.]+)\.$", re.MULTILINE)
 LINE = "a-line"
@@ -134,39 +135,81 @@ def test_gradio_keeps_queued_requests_in_order():
     assert gradio_compat.people_ahead(queue, "no such line", "first") is None
 
 
-def test_gradio_keeps_few_past_sessions_and_all_that_wait():
-    queue, event = queue_of_two_sessions()
-    kept = queue.pending_messages_per_session
-    for session in ("done", "waits", "newer", "newest"):
-        kept[session] = asyncio.Queue()
-        queue.pending_event_ids_session[session] = {event._id} if session == "waits" else set()
-    assert list(kept) == ["waits", "newest"]
-    assert list(queue.pending_event_ids_session) == ["waits", "newest"]
-    queue.event_ids_to_events.clear()
-    kept["newest of all"] = asyncio.Queue()
-    assert list(kept) == ["newest", "newest of all"]
-
-
-def test_gradio_keeps_more_sessions_than_its_limit_while_all_wait():
-    queue, event = queue_of_two_sessions()
-    for session in "abc":
-        queue.pending_event_ids_session[session] = {event._id}
-        queue.pending_messages_per_session[session] = asyncio.Queue()
-    assert list(queue.pending_messages_per_session) == ["a", "b", "c"]
-
-
-def queue_of_two_sessions() -> tuple[Queue, Event]:
-    """A queue that remembers two sessions, and a request that is waiting in it."""
+@pytest.fixture
+def line():
+    """A queue that remembers two sessions, and a request of the session "waits" that is waiting in it."""
     with gr.Blocks() as page:
         gr.Button().click(lambda: None)
     (function,) = page.fns.values()
     gradio_compat.remember_sessions(page._queue, 2)
     event = Event("waits", function, None, None)
     page._queue.event_ids_to_events[event._id] = event
-    return page._queue, event
+    return Line(page._queue, event)
 
 
-def test_gradio_keeps_no_statistics_of_requests():
+@dataclass
+class Line:
+    """Joins sessions as Gradio's queue does when a request arrives."""
+
+    queue: Queue
+    event: Event
+
+    @property
+    def sessions(self) -> list[str]:
+        return list(self.queue.pending_messages_per_session)
+
+    @property
+    def with_ids(self) -> list[str]:
+        return list(self.queue.pending_event_ids_session)
+
+    def join(self, *sessions: str) -> None:
+        for session in sessions:
+            self.queue.pending_messages_per_session[session] = asyncio.Queue()
+            ids = {self.event._id} if session == self.event.session_hash else set()
+            self.queue.pending_event_ids_session[session] = ids
+
+
+def test_gradio_keeps_few_past_sessions_and_all_that_wait(line):
+    line.join("done", "waits", "newer", "newest")
+    assert line.sessions == line.with_ids == ["waits", "newest"]
+    line.queue.event_ids_to_events.clear()  # it ran
+    line.queue.pending_event_ids_session["waits"].clear()  # and was answered
+    line.join("newest of all")
+    assert line.sessions == line.with_ids == ["newest", "newest of all"]
+
+
+def test_gradio_keeps_answers_that_were_not_fetched_up_to_its_own_limit(line):
+    line.join("unread", "unanswered")
+    line.queue.pending_messages_per_session["unread"].put_nowait("a message")
+    line.queue.pending_event_ids_session["unanswered"].add("an id")
+    line.join("a", "b", "c")
+    assert line.sessions == ["unread", "unanswered", "c"]
+    line.queue.pending_messages_per_session.max_size = 3
+    line.queue.pending_messages_per_session["c"].put_nowait("a message")
+    line.join("d")
+    assert line.sessions == ["unanswered", "c", "d"]
+
+
+def test_gradio_forgets_requests_of_visitors_who_left_while_they_ran(line):
+    line.join("waits", "left")
+    for session in ("waits", "left"):
+        del line.queue.pending_messages_per_session[session]  # what Gradio does when a stream is cut
+    line.queue.pending_event_ids_session["left"].add("an id")
+    line.join("a", "b", "c")
+    assert line.with_ids == ["waits", "b", "c"]
+
+
+def test_gradio_pushes_requests_into_the_queues_that_are_kept(line):
+    """If Gradio kept messages elsewhere, the limit would have no effect."""
+    source = inspect.getsource(Queue.push)
+    assert "self.pending_messages_per_session[body.session_hash] = AsyncQueue()" in source
+    assert line.queue.pending_messages_per_session.max_size == 2000
+
+
+def test_gradio_keeps_no_statistics_of_requests(monkeypatch):
+    for name in NO_STATISTICS:
+        monkeypatch.setenv(name, "")  # so that it is unset again afterwards
+        monkeypatch.delenv(name)
     with gr.Blocks() as page:
         gr.Button().click(lambda: None)
     limited_queue(page, max_size=60)
