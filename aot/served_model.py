@@ -23,6 +23,7 @@ from flashworld.models.networks import weight_bytes
 from flashworld.models.offload import offload_that_fits
 from flashworld.pipeline import FlashWorldPipeline
 from flashworld.serving.file_progress import FileProgress
+from flashworld.serving.freed_memory import exclude_from_collection
 from flashworld.serving.options import ModelOptions
 
 logger = logging.getLogger("flashworld.app")
@@ -125,8 +126,10 @@ class Model:
     def _load(self) -> None:
         start = time.perf_counter()
         with FileProgress() as progress:
-            self._pipeline = self._options.load(progress)
-        logger.info("model %s loaded in %.1f s", self._pipeline.name, time.perf_counter() - start)
+            pipeline = self._options.load(progress)
+        logger.info("model %s loaded in %.1f s", pipeline.name, time.perf_counter() - start)
+        exclude_from_collection()
+        self._pipeline = pipeline
 
     def _have_kernels(self) -> None:
         """Compile the renderer's kernels now rather than in a visitor's call; find, download or build gsplat's if that fails."""

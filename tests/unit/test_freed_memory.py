@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from flashworld.serving import freed_memory
 from flashworld.serving.freed_memory import return_freed_memory
 
+ROOT = Path(__file__).parents[2]
 BLOCK_BYTES, BLOCKS = 96 * 2**10, 1000
 """Small enough to come from the heap, not from a mapping of their own."""
 
@@ -36,3 +39,27 @@ def test_freed_blocks_below_a_live_one_return_to_the_system():
 def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr(freed_memory, "_malloc_trim", lambda: None)
     return_freed_memory()
+
+
+LOADED = """
+import gc, weakref
+from flashworld.serving.freed_memory import exclude_from_collection
+
+class Link:
+    pass
+
+loaded = [[] for _ in range(500_000)]
+exclude_from_collection()
+assert gc.get_freeze_count() > 500_000
+link = Link()
+link.itself, gone = link, weakref.ref(link)
+gc.collect(1)  # it is old now: only a full collection finds it
+del link
+new = [[] for _ in range(100_000)]  # a fifth of what was loaded
+assert gone() is None
+"""
+
+
+def test_what_was_loaded_does_not_delay_collections():
+    done = subprocess.run([sys.executable, "-c", LOADED], check=False, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
