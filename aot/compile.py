@@ -44,8 +44,8 @@ INDUCTOR_CONFIGS: Mapping[str, Mapping[str, Any]] = {
     "default": DEFAULT_INDUCTOR, "fused": FUSED_INDUCTOR, "tuned": TUNED_INDUCTOR,
 }  # fmt: skip
 LAYOUTS_KEPT: Mapping[str, Any] = {"layout_optimization": False, "comprehensive_padding": False}
-"""With fixed shapes, inductor by default changes the memory layout of tensors between operators, after the project's own
-kernels have been traced for the layouts of the eager network. With dynamic shapes it never does."""
+"""For graphs for one size. Where shapes are fixed, inductor by default changes the memory layouts of convolutions on a GPU, after
+this project's kernels have been traced for the layouts of the eager network; where they are dynamic it does not."""
 
 ATTENTION_BACKENDS: Mapping[str, tuple[SDPBackend, ...]] = {
     "auto": (),

@@ -1,4 +1,4 @@
-"""The default model and device, and the processor cores: the only place that queries CUDA."""
+"""The default model and device, and the number of usable cores. Whether CUDA can be used is determined only here."""
 
 from __future__ import annotations
 

@@ -44,6 +44,15 @@ def test_compiled_block_agrees_with_eager_at_every_size(tmp_path, name, eight_bi
         assert row.holds, row
 
 
+@pytest.mark.parametrize("name", BLOCKS)
+def test_graph_for_one_size_agrees_with_eager(tmp_path, name):
+    sizes, size = SizeRange.exactly(*SIZES[0]), SIZES[0]
+    model = networks(None)
+    artifact = compile_plan(plan_block(model, name, sizes)).save(ArtifactStore(tmp_path))
+    row = compare(plan_block(model, name, sizes), artifact, size)
+    assert row.holds, row
+
+
 def test_weights_are_not_duplicated_in_memory(tmp_path):
     model = networks(None)
     plan = plan_block(model, "transformer", SizeRange.exactly(3, 128, 192))

@@ -267,6 +267,13 @@ def test_keys_differ_by_variant_and_options(networks):
     assert len(keys) == 8
 
 
+def test_inductor_keeps_the_layouts_of_graphs_for_one_size():
+    for options in (OPTIONS, CompileOptions("tuned")):
+        assert options.inductor_settings(SMALL)["layout_optimization"] is False
+        assert "layout_optimization" not in options.inductor_settings(EVERY_SIZE)
+        assert options.as_text(SMALL) != options.as_text(EVERY_SIZE)
+
+
 def test_settings_come_from_the_environment(monkeypatch):
     monkeypatch.setenv("FLASHWORLD_AOT_REPO", "someone/graphs")
     monkeypatch.setenv("FLASHWORLD_AOT_REVISION", "abc")
