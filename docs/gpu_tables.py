@@ -256,7 +256,7 @@ def video(parts: Parts) -> list[str]:
         ("size of the file", number(row.get("mb"), "MB")),
         ("scene and video packed on the host", seconds(row.get("packed_s"))),
         ("the same pickled", seconds(row.get("pickled_s"))),
-        ("size of both", number(row.get("transfer_mb"), "MB")),
+        ("size of scene, light scene and frames", number(row.get("transfer_mb"), "MB")),
     ]
     return [*table(("What", "Figure"), [r for r in rows if not r[1].startswith(MISSING)]), "", stamp(parts, ("video",))]
 
