@@ -77,7 +77,7 @@ class _MessageQueues(LRUCache[str, "AsyncQueue[EventMessage]"]):
         for left in [session for session in ids if session not in self and session not in busy]:
             del ids[left]
         idle = [session for session in self if session not in busy]
-        done = [session for session in idle if self[session].empty() and not ids.get(session)]
+        done = [session for session in idle if not ids.get(session)]  # an id is kept until its answer is delivered
         for oldest in done[:1] or (idle[:1] if len(self) >= self.max_size else ()):
             del self[oldest]
             ids.pop(oldest, None)

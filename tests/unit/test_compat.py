@@ -14,8 +14,10 @@ from pathlib import Path
 import gradio as gr
 import pytest
 import torch
+from gradio.data_classes import PredictBodyInternal
 from gradio.queueing import Event, Queue
 from gradio.route_utils import get_fn
+from starlette.requests import Request
 from torch._C._aoti import AOTIModelPackageLoader
 from torch._inductor.package import load_package
 
@@ -179,15 +181,15 @@ def test_gradio_keeps_few_past_sessions_and_all_that_wait(line):
 
 
 def test_gradio_keeps_answers_that_were_not_fetched_up_to_its_own_limit(line):
-    line.join("unread", "unanswered")
-    line.queue.pending_messages_per_session["unread"].put_nowait("a message")
-    line.queue.pending_event_ids_session["unanswered"].add("an id")
+    line.join("first", "second")
+    for session in ("first", "second"):
+        line.queue.pending_event_ids_session[session].add("an id")
     line.join("a", "b", "c")
-    assert line.sessions == ["unread", "unanswered", "c"]
+    assert line.sessions == ["first", "second", "c"]
     line.queue.pending_messages_per_session.max_size = 3
-    line.queue.pending_messages_per_session["c"].put_nowait("a message")
+    line.queue.pending_event_ids_session["c"].add("an id")
     line.join("d")
-    assert line.sessions == ["unanswered", "c", "d"]
+    assert line.sessions == ["second", "c", "d"]
 
 
 def test_gradio_forgets_requests_of_visitors_who_left_while_they_ran(line):
@@ -200,10 +202,17 @@ def test_gradio_forgets_requests_of_visitors_who_left_while_they_ran(line):
 
 
 def test_gradio_pushes_requests_into_the_queues_that_are_kept(line):
-    """If Gradio kept messages elsewhere, the limit would have no effect."""
-    source = inspect.getsource(Queue.push)
-    assert "self.pending_messages_per_session[body.session_hash] = AsyncQueue()" in source
-    assert line.queue.pending_messages_per_session.max_size == 2000
+    async def push(*sessions: str) -> None:
+        for session in sessions:
+            body = PredictBodyInternal(data=[], fn_index=0, session_hash=session)
+            assert (await line.queue.push(body, Request({"type": "http"}), None))[2] == "success"
+            await line.queue.clean_events(session_hash=session)  # as if it left before it was served
+
+    kept = line.queue.pending_messages_per_session
+    assert kept.max_size == 2000
+    asyncio.run(push("a", "b", "c", "d"))
+    assert line.queue.pending_messages_per_session is kept
+    assert line.sessions == ["c", "d"]
 
 
 def test_gradio_keeps_no_statistics_of_requests(monkeypatch):
