@@ -59,7 +59,7 @@ def _add_graph_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("cuda", "cpu"), help="default: CUDA if available")
     parser.add_argument("--blocks", default=",".join(BLOCKS), help="comma-separated, default %(default)s")
     parser.add_argument(
-        "--shapes", default="dynamic", help="dynamic, which is also faster, or sizes such as 24x480x704,24x704x480"
+        "--shapes", default="dynamic", help="dynamic (recommended), or sizes such as 24x480x704,24x704x480"
     )
     parser.add_argument("--fp8", choices=("auto", "none", "per_row", "per_tensor"), default="auto")
     parser.add_argument("--no-fused", dest="fused", action="store_false", help="separate projections (and no FP8)")
