@@ -18,6 +18,7 @@ from starlette.responses import JSONResponse
 
 from flashworld.limits import MAX_JSON_BYTES
 from ui.gradio_compat import UNKNOWN_FUNCTION, download_with, remember_sessions
+from ui.page_cache import PageCache
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,7 +32,7 @@ DISABLED = re.compile(
 """Routes answered with 404; the last one is a file link to a URL."""
 CALLS = re.compile(r"^/(gradio_api/)?(call|run|api|queue/join)(/|$)")
 PAGES = {"/", "/config", "/gradio_api/info"}
-"""Compressed here because Gradio does not: 303 kB become 50. Never files (large) or streams (must not be buffered)."""
+"""Compressed here because Gradio does not, 303 kB become 50, and kept. Never files (large) or streams (must not be buffered)."""
 NO_LINKS = "picture: send the file itself, links are not fetched"
 SESSIONS = 256
 """Gradio keeps a copy of the page's configuration for each visitor, over 120 kB, by default 10,000 of them, and a message
@@ -45,7 +46,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.compressed = GZipMiddleware(app, compresslevel=6)
+        self.page = PageCache(GZipMiddleware(app, compresslevel=6))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request here or pass it on."""
@@ -61,7 +62,7 @@ class Gate:
             await _too_large(scope, receive, send)
             return
         body = _Counted(receive, send)
-        app = self.compressed if path in PAGES else self.app
+        app = self.page if path in PAGES else self.app
         try:
             await app(scope, body.receive, body.send)
         except _TooLargeError:
