@@ -24,6 +24,9 @@ from html import escape
 from pathlib import Path
 from typing import cast
 
+# Read when numpy is imported. With huge pages, 4 kB in use keep 2 MB of freed arrays resident.
+os.environ.setdefault("NUMPY_MADVISE_HUGEPAGE", "0")
+
 import torch
 
 from flashworld.serving.private_folder import private_folder
@@ -236,13 +239,8 @@ class Service:
             use_shared_memory(False)  # this result is lost; send the next ones through the pipe
             raise
         light = finished.result.unpack_light()
-        files = {}
-        for name, path in deliver(result, session_dir, light=light, frames=finished.result.frames):
-            files[name] = path
-            share = len(files) / (len(NAMES) + 1)
-            yield Progress("files", GPU_SHARE + (1 - GPU_SHARE) * share, len(files), len(NAMES))
-        yield Result(
-            files=files,
+        scene = Result(
+            files={},
             seed=request.seed,
             gaussians=len(result.visible()),
             cameras=result.cameras,
@@ -253,7 +251,16 @@ class Service:
             timings={**result.timings, WORKER_START: started.startup_s, TOTAL: finished.gpu_s},
             light_gaussians=len(light.scene) if light else 0,
             light_psnr_db=light.psnr_db if light else math.inf,
+            complete=False,
         )
+        shown_early = {"viewer", "poster", "video"} if request.video.enabled else {"viewer", "poster"}
+        for name, path in deliver(result, session_dir, light=light, frames=finished.result.frames):
+            scene.files[name] = path
+            if name in shown_early and shown_early <= scene.files.keys():
+                yield dataclasses.replace(scene, files=dict(scene.files))
+            share = len(scene.files) / (len(NAMES) + 1)
+            yield Progress("files", GPU_SHARE + (1 - GPU_SHARE) * share, len(scene.files), len(NAMES))
+        yield dataclasses.replace(scene, complete=True)
 
 
 def square_like(height: int, width: int) -> tuple[int, int]:

@@ -64,6 +64,7 @@ class Result:
         timings: Seconds by stage, shown below the result; empty for an example, which was made on another machine.
         light_gaussians: Number of Gaussians in the light scene; 0 if there is none.
         light_psnr_db: PSNR of the light scene against the full one along the path, dB.
+        complete: Whether all files are written; False for a scene that is shown while the large ones are still being written.
     """
 
     files: dict[FileName, Path]
@@ -77,6 +78,7 @@ class Result:
     timings: dict[str, float] = field(default_factory=dict)
     light_gaussians: int = 0
     light_psnr_db: float = math.inf
+    complete: bool = True
 
 
 class Service(Protocol):
@@ -109,7 +111,7 @@ class Service(Protocol):
         ...
 
     def generate(self, request: GenerationRequest, *, session_dir: Path) -> Generator[Progress | Result, None, None]:
-        """Yield progress, and finally the result.
+        """Yield progress, and finally the complete result; before it, an incomplete one if it can be shown earlier.
 
         Closing the iterator stops the work. Raises `FlashWorldError`; an `InputError`'s text is shown to the visitor.
 

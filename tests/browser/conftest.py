@@ -68,6 +68,15 @@ def standin_log(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("standin") / "log.txt"
 
 
+@pytest.fixture
+def release(standin_log) -> Iterator[Path]:
+    """The file that releases held jobs; they must not outlive a failing test."""
+    file = standin_log.parent / "release"
+    file.unlink(missing_ok=True)
+    yield file
+    file.touch()
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory, standin_log) -> Iterator[str]:
     with served(tmp_path_factory.mktemp("server") / "log.txt", standin_log) as url:

@@ -1,8 +1,10 @@
 """A service for the page without a model: a real scene with real files, with the timing and the faults a test requests.
 
 Run as a program it serves the page: `python tests/browser/standin.py PORT [own-words]`. Words in the prompt control it:
-"slow" takes long steps, "dense" makes a scene fine enough to compare renderers with, "broken" fails inside, "refused" raises an InputError, "heavy" makes a scene above 25 MB, "lightened" delivers a light scene before the full one, "frozen" sends no progress for a long time, "held" waits for a
-file named "release" beside the log.
+"slow" takes long steps, "dense" makes a scene fine enough to compare renderers with, "broken" fails inside, "refused" raises an
+InputError, "heavy" makes a scene above 25 MB, "lightened" delivers a light scene before the full one, "frozen" sends no progress
+for a long time, "held" waits for a file named "release" beside the log. "early", with "lightened", shows the scene before it waits
+for that file, and "unwritten" fails after that.
 """
 
 from __future__ import annotations
@@ -92,10 +94,18 @@ class StandIn:
             files["viewer"] = session_dir / "viewer.spz"
             write_scene(light, files["viewer"])
         self.learned = 0.5 - self.learned
-        yield Result(
+        result = Result(
             files, request.seed, len(scene), cameras, request.height, request.width, request.image_index, FOCUS,
             {"everything": time.perf_counter() - started}, len(light or ()), 31.25,
         )  # fmt: skip
+        if "early" in request.text:
+            first = {name: files[name] for name in ("viewer", "video", "poster", "path")}
+            yield replace(result, files=first, complete=False)
+            yield PLAN[-1]
+            wait_for_release()
+        if "unwritten" in request.text:
+            raise RuntimeError("secret detail that no visitor may read")
+        yield result
 
     def _preview(self, request, fraction: float) -> np.ndarray:
         noise = np.random.default_rng(0).integers(0, 255, (request.height, request.width, 3))

@@ -11,14 +11,6 @@ STEPS = "#fw-progress .fw-steps"
 
 
 @pytest.fixture
-def release(standin_log):
-    """The file that releases held jobs; they must not outlive a failing test."""
-    file = standin_log.parent / "release"
-    yield file
-    file.touch()
-
-
-@pytest.fixture
 def held_jobs(server, standin_log, release):
     """Two API clients that occupy both workers until `release` exists."""
     client = Client(server, verbose=False, httpx_kwargs={"timeout": 120})  # seconds that nothing may be heard

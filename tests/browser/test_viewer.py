@@ -22,6 +22,7 @@ from steps import (
     stage_js,
     wait_for_result,
     wait_for_stage,
+    wait_for_tab,
 )
 from test_examples import choose
 
@@ -63,6 +64,50 @@ def test_light_scene_is_shown_first_and_replaced_by_the_full_one(visit):
     assert page.evaluate(COUNT) == len(asymmetric_scene(density=2))
     assert "31.2 dB" in page.inner_text("#fw-facts")
     assert f"{len(asymmetric_scene(density=1)):,}".replace(",", " ") in page.inner_text("#fw-facts")
+
+
+def test_scene_is_shown_while_its_large_files_are_written(visit, release):
+    page = visit()
+    generate(page, "lightened early")
+    wait_for_result(page)
+    wait_for_tab(page, "Fly")
+    show_scene(page)
+    assert page.evaluate(COUNT) == len(asymmetric_scene(density=1))
+    strip, archive = page.locator("#fw-progress.fw-aside .fw-strip"), page.locator("#fw-download-ply")
+    strip.wait_for()
+    assert page.locator(SCENE_STAGE).bounding_box()["height"] > 3 * strip.bounding_box()["height"]
+    assert page.locator("#fw-stop").is_visible() and not page.locator("#fw-generate").is_visible()
+    assert archive.is_disabled() and page.locator("#fw-download-video").is_disabled()
+    page.evaluate(f"{stage_js(SCENE_STAGE)}.controls.turn(0.1, 0)")
+    turned = camera_of(page, SCENE_STAGE)
+    open_tab(page, "Film")
+    page.locator("#fw-video video").evaluate("(video) => { window.fwVideo = video; }")
+    open_tab(page, "Fly")
+    release.touch()
+    page.wait_for_function(f"{stage_js(SCENE_STAGE)}.slot.whole")
+    page.wait_for_selector("#fw-generate", state="visible")
+    assert page.evaluate(COUNT) == len(asymmetric_scene(density=2))
+    assert camera_of(page, SCENE_STAGE) == turned
+    assert page.evaluate("window.fwVideo === document.querySelector('#fw-video video')")
+    assert archive.is_enabled() and strip.count() == 0
+
+
+@pytest.mark.parametrize("end", ["stopped", "unwritten"])
+def test_scene_whose_files_are_never_written_offers_no_downloads(visit, release, end):
+    page = visit()
+    generate(page, f"lightened early {end}")
+    wait_for_result(page)
+    page.locator("#fw-progress .fw-strip").wait_for()
+    if end == "stopped":
+        page.locator("#fw-stop").dispatch_event("click")
+        page.locator("#fw-progress .fw-message").wait_for()
+    release.touch()
+    page.locator("#fw-progress .fw-message").wait_for()
+    page.wait_for_selector("#fw-generate", state="visible")
+    assert page.locator("#fw-download-ply").is_disabled() and page.locator("#fw-download-zip").is_disabled()
+    generate_and_wait(page, "lightened early again")
+    page.wait_for_function(f"{stage_js(SCENE_STAGE)}.slot.whole")
+    assert page.locator("#fw-download-ply").is_enabled()
 
 
 def test_phone_keeps_the_light_scene_until_the_full_one_is_requested(visit):

@@ -14,6 +14,7 @@ function words(seconds) {
 
 function tick() {
   if (!place.querySelector(".fw-progress")) place.classList.remove("fw-aside");
+  else if (place.querySelector(".fw-strip")) place.classList.add("fw-aside");
   const line = element.querySelector(".fw-left[data-seconds]");
   if (!line) return;
   if (line.dataset.said !== said) {

@@ -10,6 +10,8 @@ let visible = false;
 let asked = false;
 let shownUrl = null;
 let shownView = "";
+let drawnUrl = null;
+let shownFull = null; // what replaces the light scene or is offered; written after it
 let timer = 0;
 
 const fileOf = () => {
@@ -25,10 +27,14 @@ const posterUrl = () => (props.view?.poster ? served(props.view.poster) : null);
 
 const viewerUrl = served("__STATIC__/viewer.js");
 
+const folderOf = (path) => (path ?? "").replaceAll("\\", "/").replace(/[^/]*$/, "");
+
 /** The full scene after the light one: immediately where it is cheap, otherwise on request. */
 async function complete() {
   const { full } = props.view ?? {};
-  if (!full || !stage.slot.mesh) return;
+  if (!full || full.file === shownFull || !stage.slot.mesh) return;
+  if (folderOf(full.file) !== folderOf(props.value?.path)) return; // value and view of a new scene arrive one after the other
+  shownFull = full.file;
   const file = { url: served(full.file), kind: "spz", bytes: full.bytes };
   if (full.bytes > AUTO_BYTES || small.matches || navigator.connection?.saveData) {
     stage.offerWhole(window.fwTexts.text("viewer.whole", { size: (full.bytes / 1e6).toFixed(1) }), () => stage.replaceScene(file));
@@ -66,6 +72,8 @@ async function open() {
     stage = viewer.mount(host, { onKeyframes });
     shownUrl = null;
     shownView = "";
+    drawnUrl = null;
+    shownFull = null;
   }
 }
 
@@ -87,8 +95,12 @@ async function refresh() {
   const offered = fresh && !asked && heavy();
   shownUrl = offered ? null : file?.url ?? null;
   asked = false;
-  if (fresh) stage.touched = false;
-  const view = JSON.stringify(props.view ?? {});
+  if (fresh) {
+    stage.touched = false;
+    drawnUrl = null;
+    shownFull = null;
+  }
+  const view = JSON.stringify({ ...props.view, full: null });
   if (fresh || view !== shownView) { // returning to a tab changes nothing: the visitor's view is kept
     shownView = view;
     await stage.setState({ ...props.view, poster: posterUrl() });
@@ -96,8 +108,9 @@ async function refresh() {
   if (offered) await stage.offer(invitation(), accept);
   else if (fresh) {
     await stage.setScene(file);
-    if (file?.url === shownUrl) await complete();
+    if (file?.url === shownUrl) drawnUrl = shownUrl;
   }
+  if (drawnUrl && drawnUrl === shownUrl) await complete();
 }
 
 host.dataset.scene = fileOf()?.url ?? "";

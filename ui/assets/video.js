@@ -18,6 +18,7 @@ const sight = new IntersectionObserver((entries) => {
 
 function show() {
   const { video, poster } = props.value ?? {};
+  if (video?.url && host.querySelector("video")?.getAttribute("src") === video.url) return; // sent again: it plays on
   if (!video?.url) {
     host.innerHTML = `<p class="fw-empty">${window.fwTexts.text("result.video_empty")}</p>`;
     return;

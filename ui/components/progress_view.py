@@ -20,13 +20,14 @@ PLACE_JS = """(text) => {
 """Updates the waiting text if it is still shown: a late response must not overwrite a later state."""
 
 
-def progress_html(progress: Progress, picture: str | None, left_s: float | None = None) -> str:
+def progress_html(progress: Progress, picture: str | None, left_s: float | None = None, *, aside: bool = False) -> str:
     """Completed, current and remaining steps.
 
     Args:
         progress: The current step.
         picture: A data URL, or None.
         left_s: Estimated remaining seconds, which `progress.js` counts down; None if unknown.
+        aside: As a strip that leaves the new scene visible.
     """
     names = list(STAGE_TITLES)
     now = names.index(progress.stage)
@@ -46,7 +47,7 @@ def progress_html(progress: Progress, picture: str | None, left_s: float | None 
         said = html(f"stage.{progress.stage}") + step
     name = attributes(aria_label=["progress.name"])
     return (
-        f'<section class="fw-progress" {name}>{image}'
+        f'<section class="fw-progress{" fw-strip" if aside else ""}" {name}>{image}'
         f'<div class="fw-progress-text"><p role="status">{said}</p>'
         f'<progress max="100" value="{percent}" {name}>{percent} %</progress>'
         f"{_left_html(left_s)}"

@@ -14,7 +14,7 @@ from flashworld.errors import InputError
 from flashworld.limits import MAX_FRAMES
 from flashworld.progress import Progress
 from ui.components.progress_view import PLACE_JS, message_html, plain_text, preview_of, progress_html, waiting_html
-from ui.contract import Result, Service
+from ui.contract import Service
 from ui.events.job import FormValues, draw_seed, run_job, visitor_error
 from ui.events.latest import on_latest
 from ui.events.quiet import QUIET
@@ -80,7 +80,7 @@ def connect_generate(
     run.ticket.change(None, js=SCROLL_JS, **QUIET)
     running = run.ticket.change(
         _job(service, sessions, shown=len(result.outputs)),
-        values, [result.progress, *buttons, run.seed, result.made_from, *result.outputs],
+        values, [result.progress, *buttons, run.seed, result.made_from, result.arrived, *result.outputs],
         concurrency_limit=service.concurrency, concurrency_id=JOBS, show_progress="minimal",
         show_progress_on=[result.progress], api_visibility="private", trigger_mode="once",
     )  # fmt: skip
@@ -114,16 +114,17 @@ def _admission(turns: Turns, outputs: int) -> Callable[..., list]:
 
 def _job(service: Service, sessions: Sessions, *, shown: int) -> Callable[..., Iterator[list]]:
     """Run a ticket's job step by step; `shown` is the number of components that show a result."""
-    keep = [gr.skip()] * (2 + shown)
+    nothing = [gr.skip()] * (3 + shown)
 
     def job(request: gr.Request, *given: Any) -> Iterator[list]:
         try:
             form = read_values(*given)
             checked = form.request()
         except InputError as error:
-            yield [message_html(str(error), bad=True), *_buttons(busy=False), *keep]
+            yield [message_html(str(error), bad=True), *_buttons(busy=False), *nothing]
             raise visitor_error(error) from error
-        picture = None
+        # The scene's updates are repeated with later steps: Gradio keeps only the last one for a tab that is not open.
+        picture, arrived, scene = None, "", nothing
         expected, start = estimate_seconds(service, form.settings, form.image), time.monotonic()
         try:
             for step in run_job(service, sessions, checked, request.session_hash or ""):
@@ -131,11 +132,14 @@ def _job(service: Service, sessions: Sessions, *, shown: int) -> Callable[..., I
                     picture, now = preview_of(step, picture), time.monotonic()
                     start = now if step.waiting else start  # the estimate does not include waiting
                     left = None if step.waiting else seconds_left(now - start, step.fraction, expected)
-                    yield [progress_html(step, picture, left), *_buttons(busy=True), *keep]
-                elif isinstance(step, Result):
-                    yield ["", *_buttons(busy=False), step.seed, (form.image, form.text), *result_updates(step)]
+                    yield [progress_html(step, picture, left, aside=bool(arrived)), *_buttons(busy=True), *scene]
+                else:
+                    progress = "" if step.complete else gr.skip()
+                    arrived = arrived or secrets.token_hex(8)
+                    scene = [step.seed, (form.image, form.text), arrived, *result_updates(step)]
+                    yield [progress, *_buttons(busy=not step.complete), *scene]
         except gr.Error as error:
-            yield [message_html(plain_text(str(error.message)), bad=True), *_buttons(busy=False), *keep]
+            yield [message_html(plain_text(str(error.message)), bad=True), *_buttons(busy=False), *nothing]
             raise
 
     return job
@@ -175,10 +179,9 @@ def _connect_ends(page: gr.Blocks, turns: Turns, running: Any, run: RunPart, out
 
 def _connect_arrival(running: Any, inputs: InputsPart, result: ResultPart) -> None:
     """Connect the tab in which a result is shown, and the note that its picture or prompt has changed since."""
-    connect_landing(running.success, result)
+    connect_landing(result.arrived.change, result)
     present = [result.made_from, inputs.image, inputs.prompt]
-    running.success(stale_html, present, result.stale, **QUIET)
-    changes = [inputs.image.change, inputs.prompt.change]
+    changes = [result.arrived.change, inputs.image.change, inputs.prompt.change]
     on_latest(changes, stale_html, present, result.stale)
 
 

@@ -116,7 +116,7 @@ def run_job(
             closing(service.generate(request, session_dir=folder)) as steps,
         ):
             for step in steps:
-                if isinstance(step, Result):
+                if isinstance(step, Result) and step.complete:
                     yield _with_request(_with_web_page(step, folder), request, folder)
                     return
                 yield step

@@ -77,6 +77,7 @@ class ResultPart:
     progress: gr.HTML
     chosen: gr.Textbox
     made_from: gr.State
+    arrived: gr.Textbox
     stale: gr.HTML
     tabs: gr.Tabs
     path_tab: gr.Tab
@@ -132,6 +133,7 @@ def build_result_part(first_view: dict, opening: Result | None = None) -> Result
         stale = gr.HTML("", elem_id="fw-stale", apply_default_css=False)
     chosen = gr.Textbox("", visible="hidden", label="Tab", interactive=False)
     made_from = gr.State(None)
+    arrived = gr.Textbox("", visible="hidden", label="Scene", interactive=False)  # changes when a new scene is shown
     opened = f'<p class="fw-note">{html("result.opening")}</p>' if given else ""
     facts = gr.HTML(opened, elem_id="fw-facts", apply_default_css=False)
     with gr.Row(elem_classes="fw-downloads") as actions:
@@ -147,7 +149,7 @@ def build_result_part(first_view: dict, opening: Result | None = None) -> Result
             for name in DOWNLOADS
         }
     return ResultPart(
-        progress, chosen, made_from, stale, tabs, path_tab, video_tab, scene_tab, path_stage, video, scene_stage, plain, facts, downloads, gr.State(None), actions,
+        progress, chosen, made_from, arrived, stale, tabs, path_tab, video_tab, scene_tab, path_stage, video, scene_stage, plain, facts, downloads, gr.State(None), actions,
     )  # fmt: skip
 
 
@@ -195,7 +197,7 @@ def existing(result: Result) -> Result:
 
 
 def result_updates(result: Result) -> list[Any]:
-    """Values for `ResultPart.outputs`."""
+    """Values for `ResultPart.outputs`; no downloads before the result is complete."""
     result = existing(result)
     files = result.files
     video = (files["video"], files.get("poster")) if "video" in files else None
@@ -204,8 +206,8 @@ def result_updates(result: Result) -> list[Any]:
         gr.update(value=scene_file(result), view=scene_view(result)),
         plain_source(result),
         facts_html(result),
-        *(_download_update(name, files.get(name)) for name in DOWNLOADS),
-        result,
+        *(_download_update(name, files.get(name) if result.complete else None) for name in DOWNLOADS),
+        result if result.complete else None,
     ]
 
 
