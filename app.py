@@ -52,7 +52,7 @@ from flashworld.serving import shared_arrays
 from flashworld.serving.costs import CPU_COSTS, H200_COSTS, Work
 from flashworld.serving.delivery import NAMES, deliver, focus_distance
 from flashworld.serving.durations import DurationModel
-from flashworld.serving.freed_memory import exclude_from_collection, return_freed_memory
+from flashworld.serving.freed_memory import exclude_from_collection, return_ends_of_heaps, return_freed_memory
 from flashworld.serving.generation import generation
 from flashworld.serving.gpus import gpus_of_one_scene
 from flashworld.serving.messages import Failed, Finished, WorkerMessage, WorkerStarted
@@ -277,6 +277,7 @@ def serve() -> None:
     """Open the page and keep it open until a signal ends the process."""
     page = build_page(SERVICE)
     exclude_from_collection()
+    return_ends_of_heaps()
     try:
         page.launch(
             server_name=OPTIONS.host,

@@ -17,7 +17,7 @@ from flashworld.errors import FlashWorldError
 from flashworld.inputs import GenerationRequest
 from flashworld.pipeline import FlashWorldPipeline
 from flashworld.serving.channel import GONE, Channel
-from flashworld.serving.freed_memory import return_freed_memory
+from flashworld.serving.freed_memory import return_ends_of_heaps, return_freed_memory
 from flashworld.serving.generation import generation
 from flashworld.serving.messages import Failed, WorkerStarted
 from flashworld.serving.transfer import use_shared_memory
@@ -83,6 +83,7 @@ def work(channel: Channel, load: Callable[[], LoadedWorker]) -> None:
         channel.send(Failed(str(error)))
         return
     channel.send(loaded.ready)
+    return_ends_of_heaps()
     while True:
         try:
             call = channel.receive()
