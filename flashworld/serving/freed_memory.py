@@ -14,7 +14,6 @@ import functools
 import gc
 from collections.abc import Callable
 
-
 HEAP_END_BYTES = 4 * 2**20
 """Free memory that the end of a heap may keep; by itself the limit rises to twice the size of the largest freed block."""
 MAPPED_BYTES = 32 * 2**20
