@@ -47,10 +47,14 @@ def scene_rows(folder: Path) -> Iterator[Row]:
         text = "\n".join(["ply", form, *lines, *names, "end_header", ""])
         return read_scene(file("scene.ply", text.encode() + body))
 
-    def spz(version: int = 3, degree: int = 0, count: int = 3) -> object:
+    def spz(version: int = 3, degree: int = 0, count: int = 3, records: bytes = b"") -> object:
         """An SPZ of zeros for three Gaussians."""
-        head = struct.pack("<IIIBBBB", 0x5053474E, version, count, degree, 12, 0, 0)
-        return read_scene(file("scene.spz", gzip.compress(head + bytes(3 * 20))))
+        head = struct.pack("<IIIBBBB", 0x5053474E, version, count, degree, 12, 2 if records else 0, 0)
+        return read_scene(file("scene.spz", gzip.compress(head + bytes(3 * 20) + records)))
+
+    def axes(content: bytes) -> bytes:
+        """The record SPZ_ADOBE_coordinate_system."""
+        return struct.pack("<II", 0xADBE0003, len(content)) + content
 
     def sparse() -> Path:
         with (folder / "scene.ply").open("wb") as target:
@@ -117,6 +121,12 @@ def scene_rows(folder: Path) -> Iterator[Row]:
         "SPZ", f"above 64 MiB unpacked: at most {at.MAX_SPZ_RATIO} times the file", lambda: read_scene(bomb()), None,
         ("MAX_SPZ_RATIO",),
     )  # fmt: skip
+    yield row(
+        "SPZ that states its axes", "numbers 0 to 8", lambda: spz(records=axes(b"\x0c\0\0\0")),
+        lambda: spz(records=axes(b"\x08\0\0\0")),
+    )  # fmt: skip
+    yield row("SPZ that states its axes", "in a whole record", lambda: spz(records=axes(b"\x06")))
+    yield row("SPZ", "1 MiB of extensions", lambda: spz(records=bytes(2**20 + 1)), lambda: spz(records=bytes(8)))
     yield from packed_rows(row, file, written)
     yield row(".splat", "rows of 32 bytes", lambda: read_scene(file("scene.splat", bytes(33))))
 

@@ -139,16 +139,30 @@ def spz_body(degree: int, version: int) -> bytes:
     return random.Random(0).randbytes(40 * (14 + version + 3 * (degree + 1) ** 2))
 
 
+def extensions(rng: random.Random) -> bytes:
+    """Extension records of an SPZ, some of them about its axes, some malformed."""
+    pieces = []
+    for _ in range(rng.choice([0, 0, 1, 2, 40])):
+        content = rng.choice(
+            [struct.pack("<I", rng.choice([*range(18), 2**32 - 1])), b"", rng.randbytes(12), bytes(2**20)]
+        )
+        length = len(content) if rng.random() < 0.9 else rng.choice([0, 3, 2**31, 2**32 - 1])
+        pieces.append(struct.pack("<II", rng.choice([0xADBE0002, 0xADBE0003, 0xADBE0003, 0]), length) + content)
+    return b"".join(pieces)
+
+
 def _spz(rng: random.Random, folder: Path) -> Case:
     degree, version = rng.randrange(4), rng.choice([2, 3])
-    fields = [0x5053474E, version, 40, degree, rng.choice([0, 12, 24]), 0, 0]
+    fields = [0x5053474E, version, 40, degree, rng.choice([0, 12, 24]), rng.choice([0, 1, 2]), 0]
     if rng.random() < 0.4:
         place = rng.randrange(7)
         fields[place] = rng.choice(
             [0, 1, 4, 25, 39, 41, 255] if place > 2 else [0, 1, 39, 41, 16_000_000, 16_000_001, 2**32 - 1]
         )
     body = (
-        struct.pack("<IIIBBBB", *fields) + spz_body(degree, version) + rng.choice([b"", b"", b"more", bytes(100_000)])
+        struct.pack("<IIIBBBB", *fields)
+        + spz_body(degree, version)
+        + rng.choice([b"", extensions(rng), b"more", bytes(100_000)])
     )
     if rng.random() < 0.2:
         body = damaged_bytes(rng, body, headers=16)
@@ -301,7 +315,8 @@ def _spz_4(rng: random.Random, folder: Path) -> Case:
         which = rng.randrange(len(streams))
         streams[which] = rng.choice([damaged_bytes(rng, streams[which]), zstandard.compress(bytes(30_000_000)), b""])
     table = [list(pair) for pair in zip(map(len, streams), sizes, strict=True)]
-    fields = [0x5053474E, 4, 40, degree, 12, 0, len(sizes), 32]
+    records = extensions(rng)
+    fields = [0x5053474E, 4, 40, degree, 12, rng.choice([0, 2, 3]), len(sizes), 32 + len(records)]
     if rng.random() < 0.5:
         wrong = rng.choice([0, 1, 3, 41, 255])
         place = rng.randrange(8)
@@ -309,7 +324,10 @@ def _spz_4(rng: random.Random, folder: Path) -> Case:
     if rng.random() < 0.2:
         rng.choice(table)[rng.randrange(2)] = rng.choice([0, 1, 2**31, 2**63, 2**64 - 1])
     data = (
-        struct.pack("<IIIBBBBI12x", *fields) + b"".join(struct.pack("<QQ", *pair) for pair in table) + b"".join(streams)
+        struct.pack("<IIIBBBBI12x", *fields)
+        + records
+        + b"".join(struct.pack("<QQ", *pair) for pair in table)
+        + b"".join(streams)
     )
     return _file(rng, folder, "a.spz", damaged_bytes(rng, data, headers=32) if rng.random() < 0.3 else data)
 

@@ -61,7 +61,7 @@ INPUT_MODULES = (
     "inputs", "checks", "io/request_json", "io/json_text", "io/reading",
     "io/images/reading", "io/images/data_urls", "io/images/crops",
     "io/scenes/ply", "io/scenes/ply_body", "io/scenes/ply_columns", "io/scenes/ply_header", "io/scenes/spz", "io/scenes/splat",
-    "io/scenes/spz_body", "io/scenes/spz_zstd", "io/scenes/sog", "io/scenes/sog_reader", "io/scenes/sog_files",
+    "io/scenes/spz_body", "io/scenes/spz_zstd", "io/scenes/spz_extensions", "io/scenes/sog", "io/scenes/sog_reader", "io/scenes/sog_files",
     "io/scenes/compressed_ply",
     "trajectories/json_forms", "trajectories/own_json", "trajectories/original_json", "trajectories/transforms_json",
     "trajectories/camera_json", "trajectories/resolve",

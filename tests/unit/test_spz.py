@@ -251,7 +251,7 @@ def test_decompression_bomb_is_refused_without_decompressing_it(tmp_path):
         read_spz(tmp_path / "b.spz")
 
 
-def test_extensions_after_the_body_are_ignored(good_bytes, tmp_path):
+def test_bytes_after_the_body_are_ignored_unless_a_flag_announces_extensions(good_bytes, tmp_path):
     (tmp_path / "a.spz").write_bytes(gzip.compress(gzip.decompress(good_bytes) + bytes(10**6)))
     assert len(read_spz(tmp_path / "a.spz")) == 30
 

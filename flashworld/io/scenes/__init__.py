@@ -4,7 +4,7 @@
 |---|---|---|
 | .ply | right, down, forward | everything, float32 (read and written) |
 | .compressed.ply | right, down, forward | everything, about 10 bits per value (read and written) |
-| .spz | right, up, back | everything, about 8 bits per value (version 3 written, 2 to 4 read) |
+| .spz | right, up, back, or stated | everything, about 8 bits per value (version 3 written, 2 to 4 read) |
 | .sog | right, down, forward | everything, 8 bits per value, SH from a palette (read and written) |
 | meta.json, the file's whole name | right, down, forward | an unpacked SOG, with its images in the same folder (read and written) |
 | .splat | right, down, forward | colour without view dependence, 8 bits (read and written) |

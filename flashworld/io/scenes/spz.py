@@ -1,7 +1,8 @@
 """SPZ, a compact format: about 31 bytes per Gaussian at SH degree 2. Version 3 is written, versions 2, 3 and 4 are read.
 
 A gzip stream of a 16-byte header and one section per field; in version 4 a header of 32 bytes, a table of sizes and each
-section as a Zstandard stream of its own, and the numbers as in version 3 (see `spz_zstd`). Axes are right, up, back, as in memory.
+section as a Zstandard stream of its own, and the numbers as in version 3 (see `spz_zstd`). Axes are right, up, back, as in
+memory, unless the file states others (see `spz_extensions`).
 
 | field | bytes | precision, round trip | range kept |
 |---|---|---|---|
@@ -37,6 +38,7 @@ from flashworld.io.reading import SceneFile, opened
 from flashworld.io.scenes import spz_codec as codec
 from flashworld.io.scenes.chunks import iter_chunks, slices
 from flashworld.io.scenes.spz_body import exactly, spz_body
+from flashworld.io.scenes.spz_extensions import FLAG, MAX_EXTENSION_BYTES, stated_axes
 from flashworld.io.scenes.spz_zstd import read_spz_zstd
 
 MAGIC = 0x5053474E
@@ -110,7 +112,7 @@ def read_spz(path: str | Path) -> Gaussians:
 
 
 def _read_stream(stream: BinaryIO, source: SceneFile) -> Gaussians:
-    magic, version, count, degree, bits, *_ = HEADER.unpack(exactly(stream, HEADER.size, source.name))
+    magic, version, count, degree, bits, flags, _ = HEADER.unpack(exactly(stream, HEADER.size, source.name))
     if magic != MAGIC or version not in (2, VERSION):
         raise SceneFileError(
             f"{source.name}: expected an SPZ file of version 2, 3 or 4, got magic {magic:#x} and version {version}"
@@ -118,5 +120,6 @@ def _read_stream(stream: BinaryIO, source: SceneFile) -> Gaussians:
     body = spz_body(version, count, degree, bits, source)
     for section in body.sections:
         section.fill(stream, source.name)
-    stream.read(1)  # at the end of the stream this verifies the checksum; extensions may follow instead
-    return body.scene()
+    # Reading up to the end of the stream verifies the checksum; unknown bytes may follow instead.
+    trailer = stream.read(MAX_EXTENSION_BYTES + 1 if flags & FLAG else 1)
+    return body.scene(stated_axes(trailer, source.name) if flags & FLAG else None)

@@ -14,6 +14,7 @@ from flashworld.errors import SceneFileError
 from flashworld.gaussians import Gaussians
 from flashworld.io.reading import SceneFile, check_count
 from flashworld.io.scenes import spz_codec as codec
+from flashworld.io.scenes.axes import AxisSigns
 
 READ_ROWS = 1 << 16
 BOMB_BYTES = 64 * 2**20
@@ -54,9 +55,14 @@ class Body:
     opacities: torch.Tensor
     sh: torch.Tensor
 
-    def scene(self) -> Gaussians:
-        """The scene, once every section is filled."""
-        return Gaussians(self.means, self.quats, self.scales, self.opacities[:, 0], self.sh.unflatten(1, (-1, 3)))
+    def scene(self, signs: AxisSigns | None) -> Gaussians:
+        """The scene, once every section is filled; its fields are those of the body, turned in place by `signs`."""
+        sh = self.sh.unflatten(1, (-1, 3))
+        if signs is not None:
+            self.means.mul_(torch.from_numpy(signs.mean))
+            self.quats.mul_(torch.from_numpy(signs.quat))
+            sh.mul_(torch.from_numpy(signs.sh)[: sh.shape[1], None])
+        return Gaussians(self.means, self.quats, self.scales, self.opacities[:, 0], sh)
 
 
 def spz_body(version: int, count: int, degree: int, bits: int, source: SceneFile) -> Body:

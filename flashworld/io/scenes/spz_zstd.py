@@ -1,7 +1,8 @@
 """SPZ version 4: a header of 32 bytes, a table of sizes, and each section as a separate Zstandard stream.
 
 The header is that of version 3, with the number of streams in place of the reserved byte, then the offset of the table
-(uint32). The table holds the compressed and the plain size of each stream (uint64 each); the streams follow it.
+(uint32); extension records lie between them (see `spz_extensions`). The table holds the compressed and the plain size of
+each stream (uint64 each); the streams follow it.
 
 Source: the format of nianticlabs/spz (`load-spz.cc`), version 4.
 """
@@ -15,6 +16,7 @@ from flashworld.errors import DependencyError, SceneFileError
 from flashworld.gaussians import Gaussians
 from flashworld.io.reading import SceneFile
 from flashworld.io.scenes.spz_body import exactly, spz_body
+from flashworld.io.scenes.spz_extensions import FLAG, MAX_EXTENSION_BYTES, stated_axes
 
 HEADER = struct.Struct("<IIIBBBBI12x")
 """Magic, version, count, SH degree, fractional bits, flags, number of streams, offset of the table."""
@@ -31,12 +33,15 @@ def read_spz_zstd(source: SceneFile) -> Gaussians:
         SceneFileError: another version, damaged, truncated, too large, or a decompression bomb.
         DependencyError: the package zstandard is missing.
     """
-    _, version, count, degree, bits, _, streams, table = HEADER.unpack(exactly(source.file, HEADER.size, source.name))
+    header = exactly(source.file, HEADER.size, source.name)
+    _, version, count, degree, bits, flags, streams, table = HEADER.unpack(header)
     if version != VERSION:
         raise SceneFileError(f"{source.name}: expected an SPZ file of version 2, 3 or 4, got version {version}")
     body = spz_body(version, count, degree, bits, source)
     if streams != len(body.sections) or table < HEADER.size:
         raise SceneFileError(f"{source.name}: an SPZ file of SH degree {degree} cannot hold {streams} streams")
+    records = source.file.read(min(table - HEADER.size, MAX_EXTENSION_BYTES + 1)) if flags & FLAG else b""
+    signs = stated_axes(records, source.name)
     source.file.seek(table)
     sizes = [SIZES.unpack(exactly(source.file, SIZES.size, source.name)) for _ in body.sections]
     zstandard, at = _zstandard(), source.file.tell()
@@ -51,7 +56,7 @@ def read_spz_zstd(source: SceneFile) -> Gaussians:
         except zstandard.ZstdError as error:
             raise SceneFileError(f"{source.name}: a stream of the SPZ file is damaged") from error
         at += packed
-    return body.scene()
+    return body.scene(signs)
 
 
 class _Part:
