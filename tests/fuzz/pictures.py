@@ -186,6 +186,26 @@ def profiles() -> tuple[bytes, ...]:
     return (*(data for data in made if data), *(ImageCms.ImageCmsProfile(kind).tobytes() for kind in kinds))
 
 
+def with_dropped_profile(rng: random.Random, profile: bytes) -> bytes:
+    """A BMP of version 5, or a JPEG 2000, with a profile that its headers place anywhere."""
+    if rng.random() < 0.5:
+        sizes = [
+            rng.choice([124 + 24 * 72] * 6 + [0, 123, 2**31, 2**32 - 1]),
+            rng.choice([len(profile)] * 4 + [0, 2**32 - 1]),
+        ]
+        kind = rng.choice([b"DEBM"] * 4 + [b"KNIL", b"BGRs"])
+        head = struct.pack(
+            "<IiiHHI20x16x4s48xIIII", rng.choice([124] * 5 + [108]), 24, 24, 1, 24, 0, kind, 4, *sizes, 0
+        )
+        return b"BM" + struct.pack("<IHHI", 0, 0, 0, 138) + head + bytes(24 * 72) + profile
+    data = picture_file(27, 0)
+    at, start = data.index(b"jp2h") - 4, data.index(b"colr") - 4
+    body = bytes([rng.choice([1, 2, 3, 255]), 0, 0]) + profile
+    box = struct.pack(">I4s", rng.choice([8 + len(body)] * 9 + [0, 1, 7, 2**31]), b"colr") + body
+    (size,) = struct.unpack_from(">I", data, at)
+    return data[:at] + struct.pack(">I", size - 15 + len(box)) + data[at + 4 : start] + box + data[start + 15 :]
+
+
 def _colours(rng: random.Random, folder: Path) -> Case:
     """False colour profiles and tags, in otherwise intact files."""
 
@@ -195,7 +215,7 @@ def _colours(rng: random.Random, folder: Path) -> Case:
     profile = rng.choice(profiles())
     if rng.random() < 0.8:
         profile = damaged_bytes(rng, profile, headers=rng.choice([128, 400]))
-    kind = rng.randrange(3)
+    kind = rng.randrange(4)
     if kind == 0:
         mode = rng.choice(["RGB", "RGBA", "L", "LA", "CMYK", "P", "1", "I;16"])
         buffer = io.BytesIO()
@@ -210,6 +230,8 @@ def _colours(rng: random.Random, folder: Path) -> Case:
         ]  # fmt: skip
         whole = png_claiming(24, 24, rng.choice([8, 16]), rng.choice([0, 2, 4, 6]), bytes(24 * 200))
         data = whole[:33] + b"".join(rng.sample(pieces, rng.randint(1, 5))) + whole[33:]
+    elif kind == 2:
+        data = with_dropped_profile(rng, profile)
     else:
         data = damaged_bytes(rng, picture_file(25, 0), headers=400)
         at = data.find(b"colrnclx")

@@ -74,18 +74,18 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 def avif_code(data: bytes) -> ColourCode | None:
     """The `nclx` colours of the main image of an AVIF or HEIF file, if it has them."""
     try:
-        meta = next((body for name, body in _boxes(memoryview(data)) if name == b"meta"), None)
+        meta = next((body for name, body in boxes(memoryview(data)) if name == b"meta"), None)
         return None if meta is None else _main_code(meta[4:])
     except (struct.error, IndexError):
         return None
 
 
 def _main_code(meta: memoryview) -> ColourCode | None:
-    inside = dict(_boxes(meta))
-    properties = dict(_boxes(inside.get(b"iprp", NOTHING)))
+    inside = dict(boxes(meta))
+    properties = dict(boxes(inside.get(b"iprp", NOTHING)))
     codes = {
         index: ColourCode(*struct.unpack_from(">HH", body, 4))
-        for index, (name, body) in enumerate(_boxes(properties.get(b"ipco", NOTHING)), start=1)
+        for index, (name, body) in enumerate(boxes(properties.get(b"ipco", NOTHING)), start=1)
         if name == b"colr" and body[:4] == b"nclx"
     }
     if len(set(codes.values())) == 1:
@@ -95,7 +95,8 @@ def _main_code(meta: memoryview) -> ColourCode | None:
     return next((codes[index] for index in linked if index in codes), None)
 
 
-def _boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+def boxes(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
+    """The names and contents of the boxes of an ISO file (AVIF, HEIF, JPEG 2000), or of a box that holds boxes."""
     at = 0
     for _ in range(MAX_PIECES):
         if at + 8 > len(data):

@@ -27,6 +27,7 @@ from flashworld.checks import file_name
 from flashworld.errors import ImageError
 from flashworld.io.images.colour import Claims
 from flashworld.io.images.colour_tags import ColourCode, PngTags, avif_code, png_tags
+from flashworld.io.images.embedded import embedded_profile
 from flashworld.io.images.pixels import check_size, pixels_of, pixels_of_array, scaled_key
 from flashworld.limits import MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_JPEG_SCAN_PIXELS, MAX_JPEG_SCANS
 from flashworld.types import Frame
@@ -123,6 +124,9 @@ def _from_bytes(data: bytes) -> Photo:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_scans(image, data)
+            profile = embedded_profile(image.format, data)
+            if profile is not None:
+                image.info["icc_profile"] = profile
             return _from_pillow(image, png_tags(data) if image.format == "PNG" else None, _box_code(image, data))
     except ImageError:
         raise
