@@ -18,6 +18,7 @@ from flashworld import limits
 from flashworld.errors import ImageError
 from flashworld.io.images.crops import crop_box, photo_intrinsics, prepare_picture
 from flashworld.io.images.data_urls import picture_from_text
+from flashworld.io.images.hdr import hlg_to_scene, pq_to_light
 from flashworld.io.images.icc import ADOBE_RGB, BT_2020, matrix_profile
 from flashworld.io.images.reading import Photo, read_picture
 from tests.fuzz.hostile import STRINGS, damaged_bytes, scalar
@@ -180,9 +181,13 @@ def _pixels(rng: random.Random, folder: Path) -> Case:
 
 @cache
 def profiles() -> tuple[bytes, ...]:
-    """Complete ICC profiles: matrix, LUT-based (LittleCMS makes one of Lab), and of a class that pictures do not have."""
+    """Complete ICC profiles: matrix, two of them HDR, LUT-based (LittleCMS makes one of Lab), and of a class that pictures do not have."""
     kinds = [ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), ImageCms.createProfile("XYZ")]
     made = [matrix_profile(primaries, lambda signal: signal**2.2) for primaries in (ADOBE_RGB, BT_2020)]
+    made += [
+        matrix_profile(BT_2020, lambda signal: pq_to_light(signal) * 0.0203),
+        matrix_profile(BT_2020, hlg_to_scene),
+    ]
     return (*(data for data in made if data), *(ImageCms.ImageCmsProfile(kind).tobytes() for kind in kinds))
 
 

@@ -7,8 +7,9 @@ The colour space of a file is given by the first of these that is present and va
 
 ICC profiles are applied by LittleCMS with the perceptual intent and black point compensation; other descriptions
 (code points, gamma) are converted to a profile first. A profile that is broken, does not match the image's mode, or is within
-two levels of sRGB is ignored: the values stay unchanged. PQ and HLG are tone-mapped (`hdr`). Curves of cameras
-(BT.709, BT.601, BT.2020) are treated as sRGB's, as in browsers.
+two levels of sRGB is ignored: the values stay unchanged.
+PQ and HLG are tone-mapped (`hdr`), also those of ICC profiles (`icc_hdr`). Curves of cameras (BT.709, BT.601, BT.2020) are
+treated as sRGB's, as in browsers.
 
 Source: PNG Specification (Third Edition) 4.3 (precedence); ITU-T H.273 (code points); DCF 2.0 (option file).
 """
@@ -25,7 +26,8 @@ from PIL import Image, ImageCms
 
 from flashworld.io.images.colour_tags import ColourCode
 from flashworld.io.images.hdr import HLG, PQ, ToneMap, decode_srgb
-from flashworld.io.images.icc import ADOBE_RGB, BT_2020, D65, SRGB, Primaries, matrix_profile
+from flashworld.io.images.icc import ADOBE_RGB, PRIMARIES, SRGB, Primaries, matrix_profile
+from flashworld.io.images.icc_hdr import hdr_of_profile
 
 ToSrgb: TypeAlias = Callable[[Image.Image], Image.Image]
 """Converts pixels of the mode "L", "RGB" or "CMYK" to RGB."""
@@ -45,20 +47,6 @@ GAMMA_TOLERANCE = 0.01
 MIN_GAMMA, MAX_GAMMA = 0.1, 10.0
 ADOBE_GAMMA = 563 / 256
 
-C = (0.310, 0.316)
-PRIMARIES = {
-    1: SRGB,
-    4: Primaries((0.67, 0.33), (0.21, 0.71), (0.14, 0.08), C),
-    5: Primaries((0.64, 0.33), (0.29, 0.60), (0.15, 0.06), D65),
-    6: Primaries((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), D65),
-    7: Primaries((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), D65),
-    8: Primaries((0.681, 0.319), (0.243, 0.692), (0.145, 0.049), C),
-    9: BT_2020,
-    11: Primaries((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),
-    12: Primaries((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), D65),
-    22: Primaries((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), D65),
-}
-"""By code point; others are treated as sRGB's."""
 GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0, 17: 2.6}
 """Transfer code points that are plain powers."""
 
@@ -108,8 +96,12 @@ def _from_profile(data: object, mode: str) -> ToSrgb | None:
         return None
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
-        if profile.profile.xcolor_space.strip() != KINDS[mode]:  # pyright: ignore[reportAttributeAccessIssue]
+        header: Any = profile.profile
+        if header.xcolor_space.strip() != KINDS[mode]:
             return None
+        hdr = None if mode == "CMYK" else hdr_of_profile(data, header.profile_description or "")
+        if hdr is not None:
+            return _tone_mapped(hdr.transfer, hdr.primaries)
         transform = ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB", INTENT, FLAGS)
         _applied(transform)(Image.new(mode, (2, 2)))
     except PROFILE_ERRORS:
@@ -130,10 +122,14 @@ def _from_code(code: ColourCode | None, mode: str) -> ToSrgb | None:
         return None
     primaries = PRIMARIES.get(code.primaries, SRGB)
     if code.transfer in (PQ, HLG):
-        tone_map = ToneMap(code.transfer, primaries)
-        return lambda pixels: Image.fromarray(tone_map(np.asarray(pixels.convert("RGB"))))
+        return _tone_mapped(code.transfer, primaries)
     gamma = GAMMAS.get(code.transfer)
     return _made(primaries, decode_srgb if gamma is None else lambda signal: signal**gamma)
+
+
+def _tone_mapped(transfer: int, primaries: Primaries) -> ToSrgb:
+    tone_map = ToneMap(transfer, primaries)
+    return lambda pixels: Image.fromarray(tone_map(np.asarray(pixels.convert("RGB"))))
 
 
 def _from_gamma(info: Mapping[Any, Any], mode: str) -> ToSrgb | None:

@@ -1,9 +1,9 @@
-"""Small ICC profiles made from primaries and a curve, so that LittleCMS also applies colour information in other forms.
+"""Primaries, and small ICC profiles made from them and a curve, so that LittleCMS also applies colour information in other forms.
 
 A matrix profile of version 2: primaries adapted to the D50 white of the profile connection space (Bradford), one curve
 for all three channels.
 
-Source: ICC.1:2001-04 (layout, `XYZ `, `curv`); ICC.1:2022 annex E (Bradford).
+Source: ICC.1:2001-04 (layout, `XYZ `, `curv`); ICC.1:2022 annex E (Bradford); ITU-T H.273 (primaries).
 """
 
 from __future__ import annotations
@@ -33,6 +33,20 @@ D65 = (0.3127, 0.3290)
 SRGB = Primaries((0.64, 0.33), (0.30, 0.60), (0.15, 0.06), D65)
 ADOBE_RGB = Primaries((0.64, 0.33), (0.21, 0.71), (0.15, 0.06), D65)
 BT_2020 = Primaries((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), D65)
+C = (0.310, 0.316)
+PRIMARIES = {
+    1: SRGB,
+    4: Primaries((0.67, 0.33), (0.21, 0.71), (0.14, 0.08), C),
+    5: Primaries((0.64, 0.33), (0.29, 0.60), (0.15, 0.06), D65),
+    6: Primaries((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), D65),
+    7: Primaries((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), D65),
+    8: Primaries((0.681, 0.319), (0.243, 0.692), (0.145, 0.049), C),
+    9: BT_2020,
+    11: Primaries((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),
+    12: Primaries((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), D65),
+    22: Primaries((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), D65),
+}
+"""By code point of ITU-T H.273."""
 
 
 def rgb_to_xyz(primaries: Primaries) -> np.ndarray | None:
@@ -59,9 +73,7 @@ def matrix_profile(primaries: Primaries, to_linear: Callable[[np.ndarray], np.nd
     matrix = rgb_to_xyz(primaries)
     if matrix is None:
         return None
-    white = matrix.sum(axis=1)
-    scale = np.diag((BRADFORD @ D50) / (BRADFORD @ white))
-    adapted = np.linalg.inv(BRADFORD) @ scale @ BRADFORD @ matrix
+    adapted = _adaptation(matrix.sum(axis=1)) @ matrix
     if not np.isfinite(adapted).all() or np.abs(adapted).max() > MAX_FIXED:
         return None
     curve = np.clip(to_linear(np.linspace(0.0, 1.0, CURVE_POINTS)), 0.0, 1.0)
@@ -72,6 +84,27 @@ def matrix_profile(primaries: Primaries, to_linear: Callable[[np.ndarray], np.nd
         *((name, _xyz(column)) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), adapted.T, strict=True)),
     ]
     return _profile([*tags, (b"rTRC", trc), (b"gTRC", trc), (b"bTRC", trc)])
+
+
+def primaries_of_colorants(colorants: np.ndarray) -> Primaries | None:
+    """The primaries of a matrix profile, for a white of D65; None for colorants that span no triangle.
+
+    Args:
+        colorants: XYZ of red, green and blue as the profile holds them, adapted to D50. (3, 3), a column each
+    """
+    d65 = np.array([D65[0] / D65[1], 1.0, (1 - D65[0] - D65[1]) / D65[1]])
+    xyz = np.linalg.inv(_adaptation(d65)) @ colorants
+    sums = xyz.sum(axis=0)
+    if not (np.abs(sums) > 1e-6).all():
+        return None
+    red, green, blue = ((float(x), float(y)) for x, y in (xyz[:2] / sums).T)
+    found = Primaries(red, green, blue, D65)
+    return None if rgb_to_xyz(found) is None else found
+
+
+def _adaptation(white: np.ndarray) -> np.ndarray:
+    """From XYZ under a white to XYZ under D50. (3, 3)"""
+    return np.linalg.inv(BRADFORD) @ np.diag((BRADFORD @ D50) / (BRADFORD @ white)) @ BRADFORD
 
 
 def _xyz(values: np.ndarray) -> bytes:
