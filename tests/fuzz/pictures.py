@@ -229,7 +229,7 @@ def _colours(rng: random.Random, folder: Path) -> Case:
     elif kind == 1:
         numbers = struct.pack(">8I", *(rng.choice([0, 1, 31270, 32900, 64000, 2**31, 2**32 - 1]) for _ in range(8)))
         pieces = [
-            chunk(b"cICP", bytes([rng.choice([0, 1, 9, 12, 255]), rng.choice([1, 8, 13, 16, 18, 255]), 0, 1])),
+            chunk(b"cICP", bytes([rng.choice([0, 1, 9, 12, 255]), rng.choice([1, 8, 13, 16, 18, 255]), 0, rng.choice([0, 1])])),
             chunk(b"gAMA", struct.pack(">I", rng.choice([0, 1, 45455, 100_000, 9_999_999, 2**32 - 1]))),
             chunk(b"cHRM", numbers), chunk(b"iCCP", b"a\0\0" + zlib.compress(profile)), chunk(b"tRNS", rng.randbytes(rng.choice([1, 2, 6]))),
         ]  # fmt: skip

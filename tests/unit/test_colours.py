@@ -241,3 +241,26 @@ def test_transparent_zero_of_sixteen_bits_is_white():
     data = png(16, 0, bytes(16) + b"\x75\x30" * 8, chunk(b"tRNS", b"\0\0"))
     pixels = read_picture(data).pixels
     assert (pixels[:, :8] == 255).all() and (pixels[:, 8:] == 117).all()
+
+
+@pytest.mark.parametrize(("level", "wanted"), [(235, 255), (16, 0), (126, 128), (255, 255), (0, 0)])
+@pytest.mark.parametrize(("colour_type", "samples"), [(0, 1), (2, 3), (6, 4)], ids=["L", "RGB", "RGBA"])
+def test_narrow_range_of_a_png_is_widened(level, wanted, colour_type, samples):
+    row = bytes([level] * min(samples, 3) + [255] * (samples == 4)) * 16
+    for transfer in (1, 13):
+        assert near(
+            read_picture(png(8, colour_type, row, chunk(b"cICP", bytes([1, transfer, 0, 0])))).pixels, wanted, 0
+        )
+        assert near(read_picture(png(8, colour_type, row, chunk(b"cICP", bytes([1, transfer, 0, 1])))).pixels, level, 0)
+
+
+def test_narrow_range_is_widened_before_other_conversions():
+    narrow = [16 + round(level * 219 / 255) for level in (*RED, 148)]
+    data = png(8, 2, bytes(narrow[:3]) * 16, chunk(b"cICP", bytes([12, 13, 0, 0])))
+    assert near(read_picture(data).pixels, RED_OF_P3, 3)
+    assert near(read_picture(png(8, 2, bytes(narrow[3:] * 48), chunk(b"cICP", bytes([9, PQ, 0, 0])))).pixels, 225, 6)
+    for level, wanted in ((235, 255), (16, 0)):
+        for colour_type, samples in ((0, 1), (2, 3)):
+            row = struct.pack(">H", level << 8) * samples * 16
+            deep = png(16, colour_type, row, chunk(b"cICP", bytes([1, 13, 0, 0])))
+            assert near(read_picture(deep).pixels, wanted, 1)

@@ -9,7 +9,7 @@ ICC profiles are applied by LittleCMS with the perceptual intent and black point
 (code points, gamma) are converted to a profile first. A profile that is broken, does not match the image's mode, or is within
 two levels of sRGB is ignored: the values stay unchanged.
 PQ and HLG are tone-mapped (`hdr`), also those of ICC profiles (`icc_hdr`). Curves of cameras (BT.709, BT.601, BT.2020) are
-treated as sRGB's, as in browsers.
+treated as sRGB's, as in browsers. Values of the narrow range that a cICP states are widened first.
 
 Source: PNG Specification (Third Edition) 4.3 (precedence); ITU-T H.273 (code points); DCF 2.0 (option file).
 """
@@ -57,11 +57,13 @@ class Claims:
 
     Attributes:
         png_code: cICP.
+        png_narrow: Whether cICP states the narrow range.
         box_code: nclx.
         option_file: Whether EXIF states "R03".
     """
 
     png_code: ColourCode | None = None
+    png_narrow: bool = False
     box_code: ColourCode | None = None
     option_file: bool = False
 
@@ -81,7 +83,20 @@ def to_srgb(info: Mapping[Any, Any], mode: str, claims: Claims) -> ToSrgb | None
         or _from_gamma(info, mode)
         or _from_option_file(claims.option_file, mode)
     )
+    if claims.png_narrow and mode != "CMYK":
+        found = _widened(found)
     return None if found is None or _changes_nothing(found, mode) else found
+
+
+def _widened(convert: ToSrgb | None) -> ToSrgb:
+    """The conversion of pixels in the narrow range: 16 becomes 0 and 235 becomes 255."""
+    table = [min(max(round((level - 16) * 255 / 219), 0), 255) for level in range(256)]
+
+    def apply(pixels: Image.Image) -> Image.Image:
+        wide = pixels.point(table * len(pixels.getbands()))
+        return convert(wide) if convert else wide.convert("RGB")
+
+    return apply
 
 
 def from_lab() -> ToSrgb:

@@ -35,11 +35,13 @@ class PngTags(NamedTuple):
 
     Attributes:
         code: From cICP, if present.
+        narrow: Whether cICP states the narrow range of video: black is 16 and white 235, of 255.
         bit_depth: Bits per channel in the file.
         key: The tRNS chunk's numbers of a grey (1) or RGB (3) picture: its transparent value in the file's own depth.
     """
 
     code: ColourCode | None = None
+    narrow: bool = False
     bit_depth: int = 8
     key: tuple[int, ...] | None = None
 
@@ -51,7 +53,7 @@ def png_tags(data: bytes) -> PngTags:
         if name == b"IHDR" and len(body) == 13:
             tags, colour_type = tags._replace(bit_depth=body[8]), body[9]
         elif name == b"cICP" and len(body) == 4:
-            tags = tags._replace(code=ColourCode(body[0], body[1]))
+            tags = tags._replace(code=ColourCode(body[0], body[1]), narrow=body[3] == 0)
         elif name == b"tRNS" and len(body) == {0: 2, 2: 6}.get(colour_type):
             tags = tags._replace(key=struct.unpack(f">{len(body) // 2}H", body))
     return tags

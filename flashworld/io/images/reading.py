@@ -160,7 +160,8 @@ def _from_pillow(image: Image.Image, png: PngTags | None = None, box_code: Colou
     try:
         image.load()
         key = image.info.get("transparency") if png is None else scaled_key(image.mode, png)
-        claims = Claims(png.code if png else None, box_code, _is_option_file(image))
+        tags = png or PngTags()
+        claims = Claims(tags.code, tags.narrow, box_code, _is_option_file(image))
         upright, focal_35mm = _read_exif(image)
         pixels = pixels_of(upright, claims, key)
     except ImageError:
