@@ -31,6 +31,9 @@ This file is written by `python -m docs.make_limits`, which provokes every sente
 [`flashworld/limits.py`](../flashworld/limits.py).
 
 The page takes uploads of up to 48 MB.
+
+Not refused: a picture whose colour profile is larger than `MAX_ICC_BYTES` is read without it, with a warning in the log. HDR
+pictures (PQ or HLG, by code points or by an ICC profile) are tone-mapped.
 """
 
 

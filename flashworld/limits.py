@@ -19,6 +19,8 @@ MIN_IMAGE_SIDE_PX = 16
 MAX_IMAGE_PIXELS = 64_000_000
 MAX_IMAGE_BYTES = 32 * 2**20
 MAX_IMAGE_ASPECT = 20.0
+MAX_ICC_BYTES = 4 * 2**20
+"""A picture's colour profile; those for printing presses reach 2.7 MB. A larger one is ignored with a warning in the log."""
 MAX_JPEG_SCANS = 1000
 """A progressive JPEG has about ten scans; each may cost a full pass over the image for 30 bytes of file."""
 MAX_JPEG_SCAN_PIXELS = 2_000_000_000

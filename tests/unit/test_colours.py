@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from flashworld import limits
 from flashworld.io.images.colour_tags import ColourCode, avif_code, png_tags
 from flashworld.io.images.hdr import HLG, PQ, encode_srgb
 from flashworld.io.images.icc import ADOBE_RGB, SRGB, Primaries, matrix_profile
@@ -264,3 +265,11 @@ def test_narrow_range_is_widened_before_other_conversions():
             row = struct.pack(">H", level << 8) * samples * 16
             deep = png(16, colour_type, row, chunk(b"cICP", bytes([1, 13, 0, 0])))
             assert near(read_picture(deep).pixels, wanted, 1)
+
+
+def test_profiles_that_are_too_large_are_ignored_and_logged(caplog):
+    large = profile(P3) + bytes(limits.MAX_ICC_BYTES)
+    assert near(read_picture(encode(flat(), "TIFF", icc_profile=large)).pixels, RED, 0)
+    assert f"{len(large)} bytes" in caplog.text and str(limits.MAX_ICC_BYTES) in caplog.text
+    fitting = large[: limits.MAX_ICC_BYTES]
+    assert near(read_picture(encode(flat(), "TIFF", icc_profile=fitting)).pixels, RED_OF_P3)

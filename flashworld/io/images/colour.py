@@ -7,7 +7,7 @@ The colour space of a file is given by the first of these that is present and va
 
 ICC profiles are applied by LittleCMS with the perceptual intent and black point compensation; other descriptions
 (code points, gamma) are converted to a profile first. A profile that is broken, does not match the image's mode, or is within
-two levels of sRGB is ignored: the values stay unchanged.
+two levels of sRGB is ignored: the values stay unchanged; so is one of more than MAX_ICC_BYTES, with a warning in the log.
 PQ and HLG are tone-mapped (`hdr`), also those of ICC profiles (`icc_hdr`). Curves of cameras (BT.709, BT.601, BT.2020) are
 treated as sRGB's, as in browsers. Values of the narrow range that a cICP states are widened first.
 
@@ -17,6 +17,7 @@ Source: PNG Specification (Third Edition) 4.3 (precedence); ITU-T H.273 (code po
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -28,6 +29,9 @@ from flashworld.io.images.colour_tags import ColourCode
 from flashworld.io.images.hdr import HLG, PQ, ToneMap, decode_srgb
 from flashworld.io.images.icc import ADOBE_RGB, PRIMARIES, SRGB, Primaries, matrix_profile
 from flashworld.io.images.icc_hdr import hdr_of_profile
+from flashworld.limits import MAX_ICC_BYTES
+
+log = logging.getLogger(__name__)
 
 ToSrgb: TypeAlias = Callable[[Image.Image], Image.Image]
 """Converts pixels of the mode "L", "RGB" or "CMYK" to RGB."""
@@ -38,8 +42,6 @@ KINDS = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 """Pillow's modes and the colour space that a profile for them names."""
 INTENT = ImageCms.Intent.PERCEPTUAL
 FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION
-MAX_ICC_BYTES = 4 * 2**20
-"""Profiles for printing presses reach 2.7 MB; larger ones are ignored."""
 SAME_LEVELS = 2
 """Profiles that change no value by more are treated as sRGB: photographs with them are not converted."""
 USUAL_GAMMA = 1 / 2.2
@@ -107,7 +109,10 @@ def from_lab() -> ToSrgb:
 
 def _from_profile(data: object, mode: str) -> ToSrgb | None:
     """An ICC profile's conversion; None for one that does not fit."""
-    if not isinstance(data, bytes) or not 128 < len(data) <= MAX_ICC_BYTES:
+    if not isinstance(data, bytes) or len(data) <= 128:
+        return None
+    if len(data) > MAX_ICC_BYTES:
+        log.warning("a picture's colour profile of %d bytes is ignored: at most %d are read", len(data), MAX_ICC_BYTES)
         return None
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
