@@ -17,7 +17,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse
 
 from flashworld.limits import MAX_JSON_BYTES
-from ui.gradio_compat import UNKNOWN_FUNCTION, download_with, remember_sessions
+from ui.gradio_compat import UNKNOWN_FUNCTION, download_with, keep_no_copies_for_deep_links, remember_sessions
 from ui.page_cache import PageCache
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ PAGES = {"/", "/config", "/gradio_api/info"}
 """Compressed here because Gradio does not, 303 kB become 50, and kept. Never files (large) or streams (must not be buffered)."""
 NO_LINKS = "picture: send the file itself, links are not fetched"
 SESSIONS = 256
-"""Gradio keeps a copy of the page's configuration for each visitor, over 120 kB, by default 10,000 of them, and a message
-queue, by default 2,000 of them."""
+"""Gradio keeps the states of 10,000 past visitors by default, and the message queues of 2,000."""
 NO_STATISTICS = {"GRADIO_ANALYTICS_MAX_EVENTS": "1", "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(10**9)}
 """After each request Gradio builds a data frame of the last 10,000, for a page of statistics that is disabled here."""
 
@@ -123,6 +122,7 @@ def limited_queue(page: gr.Blocks, max_size: int) -> None:
 def gate_options() -> dict[str, Any]:
     """Arguments of `launch` that install the gate."""
     download_with(_refuse_link)
+    keep_no_copies_for_deep_links()
     return {
         "app_kwargs": {"middleware": [Middleware(Gate)]},
         "enable_monitoring": False,

@@ -14,6 +14,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 import torch
+from gradio import state_holder
 from gradio.data_classes import PredictBodyInternal
 from gradio.queueing import Event, Queue
 from gradio.route_utils import get_fn
@@ -121,6 +122,29 @@ def test_gradio_reports_an_unknown_function_as_the_gate_expects():
     for body in ({"fn_index": 99}, {}):
         with pytest.raises(gradio_compat.UNKNOWN_FUNCTION):
             get_fn(page, "gone", gr.data_classes.PredictBody(data=[], **body))
+
+
+def test_gradio_creates_sessions_without_copies_and_keeps_their_values(monkeypatch):
+    monkeypatch.setattr(
+        state_holder, "SessionState", gradio_compat._Session.__base__
+    )  # another test may have replaced it
+    with gr.Blocks() as page:
+        box, state = gr.Textbox("first"), gr.State([])
+    holder = state_holder.StateHolder()
+    holder.set_blocks(page)
+    page.state_session_capacity = holder.capacity = 2
+    assert list(holder["before"].components), (
+        "Gradio copies nothing any more: `keep_no_copies_for_deep_links` is not needed"
+    )
+    gradio_compat.keep_no_copies_for_deep_links()
+    mine, others = holder["mine"], holder["others"]
+    assert not list(mine.components)
+    mine[state._id].append("mine")
+    mine[box._id] = gr.Textbox("second", render=False)
+    mine._update_value_in_config(box._id, "third")
+    assert (mine[state._id], others[state._id]) == (["mine"], [])
+    assert (mine[box._id].value, others[box._id].value) == ("second", "first")
+    assert "before" not in holder and mine.blocks_config.fns == page.default_config.fns
 
 
 def test_gradio_keeps_queued_requests_in_order():
