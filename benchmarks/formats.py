@@ -4,7 +4,8 @@
 
 PSNR is that of the scene read back against the scene in the PLY, over views of the path, by this machine's renderer. With
 the command line of npm's @playcanvas/splat-transform each file is also read by that program, written as PLY, and compared, as
-an independent reader. `light` is a scene reduced to a fraction of its Gaussians (`flashworld.lighten`).
+an independent reader. `light` is a scene reduced to a fraction of its Gaussians (`flashworld.lighten`), compared on other views
+of the path than those it was optimised for.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import torch
 from flashworld.cameras import Cameras
 from flashworld.gaussians import Gaussians
 from flashworld.io.scenes import SCENE_SUFFIXES, read_scene, write_scene
+from flashworld.light_views import split_views
 from flashworld.lighten import lighten, psnr_along
 from flashworld.trajectories.json_forms import parse_trajectory
 
@@ -125,17 +127,19 @@ def measured_formats(
             if cli:
                 row["other_reader_db"] = by_another_reader(cli, file, scene, views, size).psnr_db
             rows.append(row)
+        split = split_views(path, VIEWS, VIEWS)
         for part in LIGHT_PARTS:
-            light, file = lighten(scene, len(scene) // part, views), Path(folder) / "light.spz"
+            light, file = lighten(scene, len(scene) // part, split.optimised), Path(folder) / "light.spz"
             write_scene(light, file)
             row = {"format": f"light 1/{part}, .spz", "bytes": file.stat().st_size}
-            row["psnr_db"] = psnr_along(scene, read_scene(file), views, *size)
-            row["dropping_db"] = psnr_along(scene, largest(scene, len(light)), views, *size)
+            row["psnr_db"] = psnr_along(scene, read_scene(file), split.compared, *size)
+            row["dropping_db"] = psnr_along(scene, largest(scene, len(light)), split.compared, *size)
             rows.append(row)
     return {
         "gaussians": len(scene),
         "sh_degree": scene.sh_degree,
         "views": len(views),
+        "light_views": len(split.compared),
         "height": size[0],
         "width": size[1],
         "formats": rows,
@@ -165,7 +169,8 @@ def main() -> None:
         return
     count = report["gaussians"]
     print(
-        f"{count:,} Gaussians, SH degree {report['sh_degree']}, {report['views']} views of {report['height']} x {report['width']}"
+        f"{count:,} Gaussians, SH degree {report['sh_degree']}, {report['views']} views of {report['height']} x {report['width']}, "
+        f"light ones on {report['light_views']} others"
     )
     print(f"{'format':20}{'MB':>8}{'bytes each':>12}{'PSNR dB':>9}{'by splat-transform':>20}  read by")
     for row in report["formats"]:

@@ -55,12 +55,14 @@ def lighten(scene: Gaussians, count: int, cameras: Cameras) -> Gaussians:
 
 
 def psnr_along(scene: Gaussians, other: Gaussians, cameras: Cameras, height: int, width: int) -> float:
-    """Peak signal-to-noise ratio between two scenes over all views of a path, dB; infinite if equal.
+    """Peak signal-to-noise ratio between two scenes, of the mean squared error over all views, dB; infinite if equal.
+
+    The mean is that of the errors, not of the views' decibels: the worst views count most.
 
     Args:
         scene: The reference.
         other: The scene to evaluate, on the same device.
-        cameras: The views.
+        cameras: The views; for the quality of a light scene not those that it was optimised for, see `light_views`.
         height: Rows of the compared images.
         width: Columns.
     """

@@ -63,7 +63,7 @@ class Result:
         focus_distance: Distance from that camera to the centre of the scene, scene units.
         timings: Seconds by stage, shown below the result; empty for an example, which was made on another machine.
         light_gaussians: Number of Gaussians in the light scene; 0 if there is none.
-        light_psnr_db: PSNR of the light scene against the full one along the path, dB.
+        light_psnr_db: PSNR of the light scene against the full one along the path, on views it was not optimised for, dB.
         complete: Whether all files are written; False for a scene that is shown while the large ones are still being written.
     """
 

@@ -8,8 +8,8 @@ from typing import Any
 from flashworld.cli.output import Output
 from flashworld.limits import MAX_GAUSSIANS
 
-VIEWS_APART = 4
-"""Every fourth of 24 views is evaluated: neighbouring views are nearly identical."""
+LIGHT_VIEWS = COMPARED_VIEWS = 6
+"""Views along the path to optimise for, and others to compare on: neighbouring ones of 24 are nearly identical."""
 COMPARED = (240, 352)
 """Rows and columns of the images that the reported PSNR compares."""
 
@@ -42,17 +42,19 @@ def run(args: argparse.Namespace, output: Output) -> None:
     scene = prune_by_opacity(read_scene(args.source), threshold)
     light = {}
     if args.count is not None:
+        from flashworld.light_views import split_views
         from flashworld.lighten import lighten, psnr_along
 
         count = whole_number(args.count, "--count", 1, MAX_GAUSSIANS)
         args.path = args.trajectory
-        views = requested_cameras(args, output)[::VIEWS_APART]
-        full, scene = scene, lighten(scene, count, views)
-        light = {"psnr_db": round(psnr_along(full, scene, views, *COMPARED), 2)} if len(scene) < len(full) else {}
+        views = split_views(requested_cameras(args, output), LIGHT_VIEWS, COMPARED_VIEWS)
+        full, scene = scene, lighten(scene, count, views.optimised)
+        if len(scene) < len(full):
+            light = {"psnr_db": round(psnr_along(full, scene, views.compared, *COMPARED), 2)}
     write_scene(scene, args.target)
     size = scene_bytes(args.target)
     output.result(
         {"file": args.target, "gaussians": len(scene), "bytes": size, **light},
         f"{args.target}: {len(scene)} Gaussians, {size / 1e6:.1f} MB"
-        + (f", PSNR {light['psnr_db']} dB along the path" if light else ""),
+        + (f", PSNR {light['psnr_db']} dB along the path, between the views optimised for" if light else ""),
     )

@@ -74,7 +74,7 @@ class PackedResult:
         model: Name of the model.
         timings: Seconds by stage.
         light: The light scene, if there is one.
-        light_psnr_db: Its PSNR against the full scene along the path.
+        light_psnr_db: Its PSNR against the full scene along the path, on views it was not optimised for, dB.
         lost: Why the arrays did not arrive, or None; then there are no arrays.
     """
 

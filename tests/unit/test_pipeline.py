@@ -131,6 +131,24 @@ def test_light_scene_has_no_lighter_one(result, tmp_path):
     assert set(deliver(result, tmp_path)) == {(n, tmp_path / f) for n, f in NAMES.items() if n != "viewer"}
 
 
+def test_light_scene_is_compared_on_views_it_was_not_optimised_for(result, monkeypatch):
+    used = {}
+
+    def lighten(full, count, cameras):
+        used["optimised"] = cameras
+        return full[:count]
+
+    def psnr_along(full, light, cameras, height, width):
+        used["compared"] = cameras
+        return 20.0
+
+    monkeypatch.setattr(lights, "lighten", lighten)
+    monkeypatch.setattr(lights, "psnr_along", psnr_along)
+    assert light_scene(result, len(result.visible()) // 4).psnr_db == 20.0
+    nearest = (used["compared"].c2w[:, None] - used["optimised"].c2w[None]).flatten(2).norm(dim=2).amin(dim=1)
+    assert float(nearest.min()) > 1e-4
+
+
 def test_a_failing_light_scene_does_not_lose_the_full_one(result, monkeypatch, caplog):
     def fail(*_):
         raise torch.linalg.LinAlgError("did not converge")
