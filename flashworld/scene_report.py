@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import torch
 
 from flashworld.gaussians import Gaussians, bounding_box
+from flashworld.scene_axes import AxesGuess, guess_axes
 
 OPACITY_BINS = 10
 INVISIBLE = 1 / 255
@@ -20,7 +21,6 @@ LARGE_SHARE = 0.25
 """Share of the scene's extent: a Gaussian of that size hides or tints everything."""
 SHARE_TOLD = 0.05
 """Smallest share of the Gaussians that is reported."""
-AXES_RATIO = 4.0
 
 Triple = tuple[float, float, float]
 Bin = tuple[float, float, int]
@@ -29,7 +29,7 @@ Bin = tuple[float, float, int]
 
 @dataclass(frozen=True)
 class SceneReport:
-    """Statistics of a scene. Scene units, OpenGL axes (right, up, back).
+    """Statistics of a scene. Scene units, axes as the scene was read: right, up, back unless `axes` says otherwise.
 
     Attributes:
         count: Gaussians.
@@ -40,7 +40,7 @@ class SceneReport:
         middle_highest: The opposite corner.
         opacity_histogram: Ten bins from 0 to 1.
         scale_histogram: Of each Gaussian's largest standard deviation, in decades.
-        axes_hint: A guess about the axes from the position of the scene; empty if it is where this project places scenes.
+        axes: A guess at which way is up.
         odd: Suspicious findings, one sentence each.
     """
 
@@ -52,7 +52,7 @@ class SceneReport:
     middle_highest: Triple
     opacity_histogram: list[Bin]
     scale_histogram: list[Bin]
-    axes_hint: str
+    axes: AxesGuess
     odd: list[str]
 
     def as_dict(self) -> dict[str, object]:
@@ -76,7 +76,7 @@ def inspect_scene(scene: Gaussians) -> SceneReport:
         _triple(high),
         _histogram(scene.opacities, [i / OPACITY_BINS for i in range(OPACITY_BINS + 1)]),
         _decades(scene.scales.amax(dim=1)),
-        _axes_hint(low, high),
+        guess_axes(scene),
         list(_oddities(scene, float((high - low).max()))),
     )
 
@@ -95,14 +95,6 @@ def _histogram(values: torch.Tensor, edges: list[float]) -> list[Bin]:
 def _decades(sizes: torch.Tensor) -> list[Bin]:
     lowest, highest = (math.floor(math.log10(max(float(v), 1e-12))) for v in (sizes.min(), sizes.max()))
     return _histogram(sizes.double(), [10.0**power for power in range(lowest, highest + 2)])
-
-
-def _axes_hint(low: torch.Tensor, high: torch.Tensor) -> str:
-    """Scenes of this project lie in front of their first camera, along -z; one along +z was rotated by some conversion."""
-    ahead, behind = max(0.0, -float(low[2])), max(0.0, float(high[2]))
-    if behind > AXES_RATIO * ahead and behind > 0:
-        return "the scene lies behind the origin's camera: perhaps its file was written with other axes"
-    return ""
 
 
 def _oddities(scene: Gaussians, extent: float) -> list[str]:

@@ -13,7 +13,9 @@ BAR_CHARS = 24
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
     """Declare the command."""
-    parser = commands.add_parser("inspect", help="count, bounds, histograms and suspicious values of a scene file")
+    parser = commands.add_parser(
+        "inspect", help="count, bounds, up direction, histograms and suspicious values of a scene file"
+    )
     parser.add_argument("scene", metavar="SCENE", help="a file in any format that `convert` reads")
     parser.set_defaults(run=run)
 
@@ -30,7 +32,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
     lines = [
         f"{file_name(args.scene)}: {report.count:,} Gaussians, SH degree {report.sh_degree}, {size / 1e6:.1f} MB, "
         f"{size / report.count:.0f} bytes each",
-        "axes: right, up, back, as read here" + (f" ({report.axes_hint})" if report.axes_hint else ""),
+        f"axes guess: {report.axes.words}",
         *(f"{axis}: {a:.4g} to {b:.4g}" for axis, a, b in zip("xyz", low, high, strict=True)),
         f"middle 98 %: {_triple(report.middle_lowest)} to {_triple(report.middle_highest)}",
         *_bars("opacity", report.opacity_histogram, lambda edge: f"{edge:.1f}"),

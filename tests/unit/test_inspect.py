@@ -34,7 +34,7 @@ def test_counts_bounds_and_histograms_are_those_of_the_scene(scene):
         assert sum(count for _, _, count in histogram) == 500
         for low, high, count in histogram:
             assert count == int(((values >= low) & ((values < high) | (values == 1))).sum())
-    assert report.odd == [] and report.axes_hint == ""
+    assert report.odd == [] and report.axes.up == "+y"
 
 
 def changed(scene: Gaussians, **fields: torch.Tensor) -> Gaussians:
@@ -58,9 +58,15 @@ def test_anomalies_are_named(scene):
     assert "all Gaussians lie in one place" in inspect_scene(changed(scene, means=torch.zeros(500, 3))).odd
 
 
-def test_scene_behind_the_camera_gets_a_hint_about_its_axes(scene):
-    turned = changed(scene, means=scene.means * torch.tensor([1.0, -1, -1]))
-    assert "other axes" in inspect_scene(turned).axes_hint
+def test_command_says_which_way_is_up(scene, tmp_path, capsys):
+    file = tmp_path / "a.spz"
+    for signs, up, words in (([1.0, 1, 1], "+y", "axes guess: y up"), ([1.0, -1, -1], "-y", "axes guess: y down")):
+        write_scene(changed(scene, means=scene.means * torch.tensor(signs)), file)
+        assert main(["inspect", str(file)]) == 0
+        assert words in capsys.readouterr().out
+        assert main(["inspect", str(file), "--json"]) == 0
+        axes = json.loads(capsys.readouterr().out)["axes"]
+        assert set(axes) == {"up", "confidence", "evidence", "advice"} and axes["up"] == up
 
 
 @pytest.mark.parametrize("suffix", SCENE_SUFFIXES)
