@@ -253,10 +253,9 @@ class Service:
             light_psnr_db=light.psnr_db if light else math.inf,
             complete=False,
         )
-        shown_early = {"viewer", "poster", "video"} if request.video.enabled else {"viewer", "poster"}
         for name, path in deliver(result, session_dir, light=light, frames=finished.result.frames):
             scene.files[name] = path
-            if name in shown_early and shown_early <= scene.files.keys():
+            if name in ("viewer", "video") and {"viewer", "poster"} <= scene.files.keys():
                 yield dataclasses.replace(scene, files=dict(scene.files))
             share = len(scene.files) / (len(NAMES) + 1)
             yield Progress("files", GPU_SHARE + (1 - GPU_SHARE) * share, len(scene.files), len(NAMES))

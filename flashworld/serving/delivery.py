@@ -51,8 +51,8 @@ def deliver(
 ) -> Iterator[tuple[DeliveredFile, Path]]:
     """Write every file, several at the same time, and yield each as soon as it is complete.
 
-    For a scene of the full model each file takes seconds on one core. Path and poster come first, the archive of the other
-    files last.
+    For a scene of the full model each file takes seconds on one core. Path, poster and light scene come first, for the page
+    to show; the archive of the other files last.
 
     Args:
         result: The scene.
@@ -72,6 +72,9 @@ def deliver(
     yield "path", paths["path"]
     write_poster(result.picture(), paths["poster"])
     yield "poster", paths["poster"]
+    if light is not None:
+        write_spz(light.scene, paths["viewer"])
+        yield "viewer", paths["viewer"]
     result = replace(result, scene=result.visible())
     camera = result.cameras[request.image_index]
     jobs: dict[DeliveredFile, Callable[[], object]] = {
@@ -81,8 +84,6 @@ def deliver(
             result.scene, camera, focus_distance(result.scene, camera), paths["plain"]
         ),
     }
-    if light is not None:
-        jobs["viewer"] = partial(write_spz, light.scene, paths["viewer"])
     if request.video.enabled:
         jobs["video"] = partial(result.save, folder, ["video"], frames=frames)
     for name in _together(jobs):

@@ -16,16 +16,16 @@ FEW = 400
 
 
 @pytest.mark.parametrize("seconds", [1.0, 0.0], ids=["video", "no video"])
-def test_scene_comes_once_early_with_what_the_viewer_needs_and_once_complete(monkeypatch, tmp_path, seconds):
+def test_scene_comes_early_with_what_the_viewer_needs_then_with_the_video_then_complete(monkeypatch, tmp_path, seconds):
     import app
 
     monkeypatch.setattr(transfer, "light_scene", lambda result: light_scene(result, FEW))
     video = VideoSettings(fps=2, seconds=seconds or None, enabled=bool(seconds))
     request = build_request(text="grass", frames=2, height=64, width=64, seed=1, video=video)
     steps = list(app.Service(app.MODEL).generate(request, session_dir=tmp_path))
-    early, last = (step for step in steps if not isinstance(step, Progress))
-    needed = {"viewer", "poster"} | ({"video"} if seconds else set())
-    assert not early.complete and needed <= early.files.keys() and "zip" not in early.files
+    early, *with_video, last = (step for step in steps if not isinstance(step, Progress))
+    assert not early.complete and early.files.keys() == {"path", "poster", "viewer"}
+    assert ["video" in step.files and not step.complete for step in with_video] == [True] * bool(seconds)
     assert last.complete and last is steps[-1] and {"ply", "spz", "zip"} <= last.files.keys()
     assert 0 < last.light_gaussians <= FEW < last.gaussians
     following = steps[steps.index(early) + 1 :]
