@@ -37,6 +37,11 @@ def file_path_rows(folder: Path) -> Iterator[Row]:
         frame = {"transform_matrix": MATRIX, **fields}
         return parse_trajectory({"frames": [frame] * 2}, height=480, width=704, fov_y_deg=60.0)
 
+    def shared_lens(**fields: object) -> object:
+        shared = {"y_fov": 50, "w": 704, "h": 480}
+        frame = {"transform_matrix": MATRIX, **fields}
+        return parse_trajectory({**shared, "frames": [frame] * 2}, height=480, width=704, fov_y_deg=60.0)
+
     def camera_path(matrix: object) -> object:
         views = [{"camera_to_world": matrix, "fov": 50}] * 2
         return parse_trajectory({"camera_path": views}, height=480, width=704, fov_y_deg=60.0)
@@ -75,6 +80,11 @@ def file_path_rows(folder: Path) -> Iterator[Row]:
         lambda: transforms(is_fisheye=False),
     )
     yield row("lens fields", "of a known name", lambda: transforms(fov=50), lambda: transforms(y_fov=50))
+    yield row("cx, cy", "beside a focal length", lambda: transforms(cx=352), lambda: transforms(cx=352, y_fov=50))
+    yield row(
+        "w, h of a frame", "those of the shared lens, unless it has its own",
+        lambda: shared_lens(w=352, h=240), lambda: [shared_lens(w=704, h=480), shared_lens(w=352, h=240, y_fov=50)],
+    )  # fmt: skip
     yield row(
         "camera_to_world", "16 numbers", lambda: camera_path([1, 2]), lambda: [camera_path(FLAT), camera_path(MATRIX)]
     )

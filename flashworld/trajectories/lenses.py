@@ -1,8 +1,10 @@
 """The lens of a frame of `transforms.json`: which level applies, all fields that tools write, and which lenses are refused.
 
-A frame's own lens replaces the one at the top level completely, not field by field: a level has a lens if it has one of
-`FOCAL_FIELDS`. The size (`w`, `h`) may still come from the top level, and a frame with only `cx` and `cy` moves the
-principal point of the top level's lens. Only pinholes are supported; fisheye and panorama are refused however they are flagged.
+Levels are not mixed: a frame that has any lens field has a lens of its own, and nothing of the one at the top level remains
+but the size (`w`, `h`), if the frame has none. A level with a principal point or unknown fields but without a focal length
+is refused by name, and so is a frame whose size differs from that of the shared lens it uses. Fields that contradict each
+other or are unknown beside known ones are reported in notes. Only pinholes are supported; fisheye and panorama are refused
+however they are flagged.
 
 Source: nerfstudio's documentation, "Data conventions"; instant-ngp's `docs/nerf_dataset_tips.md` and loader (`x_fov`,
 `y_fov` in degrees, `is_fisheye`, `ftheta_*`, `latlong`, `equirectangular`); NeRF's own data (`camera_angle_x`, radians).
@@ -25,11 +27,17 @@ Level = Mapping[str, object]
 
 PINHOLE_MODELS = ("PINHOLE", "SIMPLE_PINHOLE", "OPENCV", "FULL_OPENCV", "RADIAL", "SIMPLE_RADIAL", "PERSPECTIVE")
 """Those with distortion count as pinholes; see `DISTORTION_FIELDS`."""
+FIELDS_X = ("fl_x", "camera_angle_x", "x_fov")
+FIELDS_Y = ("fl_y", "camera_angle_y", "y_fov")
+"""Focal length in pixels, angle in radians, angle in degrees; the first one there is used."""
 FOCAL_FIELDS = ("fl_x", "fl_y", "camera_angle_x", "camera_angle_y", "x_fov", "y_fov")
+CENTRE_FIELDS = ("cx", "cy")
 FOREIGN_FIELDS = (
-    "fx", "fy", "fov", "fov_x", "fov_y", "fovx", "fovy", "focal", "focal_length", "focal_x", "focal_y", "intrinsics", "K",
+    "fx", "fy", "fov", "fov_x", "fov_y", "fovx", "fovy", "FovX", "FovY", "FoVx", "FoVy", "hfov", "vfov", "fov_y_deg",
+    "focal", "focal_length", "focal_x", "focal_y", "fl", "intrinsics", "intrinsic", "intrinsic_matrix", "camera_intrinsics",
+    "camera_matrix", "camera_angle", "K",
 )  # fmt: skip
-"""Lens fields of unknown unit: refused by name if no other field gives a lens."""
+"""Lens fields of unknown unit: refused by name where they would be the lens, reported beside known ones."""
 PROJECTION_FLAGS = (
     "is_fisheye", "fisheye", "is_panorama", "panorama", "equirectangular", "latlong", "fisheye_crop_radius",
 )  # fmt: skip
@@ -58,8 +66,10 @@ def refuse_other_projections(level: Level, where: str) -> None:
             )
 
 
-def read_lens(frame: Level, top: Level, where: str, target: LensTarget, pixel_size: Size | None) -> torch.Tensor | None:
-    """The lens of one frame relative to the output image. (4,)
+def read_lens(
+    frame: Level, top: Level, where: str, target: LensTarget, pixel_size: Size | None
+) -> tuple[torch.Tensor | None, tuple[str, ...]]:
+    """The lens of one frame relative to the output image, and notes.
 
     Args:
         frame: The frame.
@@ -69,28 +79,53 @@ def read_lens(frame: Level, top: Level, where: str, target: LensTarget, pixel_si
         pixel_size: (height, width) of the images, if neither level has w and h.
 
     Returns:
-        None if neither level has a lens.
+        fx / W, fy / H, cx / W, cy / H (4,), or None if neither level has a lens; one sentence for each contradiction.
 
     Raises:
-        TrajectoryError: a field is not a number, out of range, of an unknown name, or in pixels of an unknown size.
+        TrajectoryError: a field is not a number, out of range, of an unknown name, in pixels of an unknown size, or
+            without the others that make a lens.
     """
-    own = any(name in frame for name in FOCAL_FIELDS)
+    own = any(name in frame for name in (*FOCAL_FIELDS, *CENTRE_FIELDS, *FOREIGN_FIELDS))
     level = frame if own else top
-    if not any(name in level for name in FOCAL_FIELDS):
-        _refuse_foreign(frame, top, where)
-        return None
-    sized = next((side for side in (frame, top) if "w" in side or "h" in side), None)
-    if sized is not None:
-        pixel_size = read_size([sized.get("h"), sized.get("w")], f"{where}: h and w")
-    height, width = pixel_size or (target.height, target.width)
-    known = pixel_size is not None
-    fx = _focal(level, ("fl_x", "camera_angle_x", "x_fov"), width, known, where)
-    fy = _focal(level, ("fl_y", "camera_angle_y", "y_fov"), height, known, where)
-    centre = [_centre(name, side / 2, frame, level, where) for name, side in (("cx", width), ("cy", height))]
+    _refuse_fragment(frame, where)
+    _refuse_fragment(top, where)
+    used = next((name for name in FOCAL_FIELDS if name in level), None)
+    if used is None:
+        _refuse_foreign(level, where)
+        return None, ()
+    size = _size(frame, top, own, where) or pixel_size
+    height, width = size or (target.height, target.width)
+    fx = _focal(level, FIELDS_X, width, size is not None, where)
+    fy = _focal(level, FIELDS_Y, height, size is not None, where)
+    cx, cy = (read_number(level, name, where) if name in level else None for name in CENTRE_FIELDS)
     square = next(value for value in (fx, fy) if value is not None)
-    return target.lens_from_px(
-        [square if fx is None else fx, square if fy is None else fy, *centre], (height, width), where
+    lens_px = [
+        square if fx is None else fx,
+        square if fy is None else fy,
+        width / 2 if cx is None else cx,
+        height / 2 if cy is None else cy,
+    ]
+    notes = (
+        _contradiction(level, FIELDS_X, fx, width),
+        _contradiction(level, FIELDS_Y, fy, height),
+        _ignored(level, used),
     )
+    return target.lens_from_px(lens_px, (height, width), where), tuple(note for note in notes if note)
+
+
+def _size(frame: Level, top: Level, own: bool, where: str) -> Size | None:
+    """(height, width) of the frame's image; `own` says that the frame has a lens of its own."""
+    sized = [level for level in (frame, top) if "w" in level or "h" in level]
+    sizes = [
+        read_size([level.get("h"), level.get("w")], f"{where}: h and w") for level in (sized[:1] if own else sized)
+    ]
+    if len(sizes) == 2 and sizes[0] != sizes[1]:
+        (height, width), (shared_height, shared_width) = sizes
+        raise TrajectoryError(
+            f"{where}: w and h are {width} x {height}, but the shared lens is for {shared_width} x {shared_height}: give "
+            "the frame a focal length of its own"
+        )
+    return sizes[0] if sizes else None
 
 
 def _focal(level: Level, names: tuple[str, str, str], side: int, size_known: bool, where: str) -> float | None:
@@ -110,26 +145,44 @@ def _focal(level: Level, names: tuple[str, str, str], side: int, size_known: boo
     return 0.5 * side / math.tan(math.radians(angle) / 2)
 
 
-def _centre(name: str, middle: float, frame: Level, level: Level, where: str) -> float:
-    found = frame if name in frame else level
-    return read_number(found, name, where) if name in found else middle
+def _refuse_fragment(level: Level, where: str) -> None:
+    """Refuse a principal point that belongs to no focal length of its level."""
+    name = next((name for name in CENTRE_FIELDS if name in level), None)
+    if name is not None and not any(other in level for other in (*FOCAL_FIELDS, *FOREIGN_FIELDS)):
+        raise TrajectoryError(
+            f"{where}: {name} has no focal length beside it, expected one of {', '.join(FOCAL_FIELDS)}"
+        )
 
 
-def _refuse_foreign(frame: Level, top: Level, where: str) -> None:
-    name = next((name for level in (frame, top) for name in FOREIGN_FIELDS if name in level), None)
+def _refuse_foreign(level: Level, where: str) -> None:
+    name = next((name for name in FOREIGN_FIELDS if name in level), None)
     if name is not None:
         raise TrajectoryError(f"{where}: lens field {name} is not known, expected one of {', '.join(FOCAL_FIELDS)}")
 
 
-def contradiction(level: Level) -> str | None:
-    """A note if fl_x and camera_angle_x of one level (or their y) disagree; fl_x is used."""
-    for axis, side in (("x", "w"), ("y", "h")):
-        values = [level.get(name) for name in (f"fl_{axis}", f"camera_angle_{axis}", side)]
-        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
-            focal, angle, size = values
-            if 0 < angle < math.pi and abs(2 * focal * math.tan(angle / 2) / size - 1) > AGREEMENT:  # type: ignore[operator]
-                return f"fl_{axis} and camera_angle_{axis} disagree: using fl_{axis}"
+def _contradiction(level: Level, names: tuple[str, str, str], focal_px: float | None, side: int) -> str | None:
+    """A note if another field of one axis disagrees with the one that gave the focal length."""
+    given = [name for name in names if level.get(name) is not None]
+    for name in given[1:]:
+        angle = _half_angle(level[name], name == names[1])
+        if angle is None or focal_px is None or abs(2 * focal_px * math.tan(angle) / side - 1) > AGREEMENT:
+            return f"{given[0]} and {name} disagree: using {given[0]}"
     return None
+
+
+def _half_angle(value: object, radians: bool) -> float | None:
+    """Half of a field of view in radians; None if the value is not one."""
+    straight = math.pi if radians else 180.0
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < straight:
+        return None
+    return math.pi / 2 * (value / straight)
+
+
+def _ignored(level: Level, used: str) -> str | None:
+    """A note about unknown fields beside the known one that is used."""
+    names = [name for name in FOREIGN_FIELDS if level.get(name) is not None]
+    known = "lens fields {} are not known" if len(names) > 1 else "lens field {} is not known"
+    return f"{known.format(', '.join(names))}: using {used}" if names else None
 
 
 class Distortion:

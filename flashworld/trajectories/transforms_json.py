@@ -15,7 +15,7 @@ import torch
 
 from flashworld.cameras import Cameras
 from flashworld.trajectories.camera_json import CameraValues, LensTarget, Size, read_cameras
-from flashworld.trajectories.lenses import Distortion, contradiction, read_lens, refuse_other_projections
+from flashworld.trajectories.lenses import Distortion, read_lens, refuse_other_projections
 from flashworld.trajectories.matrices import read_matrix
 from flashworld.trajectories.ordering import in_order
 
@@ -34,16 +34,16 @@ def read_transforms(
         TrajectoryError: the path is invalid; the message has the camera's index.
     """
     refuse_other_projections(data, "camera path")
-    distortion, remarks = Distortion(), dict.fromkeys([contradiction(data)])
+    distortion, remarks = Distortion(), dict[str, None]()
 
     def read(entry: Mapping[str, object], where: str) -> CameraValues:
         refuse_other_projections(entry, where)
         quat, position = read_matrix(entry.get("transform_matrix"), f"{where}: transform_matrix")
         distortion.look(entry, data, where)
-        lens = read_lens(entry, data, where, target, pixel_size)
-        remarks.setdefault(contradiction(entry))
+        lens, contradictions = read_lens(entry, data, where, target, pixel_size)
+        remarks.update(dict.fromkeys(contradictions))
         if lens is None:
-            remarks.setdefault(target.no_lens_note())
+            remarks[target.no_lens_note()] = None
             lens = target.lens_from_fov(target.fov_y_deg)
         return quat, position, lens
 

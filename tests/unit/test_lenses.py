@@ -50,9 +50,37 @@ def test_a_frames_lens_replaces_the_shared_one_entirely():
     focal = 352 / math.tan(0.25)
     assert lens_px(top, {"camera_angle_x": 0.5}) == pytest.approx([focal, focal, 352, 240], rel=1e-5)
     assert lens_px(top, {"fl_y": 400}) == pytest.approx([400, 400, 352, 240])
-    assert lens_px(top, {"cx": 340}) == pytest.approx([300, 310, 340, 200])
     half = {"w": WIDTH // 2, "h": HEIGHT // 2}
     assert lens_px(top, {"fl_x": 150, **half}) == pytest.approx([300, 300, 352, 240])
+
+
+@pytest.mark.parametrize("own", [{"fx": 900, "fy": 900, "cx": 1, "cy": 1}, {"fov": 20}, {"intrinsics": [1, 1, 0, 0]}])
+def test_a_frames_lens_in_unknown_fields_is_refused_whatever_the_shared_lens(own):
+    with pytest.raises(TrajectoryError, match=f"camera 0: lens field {next(iter(own))} is not known, expected one of"):
+        read({"fl_x": 300, **SIZED}, own)
+
+
+def test_unknown_fields_at_the_top_do_not_matter_to_frames_with_their_own_lens():
+    parsed = read({"fov": 20, "cx": 1, **SIZED}, {"fl_x": 500})
+    assert parsed.notes == ()
+    assert lens_px({"fov": 20, "cx": 1, **SIZED}, {"fl_x": 500}) == pytest.approx([500, 500, 352, 240])
+
+
+@pytest.mark.parametrize("field", ["cx", "cy"])
+@pytest.mark.parametrize("levels", [({}, 1), ({"fl_x": 300}, 1), ({}, 0)], ids=["alone", "in the frame", "at the top"])
+def test_a_principal_point_without_a_focal_length_is_refused_by_name(field, levels):
+    top, in_frame = levels
+    frame = {field: 100} if in_frame else {"fl_x": 300}
+    with pytest.raises(TrajectoryError, match=f"camera 0: {field} has no focal length beside it, expected one of fl_x"):
+        read({**top, **SIZED} | ({} if in_frame else {field: 100}), frame)
+
+
+def test_a_frames_size_without_a_focal_length_must_be_that_of_the_shared_lens():
+    top = {"fl_x": 600, "cx": 352, "cy": 240}
+    assert lens_px({**top, **SIZED}, SIZED) == pytest.approx([600, 600, 352, 240])
+    assert lens_px(top, SIZED) == pytest.approx([600, 600, 352, 240])
+    with pytest.raises(TrajectoryError, match="camera 0: w and h are 352 x 240, but the shared lens is for 704 x 480"):
+        read({**top, **SIZED}, {"w": 352, "h": 240})
 
 
 def test_unknown_camera_model_is_refused_and_a_missing_lens_is_reported():
@@ -96,3 +124,34 @@ def test_conflicting_fields_are_reported():
     (note,) = read({"fl_x": 300, "camera_angle_x": 0.5, **SIZED}).notes
     assert note == "fl_x and camera_angle_x disagree: using fl_x"
     assert read({"fl_x": 300, "camera_angle_x": 2 * math.atan(352 / 300), **SIZED}).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("lens", "used", "other"),
+    [
+        ({"x_fov": 20, "fl_x": 300}, "fl_x", "x_fov"),
+        ({"x_fov": 20, "camera_angle_x": 1}, "camera_angle_x", "x_fov"),
+        ({"y_fov": 20, "camera_angle_y": 1}, "camera_angle_y", "y_fov"),
+        ({"fl_y": 300, "y_fov": 500}, "fl_y", "y_fov"),
+        ({"fl_y": 300, "y_fov": "wide"}, "fl_y", "y_fov"),
+    ],
+)
+@pytest.mark.parametrize("level", ["top", "frame"])
+def test_any_two_fields_of_one_axis_that_disagree_are_named(lens, used, other, level):
+    parsed = read({**lens, **SIZED}) if level == "top" else read(SIZED, lens)
+    assert parsed.notes == (f"{used} and {other} disagree: using {used}",)
+
+
+def test_fields_of_one_axis_that_agree_are_not_reported():
+    angle = 2 * math.atan(352 / 300)
+    assert read({"fl_x": 300, "camera_angle_x": angle, "x_fov": math.degrees(angle), **SIZED}).notes == ()
+    assert read({"fl_x": 300, "camera_angle_x": None, "fov": None, **SIZED}).notes == ()
+
+
+def test_an_angle_that_contradicts_the_focal_length_is_found_where_the_frame_has_no_size():
+    assert read(SIZED, {"fl_x": 300, "camera_angle_x": 0.5}).notes == ("fl_x and camera_angle_x disagree: using fl_x",)
+
+
+def test_unknown_lens_fields_beside_known_ones_are_reported():
+    (note,) = read({"fl_x": 300, "K": [[1]], "fov": 20, **SIZED}).notes
+    assert note == "lens fields fov, K are not known: using fl_x"
