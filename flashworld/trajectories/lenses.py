@@ -20,7 +20,7 @@ import torch
 from flashworld.checks import echo
 from flashworld.errors import TrajectoryError
 from flashworld.limits import MAX_FOV_DEG
-from flashworld.trajectories.camera_json import LensTarget, Size, read_angle, read_number, read_size
+from flashworld.trajectories.camera_json import LensTarget, Size, read_angle, read_number, read_numbers, read_size
 
 Level = Mapping[str, object]
 """A frame, or the top of the file."""
@@ -42,6 +42,8 @@ PROJECTION_FLAGS = (
     "is_fisheye", "fisheye", "is_panorama", "panorama", "equirectangular", "latlong", "fisheye_crop_radius",
 )  # fmt: skip
 DISTORTION_FIELDS = ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")
+DISTORTION_LIST, LISTED_FIELDS = "distortion_params", ("k1", "k2", "k3", "k4", "p1", "p2")
+"""nerfstudio's list of coefficients, which it reads instead of the single fields, and its elements."""
 DISTORTION_BOUND = 0.02
 """Moves a corner of a 60 degree image by about 2 % of its distance from the centre, which is hardly visible."""
 MAX_FOV_X_DEG = 165.0
@@ -192,18 +194,15 @@ class Distortion:
         self._worst: dict[str, float] = {}
 
     def look(self, frame: Level, top: Level, where: str) -> None:
-        """Add a frame's coefficients; its own replace the top level's completely, as its lens does.
+        """Add a frame's coefficients: its own, or else the top level's, which hold for frames with their own lens too.
 
         Raises:
-            TrajectoryError: one is not a number.
+            TrajectoryError: one is not a number, or the list is not one of 6.
         """
-        own = any(name in frame for name in (*FOCAL_FIELDS, *DISTORTION_FIELDS))
-        level = frame if own else top
-        for name in DISTORTION_FIELDS:
-            if name in level:
-                value = read_number(level, name, where)
-                if abs(value) > abs(self._worst.get(name, DISTORTION_BOUND)):
-                    self._worst[name] = value
+        level = frame if any(name in frame for name in (*DISTORTION_FIELDS, DISTORTION_LIST)) else top
+        for name, value in _coefficients(level, where).items():
+            if abs(value) > abs(self._worst.get(name, DISTORTION_BOUND)):
+                self._worst[name] = value
 
     def note(self) -> str | None:
         """A note on the ignored distortion, with the largest values; None if it is hardly visible."""
@@ -211,3 +210,12 @@ class Distortion:
             return None
         found = ", ".join(f"{name} = {value:.4g}" for name, value in self._worst.items())
         return f"lens distortion is ignored ({found}): cameras are treated as pinholes"
+
+
+def _coefficients(level: Level, where: str) -> dict[str, float]:
+    """Distortion coefficients of one level by name."""
+    listed = level.get(DISTORTION_LIST)
+    if listed is not None:
+        values = read_numbers(listed, f"{where}: {DISTORTION_LIST}", len(LISTED_FIELDS))
+        return dict(zip(LISTED_FIELDS, values, strict=True))
+    return {name: read_number(level, name, where) for name in DISTORTION_FIELDS if name in level}

@@ -120,6 +120,27 @@ def test_strong_distortion_is_reported_and_weak_is_not():
         read({"fl_x": 300, "k1": "strong", **SIZED})
 
 
+@pytest.mark.parametrize("level", ["top", "frame"])
+def test_strong_distortion_in_a_list_is_reported(level):
+    def notes(values: list) -> tuple[str, ...]:
+        given = {"distortion_params": values}
+        return read(
+            {"fl_x": 300, **SIZED, **(given if level == "top" else {})}, given if level == "frame" else None
+        ).notes
+
+    assert notes([0.01, 0.02, 0, 0, -0.02, 0]) == ()
+    (note,) = notes([0.01, -0.3, 0, 0, 0.05, 0])
+    assert note == "lens distortion is ignored (k2 = -0.3, p1 = 0.05): cameras are treated as pinholes"
+    with pytest.raises(TrajectoryError, match="camera 0: distortion_params must be a list of 6 numbers, got list of 4"):
+        notes([0.1, 0, 0, 0])
+
+
+def test_shared_distortion_is_reported_for_frames_with_their_own_lens():
+    (note,) = read({"k1": 0.1, **SIZED}, {"fl_x": 300}).notes
+    assert note == "lens distortion is ignored (k1 = 0.1): cameras are treated as pinholes"
+    assert read({"fl_x": 300, "k1": 0.1, **SIZED}, {"k1": 0, "p1": 0.01}).notes == ()
+
+
 def test_conflicting_fields_are_reported():
     (note,) = read({"fl_x": 300, "camera_angle_x": 0.5, **SIZED}).notes
     assert note == "fl_x and camera_angle_x disagree: using fl_x"
