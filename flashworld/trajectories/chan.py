@@ -1,28 +1,40 @@
-"""`.chan` files, the text format that Blender's add-on "Nuke Animation Format" (and Nuke, and Houdini) exports for a camera.
+"""`.chan` files, the text format in which Nuke exports and imports a camera, and Houdini, trackers and Blender's add-on with it.
 
 One line per frame: number, position x y z, rotation x y z in degrees, vertical field of view in degrees. The camera looks along
-its -z with y up, in Blender as here. A file does not state the order of its rotations; XYZ (x first), the add-on's
-default, is assumed.
+its -z with y up, as here. A file does not state the order of its rotations. It is read from the file's name if one of the six
+is a word of it, as Blender's manual recommends; otherwise ZXY is assumed (z first, y last), Nuke's default, with a note.
+Cameras without roll have the same angles in ZXY and in XYZ, the default of Blender's add-on.
 
-Source: Blender's manual, "Nuke Animation (chan)".
+Source: Foundry's documentation, rotation order of cameras; Blender's manual, "Nuke Animation (chan)".
 """
 
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 
 import numpy as np
 
-from flashworld.checks import echo
+from flashworld.checks import echo, one_of
 from flashworld.errors import TrajectoryError
 from flashworld.limits import MAX_CAMERAS
 
 COLUMNS = 8
-NOTE = "the rotation order of the .chan file is assumed to be XYZ, the exporter's default"
+ORDERS = ("XYZ", "XZY", "YXZ", "YZX", "ZXY", "ZYX")
+"""Orders of the rotations, the one applied first on the left."""
+NUKE_ORDER = "ZXY"
+ASSUMED_ORDER = "assumed_rotation_order"
+"""The field of a converted path that says which order was assumed, for the note."""
+_ORDER_WORD = re.compile(rf"(?<![A-Za-z])(?:{'|'.join(ORDERS)})(?![A-Za-z])")
 
 
-def read_chan(text: str) -> dict[str, object]:
+def read_chan(text: str, name: str = "") -> dict[str, object]:
     """Convert the text to the form of a decoded `transforms.json`, with frames in the order of their numbers.
+
+    Args:
+        text: The file's text.
+        name: The file's name, which may state the order of the rotations, as in `camera_XYZ.chan`.
 
     Raises:
         TrajectoryError: a line is not 8 numbers, or too many lines.
@@ -36,7 +48,32 @@ def read_chan(text: str) -> dict[str, object]:
             raise TrajectoryError(f"camera path: expected at most {MAX_CAMERAS} cameras, got more")
         rows.append(_row(words, number))
     rows.sort(key=lambda row: row[0])
-    return {"frames": [{"transform_matrix": _matrix(row), "y_fov": row[7]} for row in rows]}
+    stated = set(_ORDER_WORD.findall(name))
+    order = stated.pop() if len(stated) == 1 else None
+    frames = [{"transform_matrix": _matrix(row, order or NUKE_ORDER), "y_fov": row[7]} for row in rows]
+    path: dict[str, object] = {"frames": frames}
+    if order is None and any(_order_matters(row) for row in rows):
+        path[ASSUMED_ORDER] = NUKE_ORDER
+    return path
+
+
+def order_notes(data: Mapping[str, object]) -> tuple[str, ...]:
+    """A note on the order of rotations that was assumed for a converted `.chan` file; empty for other paths.
+
+    Raises:
+        TrajectoryError: the field is not an order.
+    """
+    if ASSUMED_ORDER not in data:
+        return ()
+    order = one_of(data[ASSUMED_ORDER], f"camera path: {ASSUMED_ORDER}", (NUKE_ORDER,), TrajectoryError)
+    return (
+        f"the rotation order of the .chan file is assumed to be {order}, Nuke's default: another one is read from the file's name, "
+        "as in camera_XYZ.chan",
+    )
+
+
+def _order_matters(row: list[float]) -> bool:
+    return sum(degrees % 360 != 0 for degrees in row[4:7]) > 1
 
 
 def _row(words: list[str], number: int) -> list[float]:
@@ -52,11 +89,12 @@ def _row(words: list[str], number: int) -> list[float]:
     return values
 
 
-def _matrix(row: list[float]) -> list[list[float]]:
+def _matrix(row: list[float], order: str) -> list[list[float]]:
     """Camera-to-world, 3 rows."""
     rotation = np.eye(3)
-    for axis, degrees in enumerate(row[4:7]):
-        c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    for axis in ("XYZ".index(letter) for letter in order):
+        angle = math.radians(row[4 + axis])
+        c, s = math.cos(angle), math.sin(angle)
         one, other = (axis + 1) % 3, (axis + 2) % 3
         turn = np.eye(3)
         turn[[one, one, other, other], [one, other, one, other]] = c, -s, s, c

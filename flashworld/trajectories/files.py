@@ -39,24 +39,24 @@ def read_path_file(path: str | Path) -> dict[str, object] | list:
         raise TrajectoryError(
             f"{name}: cannot be read: {getattr(error, 'strerror', None) or 'invalid name'}"
         ) from error
-    return read_path_bytes(raw, path.suffix, name)
+    return read_path_bytes(raw, path.name, name)
 
 
-def read_path_bytes(raw: bytes, suffix: str, name: str) -> dict[str, object] | list:
+def read_path_bytes(raw: bytes, file: str, name: str) -> dict[str, object] | list:
     """The same for the bytes of an uploaded file.
 
     Args:
         raw: The file's bytes.
-        suffix: ".json" or ".chan".
+        file: The file's own name, ending in ".json" or ".chan".
         name: For messages.
 
     Raises:
         TrajectoryError: too large, or not a path in its suffix's form.
     """
-    if suffix.lower() == ".chan":
+    if file.lower().endswith(".chan"):
         if len(raw) > MAX_JSON_BYTES:
             raise TrajectoryError(f"{name}: expected at most {MAX_JSON_BYTES} bytes, got more")
-        return read_chan(raw.decode("utf-8", "replace"))
+        return read_chan(raw.decode("utf-8", "replace"), file)
     data = read_json(raw, name, TrajectoryError)
     if not isinstance(data, dict | list):
         raise TrajectoryError(f"{name}: expected a JSON object, got {type(data).__name__}")

@@ -26,6 +26,7 @@ from flashworld.errors import TrajectoryError
 from flashworld.io.json_text import read_json
 from flashworld.trajectories import resample
 from flashworld.trajectories.camera_json import LensTarget, Size, read_angle
+from flashworld.trajectories.chan import order_notes
 from flashworld.trajectories.inria_cameras import read_inria
 from flashworld.trajectories.nerfstudio_path import read_camera_path
 from flashworld.trajectories.ordering import jump_note
@@ -96,6 +97,7 @@ def parse_trajectory(
         cameras = read_own(read, target)
     elif source_format == "transforms.json":
         cameras, notes = read_transforms(read, target, pixel_size)
+        notes += order_notes(read)
     elif source_format == "camera_path.json":
         cameras, notes = read_camera_path(read, target)
     else:

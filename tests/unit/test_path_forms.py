@@ -14,7 +14,6 @@ from flashworld.cameras import Cameras, intrinsics_from_fov
 from flashworld.cli import main
 from flashworld.errors import TrajectoryError
 from flashworld.inputs import build_request
-from flashworld.trajectories.chan import read_chan
 from flashworld.trajectories.files import read_path_file
 from flashworld.trajectories.json_forms import parse_trajectory
 from flashworld.trajectories.ordering import jump_note, natural_key
@@ -193,23 +192,3 @@ def test_damaged_colmap_models_are_refused(kind, tmp_path):
         except TrajectoryError:
             continue
         assert kind == "txt" and len(parsed.cameras) < COUNT, "a text file may be truncated between two images"
-
-
-def test_chan_of_blender(tmp_path):
-    fov = math.degrees(2 * math.atan(240 / 600))
-    lines = [
-        f"{i + 1}\t{0.3 * i:f}\t0.5\t-1\t0\t{math.degrees(0.15 * i):.9f}\t0\t{fov:.9f}"
-        for i in (3, 0, 1, 2, 4, 5, 6, 7)
-    ]
-    file = tmp_path / "camera.chan"
-    file.write_text("\n".join(lines) + "\n")
-    check(parse(read_path_file(file)))
-    with pytest.raises(TrajectoryError, match=r"line 2 of a \.chan file must be 8 numbers"):
-        read_chan("1 0 0 0 0 0 0 50\n2 0 0 0\n")
-
-
-def test_chan_rotations_apply_x_first():
-    frame = read_chan("1 0 0 0 90 0 90 50\n2 0 0 0 0 0 0 50")["frames"][0]  # type: ignore[index]
-    rotation = np.array(frame["transform_matrix"])[:, :3]
-    np.testing.assert_allclose(rotation @ [0, 0, -1], [-1, 0, 0], atol=1e-12)  # first up to +y, then round to -x
-    np.testing.assert_allclose(rotation @ [0, 1, 0], [0, 0, 1], atol=1e-12)

@@ -53,7 +53,7 @@ def _one_file(file: Path) -> str:
     except OSError as error:
         raise TrajectoryError("path file: it cannot be read, upload it again") from error
     if file.suffix.lower() != ".json":
-        return json.dumps(read_path_bytes(raw, file.suffix, "path file"))
+        return json.dumps(read_path_bytes(raw, file.name, "path file"))
     return raw.decode("utf-8-sig", "replace")  # binary data is refused later as invalid JSON, next to the box
 
 
