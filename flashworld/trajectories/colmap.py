@@ -185,15 +185,23 @@ def _text_lenses(file: BinaryIO, name: str) -> dict[int, dict[str, object]]:
 
 
 def _text_images(file: BinaryIO, name: str) -> Iterator[Image]:
+    """Rows of `images.txt`; some programs write them without the lines of observations between them."""
     lines, count = _lines(file, name), 0
-    for words in lines:
-        if not words:
-            continue
-        _, *pose, camera = _numbers(words[:9], 9, name)
-        next(lines, None)  # the observations in it
-        count += 1
-        _counted(count, name)
-        yield Image(int(camera), " ".join(words[9:])[:MAX_NAME_BYTES], tuple(pose[:4]), tuple(pose[4:]))
+    words = next(lines, None)
+    while words is not None:
+        if words:
+            _, *pose, camera = _numbers(words[:9], 9, name)
+            count += 1
+            _counted(count, name)
+            yield Image(int(camera), " ".join(words[9:])[:MAX_NAME_BYTES], tuple(pose[:4]), tuple(pose[4:]))
+        following = next(lines, None)
+        skipped = bool(words) and following is not None and _is_observations(following)
+        words = next(lines, None) if skipped else following
+
+
+def _is_observations(words: list[str]) -> bool:
+    """Whether a line is the observations in an image, x y point3D_id each, and not an image's own row."""
+    return len(words) % 3 == 0 and all(word.removeprefix("-").isdecimal() for word in words[2::3])
 
 
 def _numbers(words: list[str], count: int, name: str) -> list[float]:

@@ -192,3 +192,26 @@ def test_damaged_colmap_models_are_refused(kind, tmp_path):
         except TrajectoryError:
             continue
         assert kind == "txt" and len(parsed.cameras) < COUNT, "a text file may be truncated between two images"
+
+
+def test_colmap_text_without_the_lines_of_observations_keeps_every_image(tmp_path):
+    colmap(tmp_path, "txt")
+    file = tmp_path / "images.txt"
+    lines = file.read_text().splitlines()
+    poses = [line for line in lines if line.endswith(".jpg")]
+    file.write_text("\n".join(poses) + "\n")
+    check(parse(read_path_file(tmp_path)))
+    file.write_text("\n".join(line.replace("frame ", "") for line in poses))  # 10 words, the usual names
+    check(parse(read_path_file(tmp_path)))
+    file.write_text("\n".join([poses[0], "1 2 -1 3 4 77", *poses[1:]]))
+    check(parse(read_path_file(tmp_path)))
+
+
+def test_a_line_of_colmap_text_that_is_neither_pose_nor_observations_is_refused(tmp_path):
+    colmap(tmp_path, "txt")
+    file = tmp_path / "images.txt"
+    poses = [line for line in file.read_text().splitlines() if line.endswith(".jpg")]
+    for stray in ("1.0 2.0", "1 2 3 4", "1.0 2.0 -1.5", "a b 3 x"):
+        file.write_text("\n".join([poses[0], stray, *poses[1:]]))
+        with pytest.raises(TrajectoryError, match=r"images\.txt: expected 9 numbers in a line, got '"):
+            read_path_file(tmp_path)
