@@ -61,7 +61,8 @@ def connect_api(service: Service, sessions: Sessions) -> None:
             fov_y_deg: Vertical field of view in degrees.
 
         Returns:
-            Files by name (ply, spz, video, path, zip, ...) with their links, the seed, and the number of Gaussians.
+            Files by name (ply, spz, video, path, zip, ...) with their links, the seed, the number of Gaussians, and notes:
+            sentences on what was sorted, ignored or assumed in the camera path.
         """
         form = partial(path_form, path, params, path_json)
         size = SceneSettings(frames, height, width, film)
@@ -80,7 +81,8 @@ def connect_api(service: Service, sessions: Sessions) -> None:
             seed: Seed of all noise; -1 chooses one at random.
 
         Returns:
-            Files by name (ply, spz, video, path, zip, ...) with their links, the seed, and the number of Gaussians.
+            Files by name (ply, spz, video, path, zip, ...) with their links, the seed, the number of Gaussians, and notes:
+            sentences on what was sorted, ignored or assumed in the camera path.
         """
         form = partial(path_form, path, "", "")
         size = SceneSettings(d.frames, d.height, d.width, film)
@@ -117,7 +119,7 @@ def run_call(
         raise visitor_error(error) from error
     # No page shows the result, so there is no visitor: the files are deleted after an hour.
     steps = run_job(service, sessions, checked, "")
-    return answer([step for step in steps if isinstance(step, Result)][-1])
+    return answer([step for step in steps if isinstance(step, Result)][-1], checked.path.notes)
 
 
 def path_form(path: object, params: object, path_json: object) -> PathForm:
@@ -137,10 +139,21 @@ def path_form(path: object, params: object, path_json: object) -> PathForm:
     return PathForm("template", str(path), values)
 
 
-def answer(result: Result) -> dict:
-    """A result as plain JSON with file links."""
+def answer(result: Result, notes: tuple[str, ...]) -> dict:
+    """A result as plain JSON with file links.
+
+    Args:
+        result: The finished scene.
+        notes: Sentences on its camera path; see `PathOrigin`.
+    """
     files = {name: _link(path) for name, path in result.files.items() if path.is_file()}
-    return {"files": files, "seed": result.seed, "gaussians": result.gaussians, "seconds": result.timings}
+    return {
+        "files": files,
+        "seed": result.seed,
+        "gaussians": result.gaussians,
+        "seconds": result.timings,
+        "notes": list(notes),
+    }
 
 
 def _link(path: Path) -> dict:

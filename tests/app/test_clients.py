@@ -21,8 +21,11 @@ def client(app, tmp_path_factory):
 def test_gradio_client_sends_a_picture_and_gets_files(client, photo, tmp_path):
     picture = tmp_path / "photo.png"
     picture.write_bytes(photo)
-    found = client.predict(**{**GENERATE, "image": handle_file(str(picture))}, api_name="/generate")
+    frames = [{"transform_matrix": [[1, 0, 0, x], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]} for x in (0, 0.1)]
+    path = {"path_json": json.dumps({"frames": frames})}
+    found = client.predict(**{**GENERATE, **path, "image": handle_file(str(picture))}, api_name="/generate")
     assert found["seed"] == 1
+    assert found["notes"] == ["the path has no lens: using a vertical field of view of 60 degrees"]
     assert Path(found["files"]["ply"]).read_bytes().startswith(b"ply\n")
 
 
