@@ -12,7 +12,7 @@ EVERY_S = 10.0
 
 
 class BatchProgress:
-    """Counts outcomes and reports a line at the first, every `EVERY_S`, and at the end.
+    """Counts outcomes and reports a line at the first, every `EVERY_S`, and at the end; a note at its first scene.
 
     Args:
         total: Number of scenes in the manifest.
@@ -28,6 +28,7 @@ class BatchProgress:
         self._earlier, self._say, self._clock = finished, say, clock
         self._start = clock()
         self._said = -EVERY_S + self._start
+        self._noted: set[str] = set()
 
     def count(self, outcome: Outcome) -> None:
         """Count one outcome."""
@@ -36,6 +37,10 @@ class BatchProgress:
         else:
             self.failed += 1
             self._say(f"scene {outcome.id}: {outcome.error}")
+        for note in outcome.notes:
+            if note not in self._noted:
+                self._noted.add(note)
+                self._say(f"scene {outcome.id}: note: {note}")
         now = self._clock()
         if now - self._said >= EVERY_S or self.done + self.failed == self.total:
             self._said = now

@@ -27,6 +27,7 @@ class Outcome:
         files: Paths relative to the output location.
         worker: host/process that made the scene.
         digest: Hash of its inputs; see `Row.digest`.
+        notes: Sentences on its camera path: what was sorted, ignored or assumed; see `PathOrigin`.
     """
 
     id: str
@@ -39,17 +40,18 @@ class Outcome:
     files: tuple[str, ...] = ()
     worker: str | None = None
     digest: str = ""
+    notes: tuple[str, ...] = ()
 
     def to_row(self) -> dict[str, Any]:
         """The row as stored in JSON and Parquet."""
-        return asdict(self) | {"files": list(self.files)}
+        return asdict(self) | {"files": list(self.files), "notes": list(self.notes)}
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Outcome:
-        """Inverse of `to_row`; unknown columns are ignored."""
+        """Inverse of `to_row`; unknown columns are ignored, and those of older batches may be missing."""
         names = {field.name for field in fields(cls)}
         known: dict[str, Any] = {name: value for name, value in row.items() if name in names}
-        known["files"] = tuple(known.get("files") or ())
+        known |= {name: tuple(known.get(name) or ()) for name in ("files", "notes")}
         return cls(**known)
 
     @classmethod
@@ -70,6 +72,7 @@ def table_bytes(outcomes: list[Outcome]) -> bytes:
     schema = pa.schema([
         ("id", text), ("state", text), ("error", text), ("seed", pa.int64()), ("seconds", pa.float64()),
         ("gaussians", pa.int64()), ("model", text), ("files", pa.list_(text)), ("worker", text), ("digest", text),
+        ("notes", pa.list_(text)),
     ])  # fmt: skip
     buffer = io.BytesIO()
     parquet.write_table(pa.Table.from_pylist([outcome.to_row() for outcome in outcomes], schema), buffer)

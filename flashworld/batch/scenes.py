@@ -106,7 +106,7 @@ class SceneMaker:
         start = time.perf_counter()
         known = Outcome(
             row.id, "failed", seed=request.seed, worker=worker_name(), digest=self._settings.digest_of(row),
-            model=self._pipeline.name,
+            model=self._pipeline.name, notes=request.path.notes,
         )  # fmt: skip
         try:
             with self._place.scene_folder(row.id) as folder:

@@ -32,6 +32,7 @@ from flashworld.io.request_json import load_request_file
 from flashworld.io.scenes import read_scene
 from flashworld.pipeline import FlashWorldPipeline
 from flashworld.serving.options import ModelOptions
+from tests.unit.test_lenses import MOVED, POSE
 
 ROOT = Path(__file__).parents[2]
 SIZES = {"frames": 3, "height": 64, "width": 96, "video": {"fps": 2, "seconds": 1}}
@@ -80,6 +81,28 @@ def test_an_invalid_row_does_not_stop_the_batch(batch, tmp_path):
     assert table["bad"].error == "picture 'none.jpg' is not a file on this machine"
     assert [row.id for row in summary.failed] == ["bad"] and any("none.jpg" in line for line in said)
     assert not (tmp_path / "out" / "bad").exists()
+
+
+def test_notes_on_a_path_are_in_the_rows_and_once_in_the_log(batch, tmp_path):
+    frames = [{"file_path": f"{9 - i}.png", "transform_matrix": pose} for i, pose in enumerate((POSE, MOVED))]
+    table = rows(3)
+    for row in table[:2]:
+        row["trajectory"] = {"frames": frames, "y_fov": 50}
+    note = "the file's cameras were sorted by the names of their images"
+    _, results, said = batch(table)
+    assert [results[f"s{i}"].notes for i in range(3)] == [(note,), (note,), ()]
+    assert json.loads((tmp_path / "out" / "s0" / "result.json").read_text())["notes"] == [note]
+    assert [line for line in said if note in line] == [f"scene s0: note: {note}"]
+    (tmp_path / "out" / "results.parquet").unlink()
+    assert batch(table)[1] == results
+
+
+def test_rows_of_batches_without_notes_are_still_read():
+    row = Outcome("a", "done", notes=("a note",)).to_row()
+    assert Outcome.from_row(row).notes == ("a note",)
+    del row["notes"]
+    assert Outcome.from_row(row) == Outcome("a", "done")
+    assert Outcome.from_row(row | {"notes": None}) == Outcome("a", "done")
 
 
 def test_restarting_makes_only_missing_incomplete_or_changed_scenes(batch, tmp_path):
