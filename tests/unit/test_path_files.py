@@ -46,6 +46,7 @@ def test_colmap_model_comes_as_files_or_as_a_zip(kind, tmp_path):
         (["cameras.bin", "images.txt"], "got cameras.bin, images.txt"),
         (["path.json", "other.json"], "got other.json, path.json"),
         (["scene.obj"], "got scene.obj"),
+        (["a\nb\x1b\u202e.obj"], r"got a\?b\?\?\.obj$"),
     ],
 )
 def test_files_that_are_not_paths_are_refused(names, said, tmp_path):

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from flashworld.checks import one_line
 from flashworld.errors import TrajectoryError
 from flashworld.limits import MAX_JSON_BYTES
 from flashworld.trajectories.colmap import read_colmap
@@ -101,5 +102,5 @@ def _check_whole(names: set[str]) -> None:
 
 
 def _listed(names: Sequence[str] | set[str]) -> str:
-    shown = sorted(name[:40] for name in names)
+    shown = sorted(one_line(name, 40) for name in names)
     return ", ".join(shown[:4]) + (f" and {len(shown) - 4} more" if len(shown) > 4 else "")
