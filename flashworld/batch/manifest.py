@@ -115,9 +115,10 @@ def _requests(place: str) -> Iterator[Row]:
             f"{_short(place)}: a manifest elsewhere must end in {_endings()}; folders must be on this machine"
         )
     path = Path(place)
-    if path.is_file():
+    files = find_request_files(path)
+    if path in files.values():
         raise InputError(f"{_short(place)}: a manifest must be a folder of requests or end in {_endings()}")
-    for number, (name, file) in enumerate(find_request_files(path).items(), 1):
+    for number, (name, file) in enumerate(files.items(), 1):
         named = path.resolve().name if name is None else name
         try:
             yield Row(checked_id(named), number, {}, file=str(file.resolve()))

@@ -142,7 +142,7 @@ def test_invalid_manifests_are_refused_in_one_sentence(tmp_path, name, text, sen
     assert str(refused.value).startswith(name) and str(refused.value).isprintable()
 
 
-@pytest.mark.parametrize("place", ["nowhere.jsonl", "nowhere", "s4://bucket/m.csv", "s3://bucket"])
+@pytest.mark.parametrize("place", ["nowhere.jsonl", "nowhere", "s4://bucket/m.csv", "s3://bucket", "x" * 3000, "a\0b"])
 def test_missing_manifests_are_refused_in_one_sentence(tmp_path, monkeypatch, place):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError) as refused:
