@@ -48,6 +48,17 @@ def run(words: list[str], folder: Path, made: set[str]) -> set[str]:
         Refused: it ended in 1 or 2, with one sentence and without new files.
     """
     before = leaves(folder)
+    code, lines = execute(words)
+    new = leaves(folder) - before
+    if code == 0:
+        assert not any(".part" in name for name in new), new
+        return new
+    assert new <= made, f"left behind {new}"
+    raise refusal(code, lines)
+
+
+def execute(words: list[str]) -> tuple[int, list[str]]:
+    """Run a command: its exit code, and the lines on standard error."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
@@ -56,16 +67,15 @@ def run(words: list[str], folder: Path, made: set[str]) -> set[str]:
             code = exit_.code
     assert code in (0, EXIT_FAILED, EXIT_INPUT), code
     assert "Traceback" not in err.getvalue()
-    new = leaves(folder) - before
-    if code == 0:
-        assert not any(".part" in name for name in new), new
-        return new
-    lines = err.getvalue().splitlines()
+    return code, err.getvalue().splitlines()
+
+
+def refusal(code: int, lines: list[str]) -> Refused:
+    """The one sentence of a command that failed."""
     sentence = lines[-1]
     assert sentence.startswith("flashworld"), lines
     assert len([line for line in lines if line.startswith("flashworld")]) == 1, lines
-    assert new <= made, f"left behind {new}"
-    raise (Failed if code == EXIT_FAILED else Refused)(sentence.partition("rror: ")[2] or sentence.partition(": ")[2])
+    return (Failed if code == EXIT_FAILED else Refused)(sentence.partition("rror: ")[2] or sentence.partition(": ")[2])
 
 
 def _case(words: list[str], folder: Path, check: Any, made: set[str] | None = None) -> Case:
@@ -109,6 +119,13 @@ def _convert(rng: random.Random, folder: Path) -> Case:
     return _case(
         ["convert", source, target, *maybe(rng, {"--min-opacity": ["0.1", "1", "2"], "--json": []})], folder, check
     )
+
+
+def _inspect(rng: random.Random, folder: Path) -> Case:
+    def check(new: set[str]) -> None:
+        assert not new
+
+    return _case(["inspect", scene_file(rng, folder), *maybe(rng, {"--json": []}, most=1)], folder, check)
 
 
 def _render(rng: random.Random, folder: Path) -> Case:
@@ -165,11 +182,16 @@ def _trajectory(rng: random.Random, folder: Path) -> Case:
     return _case(words, folder, check)
 
 
-def _generate(rng: random.Random, folder: Path) -> Case:
-    """Requests are checked before a model is opened: a model without weights ends those that are not refused."""
+def model_without_weights(folder: Path) -> Path:
     model = folder / "model"
     model.mkdir()
     shutil.copy(NANO_DIR / "config.json", model)
+    return model
+
+
+def _generate(rng: random.Random, folder: Path) -> Case:
+    """Requests are checked before a model is opened: a model without weights ends those that are not refused."""
+    model = model_without_weights(folder)
     request = folder / rng.choice(["request.json", "a.json", "a\udcff.json"])
     form = rng.choice([requests_and_paths.own_request, requests_and_paths.original_request])
     data = damaged(rng, form(rng)) if rng.random() < 0.7 else form(rng)
@@ -199,6 +221,7 @@ def _generate(rng: random.Random, folder: Path) -> Case:
 
 TARGETS = (
     Target("command, convert", 8, _convert),
+    Target("command, inspect", 6, _inspect),
     Target("command, render", 4, _render),
     Target("command, trajectory", 8, _trajectory),
     Target("command, generate", 8, _generate),

@@ -100,13 +100,16 @@ def original_path(rng: random.Random) -> dict[str, Any]:
 
 
 def nerf_path(rng: random.Random) -> dict[str, Any]:
-    lens = rng.choice([
+    lenses = [
         {}, {"fl_x": 80.0, "w": WIDTH, "h": HEIGHT}, {"camera_angle_x": 0.9}, {"x_fov": 50, "y_fov": 40.0, "k1": 0.1},
         {"camera_angle_y": 0.5, "camera_angle_x": 0.7, "fl_y": 90, "w": WIDTH, "h": HEIGHT, "is_fisheye": False},
-    ])  # fmt: skip
+        {"fl_x": 80.0, "fl_y": 81, "cx": 48, "cy": 32, "w": WIDTH, "h": HEIGHT, "distortion_params": [0.1, 0, 0, 0, 0, 0]},
+        {"fl_x": 80.0, "x_fov": 20, "fov": 50, "K": [[80, 0, 48]], "w": WIDTH, "h": HEIGHT}, {"w": WIDTH, "h": HEIGHT},
+    ]  # fmt: skip
+    lens = rng.choice(lenses)
     matrix = [[1, 0, 0, rng.uniform(-2, 2)], [0, 1, 0, 0], [0, 0, 1, 1], [0, 0, 0, 1]]
     frames = [{"file_path": f"{9 - i}.png", "transform_matrix": matrix} for i in range(rng.randint(2, 8))]
-    frames[0] |= rng.choice([{}, lens])
+    frames[0] |= rng.choice([{}, lens, rng.choice(lenses)])
     return {"camera_model": "OPENCV", **lens, "frames": frames}
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fuzz import command_line, pictures, requests_and_paths, scenes
+from tests.fuzz import batches, command_line, pictures, requests_and_paths, scenes, uploads
 from tests.fuzz.targets import Target, run, share
 
-TARGETS: tuple[Target, ...] = (*requests_and_paths.TARGETS, *pictures.TARGETS, *scenes.TARGETS, *command_line.TARGETS)
+TARGETS: tuple[Target, ...] = (
+    *requests_and_paths.TARGETS, *uploads.TARGETS, *pictures.TARGETS, *scenes.TARGETS, *command_line.TARGETS, *batches.TARGETS,
+)  # fmt: skip
 ALL_WEIGHTS = sum(target.weight for target in TARGETS)
 
 
