@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flashworld.trajectories.paths import EASINGS, build_trajectory, ease, resample, video_path
+from flashworld.trajectories.paths import EASINGS, build_trajectory, ease, from_first_camera, resample, video_path
 from flashworld.trajectories.presets import PRESETS, Param, Preset, find_preset
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "ease",
     "files",
     "find_preset",
+    "from_first_camera",
     "json_forms",
     "keyframes",
     "presets",

@@ -1,7 +1,8 @@
 """`.chan` files, the text format in which Nuke exports and imports a camera, and Houdini, trackers and Blender's add-on with it.
 
 One line per frame: number, position x y z, rotation x y z in degrees, vertical field of view in degrees. The camera looks along
-its -z with y up, as here. A file does not state the order of its rotations. It is read from the file's name if one of the six
+its -z with y up, as here. The world is the exporters' with y up (Blender's add-on turns Blender's unless told not to), which is this
+project's. A file does not state the order of its rotations. It is read from the file's name if one of the six
 is a word of it, as Blender's manual recommends; otherwise ZXY is assumed (z first, y last), Nuke's default, with a note.
 Cameras without roll have the same angles in ZXY and in XYZ, the default of Blender's add-on.
 
@@ -19,6 +20,8 @@ import numpy as np
 from flashworld.checks import echo, one_of
 from flashworld.errors import TrajectoryError
 from flashworld.limits import MAX_CAMERAS
+from flashworld.trajectories.matrices import quat_of
+from flashworld.trajectories.own_json import FORMAT, VERSION
 
 COLUMNS = 8
 ORDERS = ("XYZ", "XZY", "YXZ", "YZX", "ZXY", "ZYX")
@@ -30,7 +33,7 @@ _ORDER_WORD = re.compile(rf"(?<![A-Za-z])(?:{'|'.join(ORDERS)})(?![A-Za-z])")
 
 
 def read_chan(text: str, name: str = "") -> dict[str, object]:
-    """Convert the text to the form of a decoded `transforms.json`, with frames in the order of their numbers.
+    """Convert the text to a decoded path of this project's format, with cameras in the order of their frames' numbers.
 
     Args:
         text: The file's text.
@@ -50,8 +53,8 @@ def read_chan(text: str, name: str = "") -> dict[str, object]:
     rows.sort(key=lambda row: row[0])
     stated = set(_ORDER_WORD.findall(name))
     order = stated.pop() if len(stated) == 1 else None
-    frames = [{"transform_matrix": _matrix(row, order or NUKE_ORDER), "y_fov": row[7]} for row in rows]
-    path: dict[str, object] = {"frames": frames}
+    cameras = [_camera(row, order or NUKE_ORDER) for row in rows]
+    path: dict[str, object] = {"format": FORMAT, "version": VERSION, "cameras": cameras}
     if order is None and any(_order_matters(row) for row in rows):
         path[ASSUMED_ORDER] = NUKE_ORDER
     return path
@@ -89,8 +92,7 @@ def _row(words: list[str], number: int) -> list[float]:
     return values
 
 
-def _matrix(row: list[float], order: str) -> list[list[float]]:
-    """Camera-to-world, 3 rows."""
+def _camera(row: list[float], order: str) -> dict[str, object]:
     rotation = np.eye(3)
     for axis in ("XYZ".index(letter) for letter in order):
         angle = math.radians(row[4 + axis])
@@ -99,4 +101,5 @@ def _matrix(row: list[float], order: str) -> list[list[float]]:
         turn = np.eye(3)
         turn[[one, one, other, other], [one, other, one, other]] = c, -s, s, c
         rotation = turn @ rotation
-    return np.concatenate([rotation, np.array(row[1:4])[:, None]], axis=1).tolist()
+    quat = quat_of(rotation, "rotation")
+    return {"position": row[1:4], "quaternion_wxyz": quat, "fov_y_deg": row[7]}

@@ -1,7 +1,8 @@
 """COLMAP's models: `cameras` and `images`, as text or binary, converted to the form of a decoded `transforms.json`.
 
-COLMAP stores world-to-camera rotations and translations in OpenCV axes. Its points are skipped, and so are the observations
-in each image. Lenses, order and distortion are handled by the reader of `transforms.json`.
+COLMAP stores world-to-camera rotations and translations in OpenCV axes; its world, that of a scene trained from the model, is
+left to the reader of `transforms.json`. Its points are skipped, and so are the observations
+in each image. Lenses, order and distortion are handled by the same reader.
 
 Source: COLMAP's documentation, "Output Format"; `src/colmap/sensor/models.h` for the models and their parameters.
 """

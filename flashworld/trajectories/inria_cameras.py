@@ -1,7 +1,8 @@
 """INRIA's `cameras.json`: the list that the Gaussian splatting trainer writes next to a scene.
 
 Each entry holds a camera-to-world rotation by rows in OpenCV axes, the camera's position, the image's width and height, and
-fx, fy in its pixels; the principal point is the centre. The entries are sorted by `img_name`.
+fx, fy in its pixels; the principal point is the centre. The entries are sorted by `img_name`. Its world is that of the scene
+beside it.
 
 Source: graphdeco-inria/gaussian-splatting, `camera_to_JSON` in `utils/camera_utils.py`.
 """
@@ -25,12 +26,12 @@ from flashworld.trajectories.camera_json import (
     read_position,
     read_size,
 )
-from flashworld.trajectories.matrices import OPENCV_TO_OPENGL, quat_of
+from flashworld.trajectories.matrices import OPENCV_TO_OPENGL, quat_of, turn_world
 from flashworld.trajectories.ordering import in_order
 
 
 def read_inria(entries: Sequence[Any], target: LensTarget) -> tuple[Cameras, tuple[str, ...]]:
-    """Cameras of a decoded `cameras.json`, and notes.
+    """Cameras of a decoded `cameras.json` in this project's world, and notes.
 
     Args:
         entries: The decoded list.
@@ -51,5 +52,5 @@ def read_inria(entries: Sequence[Any], target: LensTarget) -> tuple[Cameras, tup
         lens = target.lens_from_px([fx, fy, size[1] / 2, size[0] / 2], size, where)
         return quat, read_position(entry, where), lens
 
-    cameras = read_cameras(entries, "the list", read)
+    cameras = turn_world(read_cameras(entries, "the list", read))
     return in_order(cameras, [entry.get("img_name") for entry in entries])

@@ -9,7 +9,9 @@ The format is recognised by its fields, never by their values:
     "cameras" alone                     the original's trajectory
     a list                              INRIA's cameras.json
 
-All but INRIA's contain camera-to-world transforms in OpenGL axes (x right, y up, looking along -z). Resulting lenses are
+All but INRIA's contain camera-to-world transforms in OpenGL axes (x right, y up, looking along -z). Those of nerfstudio and INRIA
+are in the world of the scene that was trained with them, and are turned as such a scene is (see `matrices`); the others are in this
+project's. Resulting lenses are
 relative to the output image. If a file states the size of its own images, its lens is converted by the same centre crop as a
 photograph of that size.
 """
@@ -94,10 +96,9 @@ def parse_trajectory(
     if not isinstance(read, Mapping):
         cameras, notes = read_inria(cast("list", read), target)
     elif source_format == FORMAT:
-        cameras = read_own(read, target)
+        cameras, notes = read_own(read, target), order_notes(read)
     elif source_format == "transforms.json":
         cameras, notes = read_transforms(read, target, pixel_size)
-        notes += order_notes(read)
     elif source_format == "camera_path.json":
         cameras, notes = read_camera_path(read, target)
     else:

@@ -2,7 +2,7 @@
 
 `camera_path` is the list of views, each a camera-to-world matrix of 16 numbers by rows in OpenGL axes and a vertical
 field of view in degrees, of pictures of render_height x render_width. The keyframes in the same file are ignored: the path
-was computed from them.
+was computed from them. Its world is that of the scene in the viewer, which is also that of the exported one.
 
 Source: nerfstudio's `cameras/camera_paths.py` (what is read) and `scripts/blender/nerfstudio_blender.py` (what is written).
 """
@@ -19,11 +19,11 @@ from flashworld.checks import echo
 from flashworld.errors import TrajectoryError
 from flashworld.trajectories.camera_json import CameraValues, LensTarget, read_angle, read_cameras, read_size
 from flashworld.trajectories.lenses import refuse_other_projections
-from flashworld.trajectories.matrices import read_matrix
+from flashworld.trajectories.matrices import read_matrix, turn_world
 
 
 def read_camera_path(data: Mapping[str, object], target: LensTarget) -> tuple[Cameras, tuple[str, ...]]:
-    """Cameras of a decoded `camera_path.json`, and notes.
+    """Cameras of a decoded `camera_path.json` in this project's world, and notes.
 
     Args:
         data: The decoded object, with a "camera_path" list.
@@ -56,7 +56,7 @@ def read_camera_path(data: Mapping[str, object], target: LensTarget) -> tuple[Ca
         focal = 0.5 * height / math.tan(math.radians(angle) / 2)
         return target.lens_from_px([focal, focal, width / 2, height / 2], size, where)
 
-    cameras = read_cameras(data["camera_path"], "camera_path", read)
+    cameras = turn_world(read_cameras(data["camera_path"], "camera_path", read))
     return cameras, (target.no_lens_note(),) if without_lens else ()
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from flashworld.cameras import Cameras, fov_y_deg, quat_multiply, quat_to_matrix, slerp
+from flashworld.cameras import Cameras, fov_y_deg, normalize, quat_multiply, quat_to_matrix, slerp
 from flashworld.checks import real_number, true_or_false, whole_number
 from flashworld.errors import TrajectoryError
 from flashworld.limits import (
@@ -31,7 +31,9 @@ from flashworld.limits import (
 )
 from flashworld.trajectories.presets import PRESETS, Easing, Param, Preset, find_preset, unknown_name
 
-__all__ = ["EASINGS", "PRESETS", "Easing", "Param", "Preset", "build_trajectory", "ease", "resample", "video_path"]
+__all__ = [
+    "EASINGS", "PRESETS", "Easing", "Param", "Preset", "build_trajectory", "ease", "from_first_camera", "resample", "video_path",
+]  # fmt: skip
 
 ROUNDING = 12
 """Decimals of a preset's float64 numbers, so that sin(2 pi) is 0 in files instead of -2.4e-16."""
@@ -130,6 +132,19 @@ def resample(cameras: Cameras, count: int) -> Cameras:
         torch.lerp(before.positions, after.positions, fraction),
         torch.lerp(before.intrinsics, after.intrinsics, fraction),
     )
+
+
+def from_first_camera(cameras: Cameras) -> Cameras:
+    """Move a path as generation does: the first camera becomes the origin and its axes those of the world.
+
+    Args:
+        cameras: OpenGL axes, any world, scene units.
+
+    Returns:
+        The cameras in the world of a scene that was generated along them, same units; those of the result's `path.json`.
+    """
+    normalized, normalization = normalize(cameras)
+    return normalization.to_scene_units(normalized)
 
 
 def video_path(cameras: Cameras, *, fps: int, seconds: float | None = None) -> Cameras:

@@ -2,7 +2,8 @@
 
 It holds OpenGL camera-to-world matrices by rows, one per frame, and a pinhole lens in pixels or as an angle: at the top
 level, or in a frame (see `lenses`). Frames are sorted by the names of their images, because structure-from-motion tools write
-them in the order of their database. Lens distortion is ignored, with a note.
+them in the order of their database. Lens distortion is ignored, with a note. Its world is that of a PLY trained from it,
+in both directions.
 
 Source: nerfstudio's documentation, "Data conventions"; `camera_angle_x` is the older form of NeRF's own data.
 """
@@ -16,14 +17,14 @@ import torch
 from flashworld.cameras import Cameras
 from flashworld.trajectories.camera_json import CameraValues, LensTarget, Size, read_cameras
 from flashworld.trajectories.lenses import Distortion, read_lens, refuse_other_projections
-from flashworld.trajectories.matrices import read_matrix
+from flashworld.trajectories.matrices import read_matrix, turn_world
 from flashworld.trajectories.ordering import in_order
 
 
 def read_transforms(
     data: Mapping[str, object], target: LensTarget, pixel_size: Size | None
 ) -> tuple[Cameras, tuple[str, ...]]:
-    """Cameras of a decoded `transforms.json`, and notes for the user.
+    """Cameras of a decoded `transforms.json` in this project's world, and notes for the user.
 
     Args:
         data: The decoded object, with a "frames" list.
@@ -47,21 +48,22 @@ def read_transforms(
             lens = target.lens_from_fov(target.fov_y_deg)
         return quat, position, lens
 
-    cameras = read_cameras(data["frames"], "frames", read)
+    cameras = turn_world(read_cameras(data["frames"], "frames", read))
     frames = data["frames"] if isinstance(data["frames"], list | tuple) else []
     cameras, sorting = in_order(cameras, [entry.get("file_path") for entry in frames])
     return cameras, tuple(note for note in (*sorting, distortion.note(), *remarks) if note)
 
 
 def to_transforms_json(cameras: Cameras, *, height: int, width: int) -> dict[str, object]:
-    """The path as `transforms.json`; every frame has its lens, and a file name for its image.
+    """The path as `transforms.json`, in the world of a PLY written by this project; every frame has its lens, and a file
+    name for its image.
 
     Args:
         cameras: The path.
         height: Rows of the images that the intrinsics are relative to.
         width: Columns of those images.
     """
-    cameras = cameras.to("cpu", torch.float64)
+    cameras = turn_world(cameras.to("cpu", torch.float64))
     lenses_px = cameras.intrinsics * cameras.intrinsics.new_tensor([width, height, width, height])
     frames = []
     for index, (c2w, lens) in enumerate(zip(cameras.c2w.tolist(), lenses_px.tolist(), strict=True)):

@@ -187,6 +187,7 @@ def hold_until_moved(page, canvas, key: str, far: float = 0.05) -> None:
 
 LOOK = {"position": [0.5, 0.25, 1.0], "quaternion": [1, 0, 0, 0]}
 LENS = {"fx": 100, "fy": 100, "cx": 64, "cy": 48}
+LEVEL = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
 NERF = [[1, 0, 0, 0.5], [0, 1, 0, 0.25], [0, 0, 1, 1.0], [0, 0, 0, 1]]
 START = [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
 FORMS = {
@@ -202,6 +203,9 @@ FORMS = {
     "transforms": {
         "camera_angle_x": 1.0, "frames": [{"transform_matrix": START}, {"transform_matrix": NERF}],
     },
+    "cameras.json": [
+        {"rotation": LEVEL, "position": p, "width": 128, "height": 96, "fx": 100, "fy": 100} for p in ([7, 7, 7], [7.5, 6.75, 6])
+    ],
 }  # fmt: skip
 
 
@@ -210,7 +214,7 @@ def test_every_format_of_path_json_can_be_pasted(visit):
     wait_for_stage(page, PATH_STAGE)
     open_tab(page, "From a file")
     ends = f"""(() => {{ const rows = {stage_js(PATH_STAGE)}.state.cameras;
-      return rows.length === 8 && [0.5, 0.25, 1.0].every((v, k) => Math.abs(rows[7][k] - rows[0][k] - v) < 1e-3); }})()"""
+      return rows.length === 8 && [0, 0, 0, 1].every((v, k) => Math.abs(rows[0][k] - v) < 1e-3) && [0.5, 0.25, 1.0].every((v, k) => Math.abs(rows[7][k] - rows[0][k] - v) < 1e-3); }})()"""
     for form in FORMS.values():
         page.fill("#fw-path-text textarea", json.dumps({"cameras": []}))
         page.wait_for_selector("#fw-path-note .fw-bad")

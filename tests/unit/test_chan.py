@@ -26,7 +26,12 @@ NOTE = (
 
 def rotation(text: str, name: str = "") -> np.ndarray:
     """The first camera's rotation. (3, 3)"""
-    return np.array(read_chan(text, name)["frames"][0]["transform_matrix"])[:, :3]  # type: ignore[index]
+    w, x, y, z = read_chan(text, name)["cameras"][0]["quaternion_wxyz"]  # type: ignore[index]
+    return np.array([
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ])  # fmt: skip
 
 
 def turn(axis: str, degrees: float) -> np.ndarray:
@@ -45,7 +50,7 @@ def test_lines_are_sorted_by_frame_number(tmp_path):
     ]
     file = tmp_path / "camera.chan"
     file.write_text("\n".join(lines) + "\n")
-    check(parse(read_path_file(file)))
+    check(parse(read_path_file(file)), world=np.eye(4))
     with pytest.raises(TrajectoryError, match=r"line 2 of a \.chan file must be 8 numbers"):
         read_chan("1 0 0 0 0 0 0 50\n2 0 0 0\n")
 

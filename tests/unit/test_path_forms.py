@@ -34,9 +34,9 @@ def parse(data: object) -> object:
     return parse_trajectory(data, height=HEIGHT, width=WIDTH, fov_y_deg=50.0)  # type: ignore[arg-type]
 
 
-def check(parsed, focal_px: float = 600.0, count: int = COUNT) -> None:
-    """The arc, in order, with the lens."""
-    wanted = torch.from_numpy(np.stack([arc(i) for i in range(count)])).float()
+def check(parsed, focal_px: float = 600.0, count: int = COUNT, world: np.ndarray = FLIP) -> None:
+    """The arc, in order, with the lens; `world` turns the file's world to this project's."""
+    wanted = torch.from_numpy(np.stack([world @ arc(i) for i in range(count)])).float()
     torch.testing.assert_close(parsed.cameras.c2w, wanted, atol=2e-6, rtol=0)
     lens = parsed.cameras.intrinsics * torch.tensor([WIDTH, HEIGHT, WIDTH, HEIGHT])
     torch.testing.assert_close(lens, torch.tensor([focal_px, focal_px, 352, 240]).expand(count, 4), atol=1e-2, rtol=0)
@@ -70,7 +70,7 @@ def test_shuffled_frames_without_names_keep_their_order_and_get_a_hint():
     for frame in data["frames"]:
         del frame["file_path"]
     parsed = parse(data)
-    torch.testing.assert_close(parsed.cameras.positions[0], torch.tensor(arc(5)[:3, 3]).float())
+    torch.testing.assert_close(parsed.cameras.positions[0], torch.tensor((FLIP @ arc(5))[:3, 3]).float())
     assert len(parsed.notes) == 1 and parsed.notes[0].endswith("is the order right?")
 
 

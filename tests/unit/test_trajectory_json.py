@@ -181,10 +181,11 @@ def test_original_examples_give_the_original_camera_vectors(golden_dir: Path, ex
     assert torch.equal(fewer.to_vectors(), resample(cameras, 16).to_vectors())
 
 
-def test_transforms_json_rows_are_opengl_camera_to_world() -> None:
+def test_transforms_json_rows_are_opengl_camera_to_world_in_the_world_of_a_ply() -> None:
     cameras = parse(STUDIO).cameras
-    torch.testing.assert_close(cameras.positions[0], torch.tensor([1.0, 2, 3]))
-    torch.testing.assert_close(quat_to_matrix(cameras.quats_wxyz)[0], torch.tensor(MATRIX)[:3, :3])
+    torch.testing.assert_close(cameras.positions[0], torch.tensor([1.0, -2, -3]))
+    turned = torch.diag(torch.tensor([1.0, -1, -1])) @ torch.tensor(MATRIX)[:3, :3]
+    torch.testing.assert_close(quat_to_matrix(cameras.quats_wxyz)[0], turned)
     torch.testing.assert_close(
         cameras.intrinsics[0] * torch.tensor([704, 480, 704, 480]), torch.tensor([400.0, 410, 350, 244])
     )

@@ -11,7 +11,7 @@ import gradio as gr
 from flashworld.errors import InputError
 from flashworld.io.images.crops import prepare_picture
 from flashworld.io.images.reading import Photo, read_picture
-from flashworld.trajectories import PRESETS
+from flashworld.trajectories import PRESETS, from_first_camera
 from flashworld.trajectories.json_forms import trajectory_to_json
 from ui.components.pictures import data_url, error_html, remarks_html
 from ui.components.stage import stage_view
@@ -185,6 +185,8 @@ def _show_path(image: str | None, size: str, frames: float, fov: float, index: f
             gr.update(view={"refused": "viewer.bad_path"}),
             error_html(str(error)),
         ]
+    if form.source == "file":
+        cameras = from_first_camera(cameras)  # the stage has a floor and an up; a file's world may lie in any way
     view = stage_view(
         cameras, height, width,
         picture=picture, picture_index=min(int(index), int(frames) - 1),
