@@ -13,8 +13,9 @@ from flashworld.cli.output import Output
 from flashworld.config import DEFAULT_FOV_Y_DEG, FULL
 from flashworld.errors import InputError, TrajectoryError
 
-FRAMES, HEIGHT, WIDTH, FOV_Y_DEG = FULL.frames, FULL.height, FULL.width, DEFAULT_FOV_Y_DEG
+HEIGHT, WIDTH, FOV_Y_DEG = FULL.height, FULL.width, DEFAULT_FOV_Y_DEG
 """Defaults for building paths."""
+FRAMES_HELP = f"cameras of the path; default: all of a file, {FULL.frames} of a preset"
 
 
 def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
@@ -32,7 +33,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
         "--to", choices=("flashworld", "transforms"), default="flashworld", help="convert: output format"
     )
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the preset")
-    parser.add_argument("--frames", type=int, default=FRAMES)
+    parser.add_argument("--frames", type=int, metavar="N", help=FRAMES_HELP)
     parser.add_argument("--size", default=f"{HEIGHT}x{WIDTH}", metavar="HxW")
     parser.add_argument(
         "--fov", type=float, default=FOV_Y_DEG, metavar="DEG", help="vertical field of view if the path has none"
@@ -97,7 +98,7 @@ def _convert(args: argparse.Namespace, output: Output) -> None:
 
 
 def requested_cameras(args: argparse.Namespace, output: Output) -> Any:  # noqa: ANN401 - Cameras, imported late
-    """The camera path given by the options, one camera per frame; notes on its file go to standard error."""
+    """The camera path given by the options; notes on its file go to standard error."""
     from flashworld.cameras import intrinsics_from_fov
     from flashworld.checks import real_number
     from flashworld.cli.generate import parse_size

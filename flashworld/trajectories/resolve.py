@@ -14,7 +14,7 @@ import torch
 
 from flashworld.cameras import Cameras, fov_y_deg, intrinsics_from_fov
 from flashworld.checks import echo, one_of, real_number, true_or_false
-from flashworld.config import DEFAULT_FOV_Y_DEG
+from flashworld.config import DEFAULT_FOV_Y_DEG, FULL
 from flashworld.errors import TrajectoryError
 from flashworld.io.images.crops import Crop, photo_intrinsics
 from flashworld.io.images.reading import Photo
@@ -83,7 +83,7 @@ def build_path(
     source: PathSource,
     params: Mapping[str, object],
     *,
-    frames: int,
+    frames: int | None,
     height: int,
     width: int,
     intrinsics: Intrinsics,
@@ -94,7 +94,8 @@ def build_path(
     Args:
         source: See `PathSource`.
         params: Parameters of the preset, plus `loop` and `easing`; for keyframes `mode` and `loop`.
-        frames: Number of cameras; longer and shorter paths are resampled.
+        frames: Number of cameras; longer and shorter paths are resampled. None: as many as the path has, and the model's
+            usual number of a preset or of keyframes.
         height: Rows of the output.
         width: Columns of the output.
         intrinsics: Lens if the path has none. (4,)
@@ -106,9 +107,10 @@ def build_path(
     """
     if not isinstance(params, Mapping):
         raise TrajectoryError(f"trajectory parameters must be an object of names and values, got {echo(params)}")
+    count = FULL.frames if frames is None else frames
     if isinstance(source, str):
         values = preset_values(source, params)
-        return build_trajectory(source, frames=frames, intrinsics=intrinsics, **values), PathOrigin(source, values)
+        return build_trajectory(source, frames=count, intrinsics=intrinsics, **values), PathOrigin(source, values)
     fov = float(fov_y_deg(intrinsics))
     notes: tuple[str, ...] = ()
     if isinstance(source, Cameras):
@@ -121,7 +123,7 @@ def build_path(
         loop = true_or_false(params.get("loop", False), "loop", TrajectoryError)
         cameras = path_from_keyframes(
             cast("Sequence[Keyframe]", source),
-            frames=frames,
+            frames=count,
             fov_y_deg=fov,
             height=height,
             width=width,
@@ -132,7 +134,8 @@ def build_path(
         raise TrajectoryError(
             f"trajectory must be a preset's name, cameras, keyframes or path JSON, got {echo(source)}"
         )
-    return resample(checked_cameras(cameras), frames), PathOrigin(notes=notes)
+    cameras = checked_cameras(cameras)
+    return cameras if frames is None else resample(cameras, frames), PathOrigin(notes=notes)
 
 
 def _is_list_of_objects(source: object) -> bool:
