@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import math
 from typing import Any
 
 from flashworld.cli.output import Output
+from flashworld.cli.trajectory import add_first_camera
 from flashworld.limits import MAX_GAUSSIANS
 
 LIGHT_VIEWS = COMPARED_VIEWS = 6
@@ -28,6 +30,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     parser.add_argument(
         "--trajectory", default="orbit_right", metavar="NAME|FILE", help="with --count: the views to optimise for"
     )
+    add_first_camera(parser)
     parser.set_defaults(run=run, path=None, param=[], frames=24, size="480x704", fov=60.0)
 
 
@@ -42,15 +45,18 @@ def run(args: argparse.Namespace, output: Output) -> None:
     scene = prune_by_opacity(read_scene(args.source), threshold)
     light = {}
     if args.count is not None:
+        from flashworld.cli.in_view import note_hardly_in_view
         from flashworld.light_views import split_views
         from flashworld.lighten import lighten, psnr_along
 
         count = whole_number(args.count, "--count", 1, MAX_GAUSSIANS)
         args.path = args.trajectory
-        views = split_views(requested_cameras(args, output), LIGHT_VIEWS, COMPARED_VIEWS)
+        path = requested_cameras(args, output)
+        note_hardly_in_view(scene, path, args, output)
+        views = split_views(path, LIGHT_VIEWS, COMPARED_VIEWS)
         full, scene = scene, lighten(scene, count, views.optimised)
-        if len(scene) < len(full):
-            light = {"psnr_db": round(psnr_along(full, scene, views.compared, *COMPARED), 2)}
+        psnr_db = psnr_along(full, scene, views.compared, *COMPARED) if len(scene) < len(full) else math.inf
+        light = {"psnr_db": round(psnr_db, 2)} if math.isfinite(psnr_db) else {}  # JSON has no infinity
     write_scene(scene, args.target)
     size = scene_bytes(args.target)
     output.result(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flashworld.checks import file_name
 from flashworld.cli.output import Output
-from flashworld.cli.trajectory import FRAMES_HELP
+from flashworld.cli.trajectory import FRAMES_HELP, add_first_camera
 from flashworld.config import DEFAULT_FOV_Y_DEG, DEFAULT_FPS, DEFAULT_VIDEO_SECONDS
 from flashworld.errors import InputError
 
@@ -26,6 +26,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
         help="ends in .ply, .compressed.ply, .spz, .sog or .splat, or is a meta.json (unpacked SOG)",
     )
     parser.add_argument("--trajectory", default="orbit_right", metavar="NAME|FILE")
+    add_first_camera(parser)
     parser.add_argument("--param", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--out", default="video.mp4", metavar="FILE", help=".mp4, .gif or .webp")
     parser.add_argument("--size", default="480x704", metavar="HxW")
@@ -46,6 +47,7 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
 def run(args: argparse.Namespace, output: Output) -> None:
     """Read the scene, build the path, write the video."""
     from flashworld.cli.generate import parse_size
+    from flashworld.cli.in_view import note_hardly_in_view
     from flashworld.cli.trajectory import requested_cameras
     from flashworld.device import choose_device
     from flashworld.inputs import VideoSettings
@@ -62,6 +64,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
     height, width = parse_size(args.size)
     device = choose_device(args.device)
     scene = read_scene(args.scene).to(device)
+    note_hardly_in_view(scene, path, args, output)
     frames = output.bar(iter_frames(scene, path, height, width, depth=args.depth), len(path), target.name)
     if target.suffix == ".mp4":
         write_video(frames, target, fps=settings.fps, quality=settings.quality)

@@ -38,7 +38,17 @@ def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse has no public 
     parser.add_argument(
         "--fov", type=float, default=FOV_Y_DEG, metavar="DEG", help="vertical field of view if the path has none"
     )
+    add_first_camera(parser)
     parser.set_defaults(run=run)
+
+
+def add_first_camera(parser: argparse.ArgumentParser) -> None:
+    """Declare the option of every command that takes a path to a scene."""
+    parser.add_argument(
+        "--from-first-camera",
+        action="store_true",
+        help="move the path so that its first camera is the origin, as generate does: for a scene generated along it",
+    )
 
 
 def run(args: argparse.Namespace, output: Output) -> None:
@@ -103,6 +113,7 @@ def requested_cameras(args: argparse.Namespace, output: Output) -> Any:  # noqa:
     from flashworld.checks import real_number
     from flashworld.cli.generate import parse_size
     from flashworld.limits import MAX_FOV_DEG, MIN_FOV_DEG
+    from flashworld.trajectories import from_first_camera
     from flashworld.trajectories.resolve import build_path
 
     if not args.path:
@@ -115,7 +126,7 @@ def requested_cameras(args: argparse.Namespace, output: Output) -> Any:  # noqa:
         path_source(args.path), params, frames=args.frames, height=height, width=width, intrinsics=intrinsics
     )
     output.remarks(origin.notes)
-    return cameras
+    return from_first_camera(cameras) if args.from_first_camera else cameras
 
 
 def path_source(text: str) -> Any:  # noqa: ANN401 - what `build_path` takes

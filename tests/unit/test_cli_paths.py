@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from flashworld.cameras import intrinsics_from_fov
+from flashworld.cameras import intrinsics_from_fov, normalize
 from flashworld.cli import main
 from flashworld.gaussians import Gaussians
 from flashworld.io import video
 from flashworld.io.scenes import write_scene
-from flashworld.trajectories.json_forms import trajectory_to_json
+from flashworld.trajectories import from_first_camera, resample
+from flashworld.trajectories.json_forms import parse_trajectory, trajectory_to_json
 from flashworld.trajectories.resolve import build_path
 
 HEIGHT, WIDTH = 32, 48
@@ -89,3 +90,46 @@ def test_a_path_without_a_count_has_its_own(tmp_path):
     assert len(preset) == 24
     again, _ = build_path(trajectory_to_json(preset[:7], height=HEIGHT, width=WIDTH), {}, frames=None, **sizes)
     assert torch.equal(again.to_vectors(), preset[:7].to_vectors())
+
+
+def test_a_generated_scene_is_seen_by_the_path_it_was_generated_from(tmp_path, ball, rendered, capsys):
+    """Its world is that of the first camera, which in the file stands elsewhere and looks elsewhere."""
+    path = chan(tmp_path, 12, height=40, yaw_deg=150)
+    blank = rendered(ball, "--trajectory", str(path))
+    said = capsys.readouterr().err
+    assert blank.min() == 255
+    assert said.startswith("note: hardly anything of the scene is in view") and "--from-first-camera" in said
+    seen = rendered(ball, "--trajectory", str(path), "--from-first-camera")
+    assert seen.min(axis=(1, 2)).max() < 60
+    assert capsys.readouterr().err == ""
+
+
+def test_convert_says_that_its_views_see_nothing(tmp_path, make_scene, capsys):
+    write_scene(make_scene(300), tmp_path / "a.ply")
+    path = chan(tmp_path, 12, height=4000)
+    words = ["convert", str(tmp_path / "a.ply"), str(tmp_path / "b.ply"), "--count", "100", "--trajectory", str(path)]
+    assert main([*words, "--quiet"]) == 0
+    assert "note: hardly anything of the scene is in view" in capsys.readouterr().err
+    assert main([*words, "--quiet", "--from-first-camera"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_preset_that_sees_nothing_is_said_too(tmp_path, rendered, capsys):
+    scene = Gaussians(
+        torch.tensor([[0.0, 0, 5]]), torch.tensor([[1.0, 0, 0, 0]]), torch.full((1, 3), 0.1), torch.tensor([0.9]),
+        torch.zeros(1, 1, 3),
+    )  # fmt: skip
+    write_scene(scene, tmp_path / "behind.ply")
+    rendered(tmp_path / "behind.ply", "--trajectory", "forward", "--seconds", "1", "--fps", "5")
+    assert "a preset starts at the scene's origin" in capsys.readouterr().err
+
+
+def test_moved_paths_are_those_of_the_result(tmp_path):
+    """Bit by bit what generation computes from the same cameras."""
+    data = json.loads((Path(__file__).parents[2] / "examples" / "simple_trajectory.json").read_text())
+    cameras = resample(parse_trajectory(data, height=480, width=704, fov_y_deg=60.0).cameras, 24)
+    normalized, normalization = normalize(cameras)
+    saved = normalization.to_scene_units(normalized)
+    moved = from_first_camera(cameras)
+    assert torch.equal(moved.to_vectors(), saved.to_vectors())
+    torch.testing.assert_close(moved.c2w[0], torch.eye(4), atol=1e-6, rtol=0)
