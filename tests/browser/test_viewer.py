@@ -105,6 +105,8 @@ def test_scene_whose_files_are_never_written_offers_no_downloads(visit, release,
     page.locator("#fw-progress .fw-message").wait_for()
     page.wait_for_selector("#fw-generate", state="visible")
     assert page.locator("#fw-download-ply").is_disabled() and page.locator("#fw-download-zip").is_disabled()
+    show_scene(page)
+    assert page.evaluate(COUNT) == len(asymmetric_scene(density=1)), "what is loaded stays"
     generate_and_wait(page, "lightened early again")
     page.wait_for_function(f"{stage_js(SCENE_STAGE)}.slot.whole")
     assert page.locator("#fw-download-ply").is_enabled()
