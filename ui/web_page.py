@@ -40,7 +40,7 @@ def write_web_page(result: Result, folder: Path) -> Path:
     scene = scene_file(result)
     if scene is None:
         raise SceneError("web page: expected a result with its scene, found none")
-    view = {**scene_view(result), "poster": None, "full": None}  # both are URLs of a server
+    view = {**scene_view(result), "poster": None, "scene": None, "full": None}  # files of a server
     parts = {
         "CSS": "\n".join((CSS_DIR / name).read_text(encoding="utf-8") for name in STYLES),
         "IMPORTS": _imports(),

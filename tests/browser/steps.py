@@ -98,10 +98,15 @@ def generate_and_wait(page, text: str = "a room", seed: int | None = None) -> No
 
 
 def show_scene(page) -> None:
+    """Open the 3D view and wait until it has drawn the scene of the current result.
+
+    Gradio updates the components of one response one after the other: the result's facts may precede its scene.
+    """
     open_tab(page, "Fly")
-    page.wait_for_function(
-        f"(() => {{ const {{ slot, root }} = {stage_js(SCENE_STAGE)} ?? {{}}; return slot?.mesh && slot.url === root.dataset.scene; }})()"
-    )
+    page.wait_for_function(f"""(() => {{
+      const {{ slot, root }} = {stage_js(SCENE_STAGE)} ?? {{}};
+      return slot?.mesh && slot.url === root.dataset.scene && slot.url.includes({RESULT_JS} + "/");
+    }})()""")
 
 
 def open_plain(page) -> None:

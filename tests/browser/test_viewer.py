@@ -112,6 +112,24 @@ def test_scene_whose_files_are_never_written_offers_no_downloads(visit, release,
     assert page.locator("#fw-download-ply").is_enabled()
 
 
+def test_scene_superseded_while_it_loads_leaves_the_next_one_alone(visit):
+    """What an overtaken load still did hid the next scene's picture and turned its view back."""
+    page = visit()
+    show_scene(page)
+    stage = stage_js(SCENE_STAGE)
+    assert page.evaluate(f"Boolean({stage}.state.poster)")
+    page.evaluate(f"window.fwBegin = (name) => {stage}.setScene({{ url: `${{{stage}.slot.url.split('#')[0]}}#${{name}}`, kind: 'spz', bytes: 0 }})")
+    meanwhile = page.evaluate(f"""async () => {{
+      const older = window.fwBegin("older");
+      window.fwNewer = window.fwBegin("newer");
+      await older;
+      return [{stage}.overlay.postered, Boolean({stage}.slot.mesh)];
+    }}""")
+    assert meanwhile == [True, False]
+    page.evaluate("() => window.fwNewer")
+    assert page.evaluate(f"Boolean({stage}.slot.mesh)") and page.evaluate(f"{stage}.slot.url").endswith("newer")
+
+
 def test_phone_keeps_the_light_scene_until_the_full_one_is_requested(visit):
     page = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     generate_and_wait(page, "lightened, touched")

@@ -14,30 +14,21 @@ let drawnUrl = null;
 let shownFull = null; // what replaces the light scene or is offered; written after it
 let timer = 0;
 
-const fileOf = () => {
-  const value = props.value;
-  if (!value?.url) return null;
-  const kind = (value.orig_name || value.path || "").split(".").pop().toLowerCase();
-  return { url: value.url, kind, bytes: value.size ?? 0 };
-};
-const heavy = () => (fileOf()?.bytes ?? 0) > AUTO_BYTES || Boolean(navigator.connection?.saveData);
-
 const served = (file) => `${root}${config.api_prefix ?? "/gradio_api"}/file=${file}`;
+const fileOf = (given = props.view?.scene) => given && { url: served(given.file), kind: given.file.split(".").pop().toLowerCase(), bytes: given.bytes };
+const urlOf = (file) => file?.url ?? null;
 const posterUrl = () => (props.view?.poster ? served(props.view.poster) : null);
+const heavy = () => (fileOf()?.bytes ?? 0) > AUTO_BYTES || Boolean(navigator.connection?.saveData);
 
 const viewerUrl = served("__STATIC__/viewer.js");
 
-const folderOf = (path) => (path ?? "").replaceAll("\\", "/").replace(/[^/]*$/, "");
-
 /** The full scene after the light one: immediately where it is cheap, otherwise on request. */
 async function complete() {
-  const { full } = props.view ?? {};
-  if (!full || full.file === shownFull || !stage.slot.mesh) return;
-  if (folderOf(full.file) !== folderOf(props.value?.path)) return; // value and view of a new scene arrive one after the other
-  shownFull = full.file;
-  const file = { url: served(full.file), kind: "spz", bytes: full.bytes };
-  if (full.bytes > AUTO_BYTES || small.matches || navigator.connection?.saveData) {
-    stage.offerWhole(window.fwTexts.text("viewer.whole", { size: (full.bytes / 1e6).toFixed(1) }), () => stage.replaceScene(file));
+  const file = fileOf(props.view?.full);
+  if (!file || file.url === shownFull || !stage.slot.mesh || urlOf(fileOf()) !== drawnUrl) return;
+  shownFull = file.url;
+  if (file.bytes > AUTO_BYTES || small.matches || navigator.connection?.saveData) {
+    stage.offerWhole(window.fwTexts.text("viewer.whole", { size: (file.bytes / 1e6).toFixed(1) }), () => stage.replaceScene(file));
   } else await stage.replaceScene(file);
 }
 
@@ -91,32 +82,33 @@ async function refresh() {
   }
   if (!stage) return;
   const file = fileOf();
-  const fresh = (file?.url ?? null) !== shownUrl;
+  const fresh = urlOf(file) !== shownUrl;
   const offered = fresh && !asked && heavy();
-  shownUrl = offered ? null : file?.url ?? null;
+  shownUrl = offered ? null : urlOf(file);
   asked = false;
   if (fresh) {
     stage.touched = false;
     drawnUrl = null;
     shownFull = null;
   }
-  const view = JSON.stringify({ ...props.view, full: null });
+  const view = JSON.stringify({ ...props.view, scene: null, full: null });
   if (fresh || view !== shownView) { // returning to a tab changes nothing: the visitor's view is kept
     shownView = view;
     await stage.setState({ ...props.view, poster: posterUrl() });
+    if (urlOf(fileOf()) !== urlOf(file)) return; // another scene has arrived meanwhile
   }
   if (offered) await stage.offer(invitation(), accept);
   else if (fresh) {
     await stage.setScene(file);
-    if (file?.url === shownUrl) drawnUrl = shownUrl;
+    if (urlOf(file) === shownUrl) drawnUrl = shownUrl;
   }
   if (drawnUrl && drawnUrl === shownUrl) await complete();
 }
 
-host.dataset.scene = fileOf()?.url ?? "";
+host.dataset.scene = urlOf(fileOf()) ?? "";
 placeholder();
-watch(["value", "view"], () => {
-  host.dataset.scene = fileOf()?.url ?? "";
+watch("view", () => {
+  host.dataset.scene = urlOf(fileOf()) ?? "";
   if (!stage && !props.view?.refused) placeholder();
   refresh();
 });

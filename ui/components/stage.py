@@ -1,7 +1,9 @@
-"""The 3D stage as a Gradio component: its value is a scene file, its `view` the camera path.
+"""The 3D stage as a Gradio component: its `view` names the scene file and the camera path.
 
-The template never changes (Gradio would otherwise patch the DOM around the canvas); data arrives through `watch`. Recorded
-keyframes are returned in the `keyframes` event, which any client can send, so `ui.events.camera_path` checks them.
+The template never changes (Gradio would otherwise patch the DOM around the canvas); data arrives through `watch`. Everything
+is in one property, which is not `value`: when another property changes first, Gradio 6.31 writes the previous `value` back and
+may so lose the new one. Recorded keyframes are returned in the `keyframes` event, which any client can send, so
+`ui.events.camera_path` checks them.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import gradio as gr
-from gradio.data_classes import FileData
 
 from flashworld.config import DEFAULT_VIDEO_SECONDS
 
@@ -24,8 +25,6 @@ _MOUNT = (Path(__file__).parents[1] / "assets" / "stage_mount.js").read_text(enc
 class Stage(gr.HTML):
     """Spark viewer, path player and keyframe recorder."""
 
-    data_model = FileData
-
     def __init__(self, *, origin: Literal["path", "scene"], view: dict | None = None, **kwargs: Any) -> None:
         """A stage; `origin` identifies keyframes recorded in it, `view` comes from `stage_view`."""
         self.view = view or {}  # set first: Gradio takes a quoted name in the script for an event unless it is a prop
@@ -36,17 +35,6 @@ class Stage(gr.HTML):
             view=self.view,
             **kwargs,
         )
-
-    def postprocess(self, value: str | Path | None) -> FileData | None:
-        """Pass a scene file (SPZ, PLY or .splat) and its size to the browser."""
-        if value is None:
-            return None
-        path = Path(value)
-        return FileData(path=str(path), orig_name=path.name, size=path.stat().st_size)
-
-    def preprocess(self, payload: FileData | None) -> str | None:
-        """The file path of the displayed scene."""
-        return payload.path if payload else None
 
     def api_info(self) -> dict[str, Any]:
         """Never part of the public API."""
@@ -78,6 +66,7 @@ def stage_view(
     invite: str = "viewer.show",
     note: str = "",
     play: bool = False,
+    scene: Path | None = None,
     full: Path | None = None,
 ) -> dict:
     """The data that the stage draws.
@@ -96,6 +85,7 @@ def stage_view(
         invite: Text key of the button that loads the scene.
         note: Text key of a sentence over the view, for a path without its scene; empty for none.
         play: Play the path back and forth a few times, until the visitor takes control.
+        scene: The scene file (SPZ, PLY or .splat) to show; a file that the page may serve.
         full: The full scene, which replaces the light one; a file that the page may serve.
     """
     return {
@@ -112,5 +102,10 @@ def stage_view(
         "note": note,
         "play": play,
         "height": height,
-        "full": {"file": full.as_posix(), "bytes": full.stat().st_size} if full else None,
+        "scene": _served_file(scene),
+        "full": _served_file(full),
     }
+
+
+def _served_file(path: Path | None) -> dict | None:
+    return {"file": path.as_posix(), "bytes": path.stat().st_size} if path else None

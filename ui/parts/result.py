@@ -112,14 +112,12 @@ def build_result_part(first_view: dict, opening: Result | None = None) -> Result
         first_view: Initial view of the empty stage.
         opening: The scene that the page opens with, or None.
     """
-    given: dict[str, Any] = {}
-    if opening is not None:
-        given = {"value": scene_file(opening), "view": scene_view(opening)}
+    opening_view = scene_view(opening) if opening else None
     with gr.Column(elem_id="fw-area"):
-        with gr.Tabs(selected="scene" if given else "path", elem_id="fw-result-tabs") as tabs:
+        with gr.Tabs(selected="scene" if opening else "path", elem_id="fw-result-tabs") as tabs:
             with gr.Tab(text("tab.fly"), id="scene") as scene_tab:
                 _purpose("tab.fly_line")
-                scene_stage = Stage(origin="scene", elem_id="fw-scene-stage", **given)
+                scene_stage = Stage(origin="scene", view=opening_view, elem_id="fw-scene-stage")
             with gr.Tab(text("tab.film"), id="video") as video_tab:
                 _purpose("tab.film_line")
                 video = SceneVideo(elem_id="fw-video")
@@ -134,7 +132,7 @@ def build_result_part(first_view: dict, opening: Result | None = None) -> Result
     chosen = gr.Textbox("", visible="hidden", label="Tab", interactive=False)
     made_from = gr.State(None)
     arrived = gr.Textbox("", visible="hidden", label="Scene", interactive=False)  # changes when a new scene is shown
-    opened = f'<p class="fw-note">{html("result.opening")}</p>' if given else ""
+    opened = f'<p class="fw-note">{html("result.opening")}</p>' if opening else ""
     facts = gr.HTML(opened, elem_id="fw-facts", apply_default_css=False)
     with gr.Row(elem_classes="fw-downloads") as actions:
         downloads: dict[FileName, gr.DownloadButton] = {
@@ -186,6 +184,7 @@ def scene_view(result: Result) -> dict:
         invite="viewer.show_scene",
         note="" if scene_file(result) else "result.no_scene",
         play=True,
+        scene=scene_file(result),
         full=full_scene(result),
         poster=result.files["poster"].as_posix() if "poster" in result.files else None,
     )
@@ -203,7 +202,7 @@ def result_updates(result: Result) -> list[Any]:
     video = (files["video"], files.get("poster")) if "video" in files else None
     return [
         gr.skip() if video is None and result.complete else video,
-        gr.update(value=scene_file(result), view=scene_view(result)),
+        gr.update(view=scene_view(result)),
         plain_source(result),
         facts_html(result),
         *(_download_update(name, files.get(name) if result.complete else None) for name in DOWNLOADS),

@@ -9,22 +9,23 @@ export class SceneSlot {
     Object.assign(this, { world, overlay, mesh: null, spark: null, url: null, whole: null });
   }
 
-  /** Show `{url, kind, bytes}` or nothing. A newer call supersedes an older one that is still loading. */
+  /** Show `{url, kind, bytes}` or nothing. A newer call supersedes an older one that is still loading; that one returns false. */
   async show(file) {
     this.#clear();
     this.abort?.abort();
     this.overlay.done();
     this.url = file?.url ?? null;
     this.whole = null;
-    if (!file) return;
+    if (!file) return true;
     const abort = (this.abort = new AbortController());
     try {
       await this.#load(file, abort.signal);
     } catch (error) {
-      if (abort.signal.aborted) return;
+      if (abort.signal.aborted) return false;
       if (!(error instanceof SceneError)) console.warn("scene", error);
       this.overlay.fail(error instanceof SceneError ? error.message : text("viewer.failed"));
     }
+    return !abort.signal.aborted;
   }
 
   /** Replace the current file with another, keeping the current one until the other is loaded, or if loading fails. */

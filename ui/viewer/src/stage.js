@@ -131,7 +131,7 @@ export class Stage {
     this.overlay.offer(null);
     this.overlay.offerWhole(null);
     this.overlay.showPoster(file ? this.state.poster ?? null : null);
-    await this.slot.show(file);
+    if (!(await this.slot.show(file))) return;
     this.drawnAfter = this.world.frames + FRAMES_TO_SORT;
     if (!this.slot.mesh) this.overlay.showPoster(null);
     this.slot.match(this.state.height);
