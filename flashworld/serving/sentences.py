@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flashworld.errors import CheckpointError, InputError, NumericalError, WorkerError
 
-BROKEN = "Something went wrong on our side and nothing was made. Try again; if it happens twice, change the settings."
+BROKEN = "Something went wrong on our side and no files were made. Try again; if it happens twice, change the settings."
 OUT_OF_MEMORY = "There was not enough memory. Choose fewer views or a smaller image size and try again."
 NOT_FINITE = "The model produced no usable numbers for this request. Try another seed, or change the text or the image."
-WORKER_DIED = "The process that made your scene ended and is being started again. Nothing was made: try again."
+WORKER_DIED = "The process that made your scene ended and is being started again. No files were made: try again."
 NOT_LOADED = "The model failed to load; see the app log."
 
 

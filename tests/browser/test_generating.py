@@ -63,7 +63,7 @@ def test_stop_stops_and_the_next_job_runs(visit, standin_log):
     page.wait_for_selector("#fw-stop")
     page.wait_for_selector(".fw-progress img, .fw-progress .fw-steps")
     page.locator("#fw-stop").dispatch_event("click")
-    page.get_by_text("Stopped. Nothing was made").wait_for()
+    page.get_by_text("Stopped. No files were made").wait_for()
     page.wait_for_selector("#fw-generate", state="visible")
     page.wait_for_timeout(1500)
     assert page.evaluate(RESULT_JS) == ""

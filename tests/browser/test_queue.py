@@ -23,7 +23,7 @@ def test_queued_visitor_sees_the_position_can_cancel_and_is_served_in_the_end(vi
     page.get_by_text(AHEAD).wait_for()
     assert "Waiting for a free place" in page.inner_text("#fw-progress")
     page.locator("#fw-stop").dispatch_event("click")
-    page.get_by_text("Stopped. Nothing was made").wait_for()
+    page.get_by_text("Stopped. No files were made").wait_for()
     page.wait_for_selector("#fw-generate", state="visible")
     assert page.input_value("#fw-prompt textarea") == "third in line"
     assert page.input_value("#fw-seed input") == "33"

@@ -100,7 +100,7 @@ def test_scene_whose_files_are_never_written_offers_no_downloads(visit, release,
     page.locator("#fw-progress .fw-strip").wait_for()
     if end == "stopped":
         page.locator("#fw-stop").dispatch_event("click")
-        page.locator("#fw-progress .fw-message").wait_for()
+        page.get_by_text("Stopped. No files were made").wait_for()
     release.touch()
     page.locator("#fw-progress .fw-message").wait_for()
     page.wait_for_selector("#fw-generate", state="visible")

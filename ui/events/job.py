@@ -97,7 +97,7 @@ def visitor_error(error: Exception, *, visible: bool = False) -> gr.Error:
         text = escape(str(error), quote=False)  # clients may show it as HTML; quotes are harmless there
         return gr.Error(text, title="Please change this", visible=visible, print_exception=False)
     if isinstance(error, Cancelled):
-        return gr.Error("Stopped. Nothing was made.", title="Stopped", visible=visible, print_exception=False)
+        return gr.Error("Stopped. No files were made.", title="Stopped", visible=visible, print_exception=False)
     logger.error("generation failed", exc_info=error)
     return gr.Error(BROKEN, title="Sorry", visible=visible, print_exception=False)
 
