@@ -242,7 +242,7 @@ class Service:
         scene = Result(
             files={},
             seed=request.seed,
-            gaussians=len(result.visible()),
+            gaussians=result.count_visible(),
             cameras=result.cameras,
             height=request.height,
             width=request.width,
@@ -253,7 +253,8 @@ class Service:
             light_psnr_db=light.psnr_db if light else math.inf,
             complete=False,
         )
-        for name, path in deliver(result, session_dir, light=light, frames=finished.result.frames):
+        picture, frames = finished.result.picture, finished.result.frames
+        for name, path in deliver(result, session_dir, light=light, picture=picture, frames=frames):
             scene.files[name] = path
             if name in ("viewer", "video") and {"viewer", "poster"} <= scene.files.keys():
                 yield dataclasses.replace(scene, files=dict(scene.files))

@@ -81,6 +81,10 @@ class SceneResult:
         """The scene as written to files: without Gaussians that never affect a pixel."""
         return prune_by_opacity(self.scene, FILE_OPACITY)
 
+    def count_visible(self) -> int:
+        """The length of `visible`, without copying the scene."""
+        return int((self.scene.opacities >= FILE_OPACITY).sum())
+
     def save(
         self,
         folder: str | Path,

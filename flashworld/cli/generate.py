@@ -70,7 +70,7 @@ def run(args: argparse.Namespace, output: Output) -> None:
         result = _make(pipeline, request, output, folder.name)
         paths = result.save(folder, wanted_outputs(args))
         seconds = time.perf_counter() - start
-        count = len(result.visible())
+        count = result.count_visible()
         done.append(
             {
                 "files": {name: str(path) for name, path in paths.items()},

@@ -47,6 +47,7 @@ def deliver(
     folder: str | Path,
     *,
     light: LightScene | None = None,
+    picture: Frame | None = None,
     frames: Iterable[Frame] | None = None,
 ) -> Iterator[tuple[DeliveredFile, Path]]:
     """Write every file, several at the same time, and yield each as soon as it is complete.
@@ -58,6 +59,7 @@ def deliver(
         result: The scene.
         folder: Created if necessary.
         light: What the 3D view shows first; None: it shows the full scene, and no file is written for it.
+        picture: The poster, if it is already rendered: a scene of the full model takes seconds without a GPU.
         frames: The video's frames, if they are already rendered.
 
     Raises:
@@ -70,7 +72,7 @@ def deliver(
     request = result.request
     write_text(path_json(result.cameras, request.height, request.width), paths["path"])
     yield "path", paths["path"]
-    write_poster(result.picture(), paths["poster"])
+    write_poster(result.picture() if picture is None else picture, paths["poster"])
     yield "poster", paths["poster"]
     if light is not None:
         write_spz(light.scene, paths["viewer"])

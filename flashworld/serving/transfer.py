@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 import numpy as np
@@ -66,7 +66,7 @@ class PackedScene:
 
 @dataclass(frozen=True, eq=False)
 class PackedResult:
-    """A `SceneResult` without what the receiver already has, plus the video's frames.
+    """A `SceneResult` without what the receiver already has, plus the images rendered from it on the GPU.
 
     Attributes:
         scene: The visible part of the scene, in scene units.
@@ -75,6 +75,7 @@ class PackedResult:
         timings: Seconds by stage.
         light: The light scene, if there is one.
         light_psnr_db: Its PSNR against the full scene along the path, on views it was not optimised for, dB.
+        picture: The view of the request's picture, uint8 (H, W, 3); None if it has not been rendered.
         lost: Why the arrays did not arrive, or None; then there are no arrays.
     """
 
@@ -84,6 +85,7 @@ class PackedResult:
     timings: dict[str, float]
     light: PackedScene | None = None
     light_psnr_db: float = math.inf
+    picture: np.ndarray | None = None
     lost: str | None = None
     shared_memory: ClassVar[bool] = False
 
@@ -91,10 +93,11 @@ class PackedResult:
         """Pickle with the arrays, or with their handle."""
         if self.shared_memory and self.scene is not None:
             light = self.light.arrays if self.light else []
-            arrays = [*self.scene.arrays, *light, *([] if self.frames is None else [self.frames])]
+            images = [image for image in (self.picture, self.frames) if image is not None]
             try:
-                handle = shared_arrays.share(arrays)
-                return _received, (handle, self.model, self.timings, bool(light), self.light_psnr_db)
+                handle = shared_arrays.share([*self.scene.arrays, *light, *images])
+                without = replace(self, scene=None, frames=None, light=None, picture=None)
+                return _received, (handle, without, bool(light), self.picture is not None)
             except OSError as error:
                 logger.warning("no shared memory for a result, sending it through the pipe: %s", error)
         return PackedResult, tuple(getattr(self, field.name) for field in fields(self))
@@ -132,26 +135,27 @@ def use_shared_memory(on: bool) -> None:
     PackedResult.shared_memory = on
 
 
-def _received(
-    handle: shared_arrays.Handle, model: str, timings: dict[str, float], has_light: bool, light_psnr_db: float
-) -> PackedResult:
+def _received(handle: shared_arrays.Handle, without: PackedResult, has_light: bool, has_picture: bool) -> PackedResult:
+    """The result `without` arrays, with those of the handle."""
     try:
         arrays = shared_arrays.receive(handle)
     except TransferError as error:
-        return PackedResult(None, None, model, timings, lost=str(error))
+        return replace(without, lost=str(error))
     count = len(fields(PackedScene))
     scene, rest = PackedScene(*arrays[:count]), arrays[count:]
     light, rest = (PackedScene(*rest[:count]), rest[count:]) if has_light else (None, rest)
-    return PackedResult(scene, rest[0] if rest else None, model, timings, light, light_psnr_db)
+    picture, rest = (rest[0], rest[1:]) if has_picture else (None, rest)
+    return replace(without, scene=scene, light=light, picture=picture, frames=rest[0] if rest else None)
 
 
 def pack_result(result: SceneResult) -> PackedResult:
-    """Render the video and merge the light scene on the scene's device, then pack everything."""
+    """Render the video and the picture and merge the light scene on the scene's device, then pack everything."""
     frames = np.stack(list(result.iter_video())) if result.request.video.enabled else None
     light = light_scene(result)
     return PackedResult(
         pack(result.visible()), frames, result.model, result.timings,
         light=pack(light.scene) if light else None, light_psnr_db=light.psnr_db if light else math.inf,
+        picture=result.picture(),
     )  # fmt: skip
 
 

@@ -118,7 +118,9 @@ def test_scene_superseded_while_it_loads_leaves_the_next_one_alone(visit):
     show_scene(page)
     stage = stage_js(SCENE_STAGE)
     assert page.evaluate(f"Boolean({stage}.state.poster)")
-    page.evaluate(f"window.fwBegin = (name) => {stage}.setScene({{ url: `${{{stage}.slot.url.split('#')[0]}}#${{name}}`, kind: 'spz', bytes: 0 }})")
+    page.evaluate(
+        f"window.fwBegin = (name) => {stage}.setScene({{ url: `${{{stage}.slot.url.split('#')[0]}}#${{name}}`, kind: 'spz', bytes: 0 }})"
+    )
     meanwhile = page.evaluate(f"""async () => {{
       const older = window.fwBegin("older");
       window.fwNewer = window.fwBegin("newer");

@@ -9,9 +9,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from flashworld.cameras import Cameras
 from flashworld.errors import Cancelled, InputError, NumericalError, SceneError
+from flashworld.gaussians import Gaussians
 from flashworld.inputs import VideoSettings, build_request
 from flashworld.io.request_json import request_from_json
 from flashworld.io.scenes import read_scene
@@ -109,12 +111,19 @@ def test_saved_files_hold_the_scene(result, tmp_path):
     assert set(paths) == {"ply", "spz", "video", "preview", "request"}
     assert all(path.stat().st_size > 0 for path in paths.values())
     back = read_scene(paths["ply"])
-    assert len(back) == len(result.visible())
+    assert len(back) == len(result.visible()) == result.count_visible()
     assert torch.allclose(back.means, result.visible().means, atol=1e-5)
     again = request_from_json(json.loads(paths["request"].read_text()))
     assert again.seed == 5
     assert torch.allclose(again.cameras.c2w, result.request.cameras.c2w, atol=1e-5)
     assert np.array_equal(again.picture, result.request.picture)
+
+
+def test_visible_gaussians_are_counted_as_they_are_written(result):
+    vectors = result.scene.to_vectors().clone()
+    vectors[:100, 3] = torch.linspace(0, 2 / 255, 100)
+    dim = replace(result, scene=Gaussians.from_vectors(vectors))
+    assert len(dim.visible()) == dim.count_visible() == len(dim.scene) - 50
 
 
 def test_delivery_writes_every_file_and_nothing_else(result, tmp_path):
@@ -170,6 +179,14 @@ def test_light_scenes_and_videos_cross_processes_with_their_result(result, monke
     assert light.psnr_db > 5.0
     assert len(packed.unpack(request).scene) == len(result.visible())
     assert (packed.frames is not None) == enabled
+    assert np.array_equal(packed.picture, result.picture())
+
+
+def test_a_picture_that_is_already_rendered_is_the_poster(result, tmp_path, monkeypatch):
+    picture = np.full((64, 96, 3), 200, np.uint8)
+    monkeypatch.setattr(SceneResult, "picture", None)
+    poster = dict(deliver(result, tmp_path, picture=picture))["poster"]
+    assert abs(int(np.asarray(Image.open(poster)).mean()) - 200) <= 2
 
 
 def test_unknown_output_is_refused_before_anything_is_written(result, tmp_path):

@@ -54,9 +54,10 @@ def test_packed_bytes_match_the_docstring():
     assert pack(random_scene(100)).nbytes == 100 * 82
 
 
-def a_result(film: bool = True) -> PackedResult:
-    frames = np.random.default_rng(1).integers(0, 256, (3, 4, 5, 3), dtype=np.uint8) if film else None
-    return PackedResult(pack(random_scene()), frames, "a model", {"total": 1.5})
+def a_result(film: bool = True, picture: bool = True) -> PackedResult:
+    images = np.random.default_rng(1).integers(0, 256, (4, 4, 5, 3), dtype=np.uint8)
+    frames, view = images[1:] if film else None, images[0] if picture else None
+    return PackedResult(pack(random_scene()), frames, "a model", {"total": 1.5}, picture=view)
 
 
 def assert_same(one: PackedResult, other: PackedResult) -> None:
@@ -64,10 +65,10 @@ def assert_same(one: PackedResult, other: PackedResult) -> None:
     for mine, theirs in zip(one.scene.arrays, other.scene.arrays, strict=True):
         assert mine.dtype == theirs.dtype
         np.testing.assert_array_equal(mine, theirs)
-    if one.frames is None or other.frames is None:
-        assert one.frames is other.frames
-    else:
-        np.testing.assert_array_equal(one.frames, other.frames)
+    for mine, theirs in ((one.frames, other.frames), (one.picture, other.picture)):
+        assert (mine is None) == (theirs is None)
+        if mine is not None:
+            np.testing.assert_array_equal(mine, theirs)
 
 
 @pytest.fixture
@@ -77,9 +78,9 @@ def shared_memory():
     use_shared_memory(False)
 
 
-@pytest.mark.parametrize("film", [True, False])
-def test_result_of_a_forked_worker_arrives_intact_in_a_small_message(shared_memory, film):
-    result = a_result(film)
+@pytest.mark.parametrize(("film", "picture"), [(True, True), (False, True), (True, False), (False, False)])
+def test_result_of_a_forked_worker_arrives_intact_in_a_small_message(shared_memory, film, picture):
+    result = a_result(film, picture)
     context = multiprocessing.get_context("fork")
     mine, theirs = context.Pipe()
 
