@@ -15,17 +15,19 @@ let shownFull = null; // what replaces the light scene or is offered; written af
 let timer = 0;
 
 const served = (file) => `${root}${config.api_prefix ?? "/gradio_api"}/file=${file}`;
-const fileOf = (given = props.view?.scene) => given && { url: served(given.file), kind: given.file.split(".").pop().toLowerCase(), bytes: given.bytes };
+const kindOf = (name) => name.split(".").pop().toLowerCase();
+const fileOf = (given) => (given ? { url: served(given.file), kind: kindOf(given.file), bytes: given.bytes } : null);
+const sceneFile = () => fileOf(props.view?.scene);
 const urlOf = (file) => file?.url ?? null;
 const posterUrl = () => (props.view?.poster ? served(props.view.poster) : null);
-const heavy = () => (fileOf()?.bytes ?? 0) > AUTO_BYTES || Boolean(navigator.connection?.saveData);
+const heavy = () => (sceneFile()?.bytes ?? 0) > AUTO_BYTES || Boolean(navigator.connection?.saveData);
 
 const viewerUrl = served("__STATIC__/viewer.js");
 
 /** The full scene after the light one: immediately where it is cheap, otherwise on request. */
 async function complete() {
   const file = fileOf(props.view?.full);
-  if (!file || file.url === shownFull || !stage.slot.mesh || urlOf(fileOf()) !== drawnUrl) return;
+  if (!file || file.url === shownFull || !stage.slot.mesh || urlOf(sceneFile()) !== drawnUrl) return;
   shownFull = file.url;
   if (file.bytes > AUTO_BYTES || small.matches || navigator.connection?.saveData) {
     stage.offerWhole(window.fwTexts.text("viewer.whole", { size: (file.bytes / 1e6).toFixed(1) }), () => stage.replaceScene(file));
@@ -33,13 +35,13 @@ async function complete() {
 }
 
 const invitation = () => {
-  const bytes = fileOf()?.bytes;
+  const bytes = sceneFile()?.bytes;
   return `${window.fwTexts.text(props.view?.invite ?? "viewer.show")}${bytes ? ` · ${(bytes / 1e6).toFixed(1)} MB` : ""}`;
 };
 const accept = () => { asked = true; refresh(); };
 
 function placeholder() {
-  const file = fileOf();
+  const file = sceneFile();
   if (!props.view?.cameras && !file) {
     host.innerHTML = `<p class="fw-empty">${window.fwTexts.text("viewer.empty")}</p>`;
     return;
@@ -69,7 +71,7 @@ async function open() {
 }
 
 async function refresh() {
-  if (!props.view?.cameras && !props.view?.refused && !fileOf()) return;
+  if (!props.view?.cameras && !props.view?.refused && !sceneFile()) return;
   if (props.view?.refused && !stage) return; // nothing has been drawn yet that could be outdated
   if (!asked && (!visible || (!stage && heavy()))) return;
   try {
@@ -81,7 +83,7 @@ async function refresh() {
     return;
   }
   if (!stage) return;
-  const file = fileOf();
+  const file = sceneFile();
   const fresh = urlOf(file) !== shownUrl;
   const offered = fresh && !asked && heavy();
   shownUrl = offered ? null : urlOf(file);
@@ -95,7 +97,7 @@ async function refresh() {
   if (fresh || view !== shownView) { // returning to a tab changes nothing: the visitor's view is kept
     shownView = view;
     await stage.setState({ ...props.view, poster: posterUrl() });
-    if (urlOf(fileOf()) !== urlOf(file)) return; // another scene has arrived meanwhile
+    if (urlOf(sceneFile()) !== urlOf(file)) return; // another scene has arrived meanwhile
   }
   if (offered) await stage.offer(invitation(), accept);
   else if (fresh) {
@@ -105,10 +107,10 @@ async function refresh() {
   if (drawnUrl && drawnUrl === shownUrl) await complete();
 }
 
-host.dataset.scene = urlOf(fileOf()) ?? "";
+host.dataset.scene = urlOf(sceneFile()) ?? "";
 placeholder();
 watch("view", () => {
-  host.dataset.scene = urlOf(fileOf()) ?? "";
+  host.dataset.scene = urlOf(sceneFile()) ?? "";
   if (!stage && !props.view?.refused) placeholder();
   refresh();
 });
