@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from ui.components.slider import Slider
 from ui.examples import OPENING_BYTES, opening_result
 from ui.parts.plain import PlainSource
-from ui.parts.result import landing, stale_html
+from ui.parts.result import landing, result_updates, stale_html
 
 
 @pytest.mark.parametrize(("sent", "taken"), [(9999, 40), (-3, 5), (7, 7), (None, 5), (math.nan, 5), (math.inf, 40)])
@@ -35,3 +36,11 @@ def test_page_opens_on_a_shipped_scene_that_is_light():
     result = opening_result()
     assert result is not None
     assert result.files["viewer"].stat().st_size <= OPENING_BYTES
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_result_without_its_film_does_not_keep_that_of_the_scene_before(complete):
+    result = opening_result()
+    files = {name: path for name, path in result.files.items() if name != "video"}
+    film, *_ = result_updates(replace(result, files=files, complete=complete))
+    assert film is None

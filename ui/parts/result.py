@@ -201,7 +201,7 @@ def result_updates(result: Result) -> list[Any]:
     files = result.files
     video = (files["video"], files.get("poster")) if "video" in files else None
     return [
-        gr.skip() if video is None and result.complete else video,
+        video,
         gr.update(view=scene_view(result)),
         plain_source(result),
         facts_html(result),
